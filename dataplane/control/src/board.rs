@@ -1,0 +1,125 @@
+//! What a worker publishes of itself: plain numbers, one writer, many readers, no lock.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use mos_stack::{Gauges, Instant, Stat, Stats};
+
+/// Where a worker is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Has not begun to poll.
+    Starting,
+    /// Polls its sources.
+    Running,
+    /// Its sources have come to their end (captures); it still answers commands.
+    Drained,
+    /// Takes no more commands.
+    Stopped,
+}
+
+/// The numbers of one worker. All fields: worker: wo, control: ro.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Board {
+    phase: AtomicU8,
+    now: AtomicU64,
+    turns: AtomicU64,
+    busy_turns: AtomicU64,
+    flows: AtomicU64,
+    flow_slots: AtomicU64,
+    pool_used_bytes: AtomicU64,
+    pool_bytes: AtomicU64,
+    stats: [AtomicU64; Stat::COUNT],
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            phase: AtomicU8::new(0),
+            now: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            busy_turns: AtomicU64::new(0),
+            flows: AtomicU64::new(0),
+            flow_slots: AtomicU64::new(0),
+            pool_used_bytes: AtomicU64::new(0),
+            pool_bytes: AtomicU64::new(0),
+            stats: [const { AtomicU64::new(0) }; Stat::COUNT],
+        }
+    }
+}
+
+impl Board {
+    /// Publishes the phase. Worker only.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(
+            match phase {
+                Phase::Starting => 0,
+                Phase::Running => 1,
+                Phase::Drained => 2,
+                Phase::Stopped => 3,
+            },
+            Relaxed,
+        );
+    }
+
+    /// Publishes one turn of the loop: its time, and how many packets it found. Worker only.
+    pub fn turn(&self, now: Instant, packets: usize) {
+        self.now.store(now.as_nanos(), Relaxed);
+        self.turns.store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
+        if packets > 0 {
+            self.busy_turns.store(self.busy_turns.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    }
+
+    /// Publishes counters and levels. Worker only.
+    pub fn publish(&self, stats: &Stats, gauges: Gauges) {
+        for (cell, value) in self.stats.iter().zip(stats.as_array()) {
+            cell.store(*value, Relaxed);
+        }
+        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes } = gauges;
+        self.flows.store(flows, Relaxed);
+        self.flow_slots.store(flow_slots, Relaxed);
+        self.pool_used_bytes.store(pool_used_bytes, Relaxed);
+        self.pool_bytes.store(pool_bytes, Relaxed);
+    }
+
+    /// The worker's phase.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Running,
+            2 => Phase::Drained,
+            _ => Phase::Stopped,
+        }
+    }
+
+    /// The worker's clock at its last turn.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::from_nanos(self.now.load(Relaxed))
+    }
+
+    /// Turns of the loop, and those that found packets.
+    #[must_use]
+    pub fn turns(&self) -> (u64, u64) {
+        (self.turns.load(Relaxed), self.busy_turns.load(Relaxed))
+    }
+
+    /// The value of one counter.
+    #[must_use]
+    pub fn stat(&self, stat: Stat) -> u64 {
+        self.stats[stat as usize].load(Relaxed)
+    }
+
+    /// The levels.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            flows: self.flows.load(Relaxed),
+            flow_slots: self.flow_slots.load(Relaxed),
+            pool_used_bytes: self.pool_used_bytes.load(Relaxed),
+            pool_bytes: self.pool_bytes.load(Relaxed),
+        }
+    }
+}

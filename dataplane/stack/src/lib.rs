@@ -1,0 +1,41 @@
+//! The pure monitoring stack: frames, time and commands in; state and events out.
+//!
+//! No I/O, no clock, no allocation after [`Stack::new`], no unsafe code, and no panic on any bytes.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod event;
+mod flow;
+mod frame;
+pub mod limits;
+mod offset;
+mod reassembly;
+mod side;
+mod socket;
+mod stack;
+mod stats;
+mod tcp;
+mod time;
+pub mod wire;
+
+pub use event::{EventSink, FlowRef};
+pub use flow::{
+    BufferSummary, EndCause, FlowId, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked,
+    SideSummary, WorkerId,
+};
+pub use frame::Frame;
+pub use limits::{Limits, LimitsError, Timeouts};
+pub use offset::StreamOffset;
+pub use reassembly::OverlapPolicy;
+pub use side::{Roles, Side, Sides};
+pub use socket::{
+    Applied, LookupError, SockOptChange, SockOptError, SockOptName, SockOptNames, SockOpts,
+    StopScope, round_up_to_block,
+};
+pub use stack::{FIND_MAX, Gauges, SlotCursor, Stack};
+pub use stats::{PacketOutcome, Stat, Stats};
+pub use tcp::TcpState;
+pub use time::Instant;

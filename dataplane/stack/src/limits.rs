@@ -1,0 +1,110 @@
+//! Every bound of the stack, with its unit and reason.
+
+use core::time::Duration;
+
+use crate::{SockOptNames, SockOpts, flow::FlowId};
+
+/// Frames handled at once, at most: one receive burst.
+pub const BURST: usize = 32;
+
+/// Size of one block of the buffer pool, in bytes. A full-sized segment fits into one block.
+pub const BLOCK_BYTES: usize = 2048;
+
+/// Default capacity of a side's receive buffer, in bytes: the default of mOS.
+pub const BUFFER_BYTES_DEFAULT: u64 = 8192;
+
+/// Largest capacity that [`Limits::buffer_bytes_max`] may allow, in bytes: positions in a buffer
+/// must stay apart in the 2^18 blocks that its index can address.
+pub const BUFFER_BYTES_CEILING: u64 = 256 * 1024 * 1024;
+
+/// Separate runs of bytes that one side's buffer holds, at most: as many as fit into one block.
+pub const RANGES_MAX: usize = 256;
+
+/// Slots of a worker's flow table, at most: what a [`FlowId`] can name.
+pub const FLOWS_CEILING: u32 = 1 << FlowId::SLOT_BITS;
+
+/// Least time between the end of a flow and the reuse of its slot (see [`FlowId`]).
+pub const SLOT_REST: Duration = Duration::from_secs(1);
+
+/// Bounds and defaults of one stack, fixed when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
+    pub flows_max: u32,
+    /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
+    pub pool_bytes: u64,
+    /// Largest capacity of one side's receive buffer, in bytes. At most [`BUFFER_BYTES_CEILING`].
+    pub buffer_bytes_max: u64,
+    /// The options that a flow starts with.
+    pub defaults: SockOpts,
+    /// Options that nobody may change while a flow lives.
+    pub locked: SockOptNames,
+    /// How long a flow lives without packets.
+    pub timeouts: Timeouts,
+    /// Whether the VLAN id is part of a flow's key. Mirror ports often tag the two directions
+    /// differently, so it is not by default.
+    pub vlan_in_key: bool,
+}
+
+/// Idle spans after which a flow ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Before the handshake is complete. Default 10 s.
+    pub half_open: Duration,
+    /// While established. Default 300 s.
+    pub idle: Duration,
+    /// After the first FIN. Default 10 s.
+    pub closing: Duration,
+    /// After both FINs were acknowledged, or a RST. Default 1 s.
+    pub time_wait: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            half_open: Duration::from_secs(10),
+            idle: Duration::from_secs(300),
+            closing: Duration::from_secs(10),
+            time_wait: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows_max: 65_536,
+            pool_bytes: 256 * 1024 * 1024,
+            buffer_bytes_max: 16 * 1024 * 1024,
+            defaults: SockOpts::default(),
+            locked: SockOptNames::default(),
+            timeouts: Timeouts::default(),
+            vlan_in_key: false,
+        }
+    }
+}
+
+/// Why a stack cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LimitsError {
+    /// `flows_max` is out of range.
+    #[error("flows_max {0} is not in 1..={FLOWS_CEILING}")]
+    Flows(u32),
+    /// `buffer_bytes_max` is out of range.
+    #[error("buffer_bytes_max {0} is above {BUFFER_BYTES_CEILING}")]
+    Buffer(u64),
+    /// A default buffer is larger than `buffer_bytes_max`.
+    #[error("default buffer of {default} bytes is above buffer_bytes_max {max}")]
+    DefaultBuffer {
+        /// The default.
+        default: u64,
+        /// The maximum.
+        max: u64,
+    },
+    /// The pool has more blocks than an index can name.
+    #[error("pool_bytes {0} is too large")]
+    Pool(u64),
+    /// The memory could not be reserved.
+    #[error("cannot reserve {0} bytes")]
+    Memory(u64),
+}

@@ -1,0 +1,13 @@
+//! Which bytes win when a segment overlaps bytes already held.
+//!
+//! mOS: `MOS_CLIOVERLAP`, `MOS_SVROVERLAP`.
+
+/// Which copy of a stream position is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OverlapPolicy {
+    /// A position that holds data is never overwritten. mOS: `MOS_OVERLAP_POLICY_FIRST`.
+    #[default]
+    First,
+    /// A position takes the newest captured copy. mOS: `MOS_OVERLAP_POLICY_LAST`.
+    Last,
+}

@@ -1,0 +1,163 @@
+//! The plain counters of one stack: one list, one array.
+
+use crate::{EndCause, wire::ParseError};
+
+/// What became of one packet. Every packet received ends in exactly one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PacketOutcome {
+    /// Belongs to a monitored flow.
+    Monitored,
+    /// Belongs to a flow, or to the side of a flow, that is no longer monitored.
+    Stopped,
+    /// TCP, but of no known flow, and does not begin one. mOS: `MOS_ON_ORPHAN`.
+    Orphan,
+    /// Would have begun a flow, but the flow table is full.
+    TableFull,
+    /// Not monitored: malformed, or not TCP over Ethernet and IP.
+    Ignored(ParseError),
+}
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal, $label:literal;)*) => {
+        /// A counter of the stack. Values only grow.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Stat { $($(#[$doc])* $variant,)* }
+
+        impl Stat {
+            /// Every counter, in the order of [`Stats::as_array`].
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$variant,)*];
+            /// How many there are.
+            pub const COUNT: usize = [$(Self::$variant,)*].len();
+
+            /// Its family and its label within the family; the label is empty where the family
+            /// has one member.
+            #[must_use]
+            pub const fn name(self) -> (&'static str, &'static str) {
+                match self { $(Self::$variant => ($name, $label),)* }
+            }
+        }
+    };
+}
+
+stats! {
+    /// Packets of monitored flows.
+    PacketsMonitored => "packets", "monitored";
+    /// Packets of stopped flows or sides.
+    PacketsStopped => "packets", "stopped";
+    /// TCP packets of no known flow.
+    PacketsOrphan => "packets", "orphan";
+    /// Packets that found the flow table full.
+    PacketsTableFull => "packets", "table_full";
+    /// Frames that are neither IPv4 nor IPv6.
+    PacketsNotIp => "packets", "not_ip";
+    /// IP packets that are not TCP.
+    PacketsNotTcp => "packets", "not_tcp";
+    /// Fragments of IP packets.
+    PacketsFragment => "packets", "fragment";
+    /// Frames whose captured bytes end within the headers.
+    PacketsTruncated => "packets", "truncated";
+    /// Frames whose headers contradict themselves.
+    PacketsMalformed => "packets", "malformed";
+    /// Bytes of all frames, as captured.
+    FrameBytes => "frame_bytes", "";
+    /// Flows begun.
+    FlowsStarted => "flows_started", "";
+    /// Flows whose handshake was completed.
+    FlowsEstablished => "flows_established", "";
+    /// Flows closed by both sides.
+    FlowsEndedFin => "flows_ended", "fin";
+    /// Flows reset.
+    FlowsEndedRst => "flows_ended", "rst";
+    /// Flows that fell silent.
+    FlowsEndedTimeout => "flows_ended", "timeout";
+    /// Flows whose tuple was taken by a new connection.
+    FlowsEndedReused => "flows_ended", "reused";
+    /// Flows that an option stopped.
+    FlowsEndedStopped => "flows_ended", "stopped";
+    /// Flows given up for lack of room.
+    FlowsEndedEvicted => "flows_ended", "evicted";
+    /// TCP payload bytes of monitored flows.
+    PayloadBytes => "payload_bytes", "";
+    /// Segments with payload already seen in full.
+    Retransmits => "retransmits", "";
+    /// Payload bytes that differed from the held copy of their position.
+    ConflictingBytes => "conflicting_bytes", "";
+    /// Buffered bytes evicted for newer ones before anyone read them.
+    OverwrittenBytes => "overwritten_bytes", "";
+    /// Ranges of streams given up as never captured.
+    Gaps => "gaps", "";
+    /// Bytes in those ranges.
+    MissingBytes => "missing_bytes", "";
+    /// Payload bytes not stored: the pool was empty or the held ranges were too many.
+    RefusedBytes => "refused_bytes", "";
+    /// Segments whose sequence numbers lie far outside the window.
+    OutOfWindow => "out_of_window", "";
+}
+
+/// The counters of one stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats([u64; Stat::COUNT]);
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self([0; Stat::COUNT])
+    }
+}
+
+impl Stats {
+    /// Adds one.
+    pub const fn count(&mut self, stat: Stat) {
+        self.add(stat, 1);
+    }
+
+    /// Adds `n`.
+    pub const fn add(&mut self, stat: Stat, n: u64) {
+        let cell = &mut self.0[stat as usize];
+        *cell = cell.wrapping_add(n);
+    }
+
+    /// The value of one counter.
+    #[must_use]
+    pub const fn get(&self, stat: Stat) -> u64 {
+        self.0[stat as usize]
+    }
+
+    /// Every value, in the order of [`Stat::ALL`].
+    #[must_use]
+    pub const fn as_array(&self) -> &[u64; Stat::COUNT] {
+        &self.0
+    }
+
+    /// Counts what became of one packet.
+    pub const fn count_packet(&mut self, outcome: PacketOutcome) {
+        self.count(match outcome {
+            PacketOutcome::Monitored => Stat::PacketsMonitored,
+            PacketOutcome::Stopped => Stat::PacketsStopped,
+            PacketOutcome::Orphan => Stat::PacketsOrphan,
+            PacketOutcome::TableFull => Stat::PacketsTableFull,
+            PacketOutcome::Ignored(ParseError::NotIp) => Stat::PacketsNotIp,
+            PacketOutcome::Ignored(ParseError::NotTcp) => Stat::PacketsNotTcp,
+            PacketOutcome::Ignored(ParseError::Fragment) => Stat::PacketsFragment,
+            PacketOutcome::Ignored(ParseError::Truncated) => Stat::PacketsTruncated,
+            PacketOutcome::Ignored(ParseError::Malformed) => Stat::PacketsMalformed,
+        });
+    }
+
+    /// Counts the end of a flow.
+    pub const fn count_end(&mut self, cause: EndCause) {
+        self.count(match cause {
+            EndCause::Fin => Stat::FlowsEndedFin,
+            EndCause::Rst => Stat::FlowsEndedRst,
+            EndCause::Timeout => Stat::FlowsEndedTimeout,
+            EndCause::Reused => Stat::FlowsEndedReused,
+            EndCause::Stopped => Stat::FlowsEndedStopped,
+            EndCause::Evicted => Stat::FlowsEndedEvicted,
+        });
+    }
+
+    /// Packets handled so far: the sum over all outcomes.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        Stat::ALL.iter().filter(|stat| stat.name().0 == "packets").map(|stat| self.get(*stat)).sum()
+    }
+}

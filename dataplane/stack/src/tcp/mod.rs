@@ -1,0 +1,5 @@
+//! TCP as seen from the middle.
+
+mod state;
+
+pub use state::TcpState;

@@ -1,0 +1,40 @@
+//! Points and spans of time as the stack is told them; there is no `now()` here.
+
+use core::time::Duration;
+
+/// A point in time: nanoseconds since the Unix epoch on the clock of the packet source.
+///
+/// A live source reads a monotonic clock that was anchored to the wall clock once, at start; a
+/// capture file brings its own timestamps. The range reaches to the year 2554.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The Unix epoch.
+    pub const EPOCH: Self = Self(0);
+
+    /// The instant `nanos` nanoseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The instant `span` later; stays at the end of the range instead of wrapping.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// The span from `earlier` to `self`; zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
