@@ -12,13 +12,14 @@ pub struct FlowRef<'a> {
 
 /// Is told what happens to flows. Called on the worker, within a burst: must not block.
 pub trait EventSink {
-    /// A flow has ended; its buffers are returned to the pool after the call.
-    fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: EndCause);
+    /// A flow has ended; its buffers are returned to the pool after the call. The cause is absent
+    /// where the flow was still open when [`Stack::finish`](crate::Stack::finish) was called.
+    fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>);
 }
 
 /// Nobody listens.
 impl EventSink for () {
-    fn flow_ended(&mut self, _flow: &FlowRef<'_>, _cause: EndCause) {}
+    fn flow_ended(&mut self, _flow: &FlowRef<'_>, _cause: Option<EndCause>) {}
 }
 
 impl FlowRef<'_> {

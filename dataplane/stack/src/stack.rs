@@ -52,7 +52,7 @@ impl Stack {
     ) -> u32 {
         todo!()
     }
-    /// Ends nothing, but reports every live flow to `sink` as ended by `cause`... used by replay.
+    /// Ends every flow: the source has come to its end.
     pub fn finish(&mut self, _sink: &mut impl EventSink) {
         todo!()
     }
