@@ -1,0 +1,65 @@
+//! What time it is: the only place that reads a clock.
+
+use std::time::{Duration, SystemTime};
+
+use mos_stack::Instant;
+
+/// Tells a worker the time, once per turn. Never runs backwards.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Instant;
+}
+
+/// The system's monotonic clock, anchored to the wall clock once, when it is made: later steps of
+/// the wall clock do not move it.
+#[derive(Debug, Clone, Copy)]
+pub struct MonotonicClock {
+    anchor: Instant,
+    started: std::time::Instant,
+}
+
+impl MonotonicClock {
+    /// A clock that is anchored now. Workers share one clock, so that their times compare.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that the others ask")]
+    pub fn start() -> Self {
+        let since_epoch =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self { anchor: Instant::EPOCH.after(since_epoch), started: std::time::Instant::now() }
+    }
+}
+
+impl Clock for MonotonicClock {
+    fn now(&self) -> Instant {
+        self.anchor.after(self.started.elapsed())
+    }
+}
+
+/// The clock of a worker whose sources bring times of their own: it adds nothing to them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SourceTime;
+
+impl Clock for SourceTime {
+    fn now(&self) -> Instant {
+        Instant::EPOCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monotonic_clock_starts_at_the_wall_clock_and_never_runs_backwards() {
+        let before = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let clock = MonotonicClock::start();
+        let mut last = clock.now();
+        assert!(last >= Instant::EPOCH.after(before));
+        assert!(last.since(Instant::EPOCH.after(before)) < Duration::from_secs(5));
+        for _ in 0..1000 {
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
+        }
+    }
+}
