@@ -1,1 +1,213 @@
-//! Guards the architecture.
+//! Guards the architecture: each rule is shown a bad sample, which it must refuse, and then the
+//! tree, where it must find nothing.
+
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
+
+use mos_tests::tidy::{self, Tree};
+
+type Rule = fn(&Tree) -> Vec<String>;
+
+/// Asserts that `rule` finds each of `bad` and nothing in the tree.
+#[track_caller]
+fn guard(rule: Rule, bad: &[&[(&str, &str)]]) {
+    for files in bad {
+        assert!(!rule(&Tree::sample(files)).is_empty(), "the rule does not refuse {files:?}");
+    }
+    let tree = Tree::of_workspace();
+    assert!(tree.rust().count() > 20, "most of the tree was not found");
+    let found = rule(&tree);
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
+}
+
+/// Asserts that `rule` lets `good` pass, so that a sample is refused for the right reason.
+#[track_caller]
+fn allow(rule: Rule, good: &[(&str, &str)]) {
+    let found = rule(&Tree::sample(good));
+    assert!(found.is_empty(), "refused: {found:?}");
+}
+
+#[test]
+fn every_file_has_a_header() {
+    let long = "//! word\n".repeat(13);
+    allow(tidy::every_file_has_a_header, &[("a/src/b.rs", "//! What it is.\n")]);
+    guard(
+        tidy::every_file_has_a_header,
+        &[&[("a/src/b.rs", "use core::fmt;\n//! Late.\n")], &[("a/src/b.rs", &long)]],
+    );
+}
+
+#[test]
+fn lines_fit_into_100_columns() {
+    allow(tidy::lines_are_short, &[("a.rs", &"ä".repeat(100))]);
+    guard(tidy::lines_are_short, &[&[("a.rs", &"a".repeat(101))]]);
+}
+
+#[test]
+fn files_fit_into_600_lines_without_their_tests() {
+    let tests = format!("{}#[cfg(test)]\nmod tests {{\n{}", "a;\n".repeat(590), "b;\n".repeat(99));
+    allow(tidy::files_are_short, &[("a/src/b.rs", &tests)]);
+    guard(tidy::files_are_short, &[&[("a/src/b.rs", &"a;\n".repeat(601))]]);
+}
+
+#[test]
+fn unsafe_code_stays_in_its_places() {
+    allow(
+        tidy::unsafe_is_confined,
+        &[
+            ("dataplane/runtime/src/dpdk/port.rs", "unsafe { x() }"),
+            (
+                "dataplane/stack/src/lib.rs",
+                "#![forbid(unsafe_code)] // unsafe\n const A = \"unsafe\";",
+            ),
+        ],
+    );
+    guard(
+        tidy::unsafe_is_confined,
+        &[
+            &[("dataplane/stack/src/ring.rs", "fn f() { unsafe { x() } }")],
+            &[("dataplane/control/src/ring.rs", "unsafe impl Send for X {}")],
+        ],
+    );
+}
+
+#[test]
+fn crates_import_only_what_lies_below() {
+    let manifest = |name: &str, dependency: &str| {
+        format!("[package]\nname = \"{name}\"\n[dependencies]\n{dependency}.workspace = true\n")
+    };
+    let up = manifest("mos-stack", "mos-control");
+    let unknown = manifest("mos-utils", "mos-stack");
+    let client = manifest("mosctl", "mos-stack");
+    allow(
+        tidy::imports_point_downwards,
+        &[("dataplane/control/Cargo.toml", &manifest("mos-control", "mos-stack"))],
+    );
+    guard(
+        tidy::imports_point_downwards,
+        &[
+            &[("dataplane/stack/Cargo.toml", &up)],
+            &[("utils/Cargo.toml", &unknown)],
+            &[("client/Cargo.toml", &client)],
+            &[("server/src/rpc/get_flow.rs", "use mos_dataplane::Dataplane;")],
+            &[("dataplane/runtime/src/worker.rs", "use dpdk_sys::rte_mbuf;")],
+        ],
+    );
+}
+
+#[test]
+fn modules_of_the_stack_import_only_what_lies_below() {
+    allow(
+        tidy::stack_modules_point_downwards,
+        &[("dataplane/stack/src/tcp/mod.rs", "use crate::wire::Segment;")],
+    );
+    guard(
+        tidy::stack_modules_point_downwards,
+        &[
+            &[("dataplane/stack/src/reassembly/ring.rs", "use crate::seq::{SeqNum};")],
+            &[("dataplane/stack/src/reassembly/ring.rs", "use crate::tcp::TcpSide;")],
+            &[("dataplane/stack/src/tcp/mod.rs", "fn f(table: &mut FlowTable<Flow>) {}")],
+            &[("dataplane/stack/src/wire/tcp.rs", "use crate::flow::table::FlowTable;")],
+        ],
+    );
+}
+
+#[test]
+fn types_of_the_api_stay_at_the_edge() {
+    allow(
+        tidy::proto_types_stay_at_the_edge,
+        &[("server/src/rpc/get_flow.rs", "use mos_proto::v1::Flow;")],
+    );
+    guard(
+        tidy::proto_types_stay_at_the_edge,
+        &[
+            &[("server/src/worker_client.rs", "use mos_proto::v1::Flow;")],
+            &[("dataplane/runtime/src/worker.rs", "fn f(flow: mos_proto::v1::Flow) {}")],
+        ],
+    );
+}
+
+#[test]
+fn errno_and_grpc_codes_stay_in_one_table() {
+    allow(
+        tidy::numbers_of_errors_stay_in_one_table,
+        &[
+            ("server/src/status.rs", "(\"EBADF\", Code::NotFound)"),
+            ("server/src/rpc/x.rs", "// EBADF, see status.rs.\nfn f(code: ExitCode) {}"),
+        ],
+    );
+    guard(
+        tidy::numbers_of_errors_stay_in_one_table,
+        &[
+            &[("server/src/rpc/x.rs", "Status::new(Code::NotFound, \"\")")],
+            &[("server/src/rpc/x.rs", "let errno = \"EBADF\";")],
+            &[("dataplane/stack/src/socket/mod.rs", "return Err(EPERM);")],
+        ],
+    );
+}
+
+#[test]
+fn open_points_name_an_issue() {
+    let mark = concat!("TO", "DO");
+    let with = format!("// {mark} #12: later");
+    let without = format!("// {mark}: later");
+    allow(tidy::open_points_name_an_issue, &[("a.rs", &with)]);
+    guard(tidy::open_points_name_an_issue, &[&[("a.rs", &without)], &[("a.sh", &without)]]);
+}
+
+#[test]
+fn every_file_is_in_a_module_tree() {
+    let manifest = ("a/Cargo.toml", "[package]\nname = \"mos-a\"\n");
+    allow(
+        tidy::every_file_is_in_a_module_tree,
+        &[
+            manifest,
+            ("a/src/lib.rs", "pub mod b;\n"),
+            ("a/src/b/mod.rs", "mod c;\n"),
+            ("a/src/b/c.rs", ""),
+        ],
+    );
+    guard(
+        tidy::every_file_is_in_a_module_tree,
+        &[
+            &[manifest, ("a/src/lib.rs", "mod b;\n"), ("a/src/c.rs", "")],
+            &[manifest, ("a/src/lib.rs", "// mod b;\n"), ("a/src/b.rs", "")],
+        ],
+    );
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    allow(
+        tidy::every_crate_takes_the_lints,
+        &[("a/Cargo.toml", "[package]\nname = \"mos-a\"\n[lints]\nworkspace = true\n")],
+    );
+    guard(
+        tidy::every_crate_takes_the_lints,
+        &[&[(
+            "a/Cargo.toml",
+            "[package]\nname = \"mos-a\"\n[lints.rust]\nunsafe_code = \"deny\"\n",
+        )]],
+    );
+}
+
+#[test]
+fn dependencies_have_one_version_and_a_reason() {
+    allow(
+        tidy::dependencies_are_argued,
+        &[("Cargo.toml", "[workspace.dependencies]\nrtrb = \"0.4\" # the seam's ring\n")],
+    );
+    guard(
+        tidy::dependencies_are_argued,
+        &[
+            &[("Cargo.toml", "[workspace.dependencies]\nrtrb = \"0.4\"\n")],
+            &[("a/Cargo.toml", "[dependencies]\nrtrb = \"0.4\"\n")],
+        ],
+    );
+}
+
+#[test]
+fn no_folder_of_one_machine_is_named() {
+    let home = concat!("/ho", "me/someone/mosd");
+    allow(tidy::no_machine_paths, &[("a.sh", "cd \"$HOME/mosd\"")]);
+    guard(tidy::no_machine_paths, &[&[("a.sh", home)]]);
+}

@@ -1,0 +1,29 @@
+# Two commands matter: `make demo` and `make test`. Both install what is missing.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build setup clean
+
+# Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
+demo: ## See mosd work on generated traffic; ends on Ctrl-C
+	@scripts/demo.sh
+
+test: ## Run every check: format, lints, docs, unit, property, integration, end to end
+	@scripts/test.sh
+
+check: ## The quick checks only: format, lints, docs
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+build: ## Build mosd and mosctl for use (release)
+	@scripts/setup.sh run
+	cargo build --release --bins
+
+setup: ## Install what building and testing need
+	@scripts/setup.sh test
+
+clean: ## Remove what was built
+	cargo clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

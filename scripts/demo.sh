@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# The main job, seen live: mosd watches generated TCP traffic, mosctl lists the flows and changes
+# an option of one while its packets keep coming. Ends on Ctrl-C, or after DEMO_SECONDS.
+#
+# Builds in the dev profile, which is optimised where packets go by: it is ready in a fraction of
+# the time of a release build and shares everything with `make test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! command -v cargo >/dev/null 2>&1; then
+    PATH="$HOME/.cargo/bin:$PATH"
+fi
+
+readonly SECONDS_MAX="${DEMO_SECONDS:-0}"
+readonly BIN="${CARGO_TARGET_DIR:-target}/debug"
+readonly PAUSE=3
+stopping=""
+mosd_pid=""
+dir=""
+
+die() {
+    printf 'demo: %s\n' "$*" >&2
+    if [ -n "$dir" ] && [ -s "$dir/mosd.log" ]; then
+        printf 'demo: the last lines of the log of mosd:\n' >&2
+        tail -n 20 "$dir/mosd.log" >&2
+    fi
+    exit 1
+}
+
+mosctl() {
+    "$BIN/mosctl" --endpoint "unix://$dir/mosd.sock" "$@"
+}
+
+# Shows a command before it runs.
+show() {
+    printf '\n$ mosctl %s\n' "$*"
+    mosctl "$@"
+}
+
+clean_up() {
+    local status=$?
+    trap - EXIT
+    if [ -n "$mosd_pid" ] && kill -0 "$mosd_pid" 2>/dev/null; then
+        kill -INT "$mosd_pid" 2>/dev/null || true
+        wait "$mosd_pid" || true
+    fi
+    [ -z "$dir" ] || rm -rf "$dir"
+    exit "$status"
+}
+
+start_mosd() {
+    # A session of its own: Ctrl-C reaches this script alone, which then ends mosd.
+    setsid "$BIN/mosd" run --demo --listen "unix://$dir/mosd.sock" \
+        </dev/null >"$dir/mosd.log" 2>&1 &
+    mosd_pid=$!
+    for _ in $(seq 100); do
+        if mosctl info >/dev/null 2>&1; then
+            return
+        fi
+        kill -0 "$mosd_pid" 2>/dev/null || die "mosd did not start"
+        sleep 0.2
+    done
+    die "mosd did not answer within 20 s"
+}
+
+# The exit code of `status` tells the worst condition (13, 14): worth seeing, no end of the demo.
+show_status() {
+    show status || [ $? -ge 13 ] || die "mosctl status failed"
+}
+
+# Prints the name of an established flow, preferring one that has been there for a while.
+pick_flow() {
+    local name
+    for _ in $(seq 40); do
+        name="$(mosctl --quiet flows list --state established --older-than 2s --limit 1 -o name)"
+        if [ -n "$name" ]; then
+            printf '%s\n' "$name"
+            return
+        fi
+        sleep 0.25
+    done
+    return 1
+}
+
+# A flow may end at any moment: then another one is taken.
+change_an_option() {
+    local flow
+    for _ in 1 2 3 4 5; do
+        flow="$(pick_flow)" || die "no established flow within 10 s"
+        printf '\nbefore:'
+        show getopt "$flow" || continue
+        show setopt --flow "$flow" --clibuf 65536 || continue
+        printf '\nafter:'
+        show getopt "$flow" || continue
+        return
+    done
+    die "five flows in a row ended while they were being changed"
+}
+
+stop_mosd() {
+    local status=0
+    kill -INT "$mosd_pid"
+    wait "$mosd_pid" || status=$?
+    mosd_pid=""
+    [ "$status" -eq 0 ] || die "mosd ended with exit code $status"
+    printf '\nmosd ended cleanly.\n'
+}
+
+trap clean_up EXIT
+trap 'stopping=yes' INT TERM
+
+scripts/setup.sh run
+printf 'building mosd and mosctl ...\n'
+cargo build --workspace --bins
+[ -z "$stopping" ] || exit 130
+
+dir="$(mktemp -d)"
+began="$(date +%s)"
+start_mosd
+printf '\nmosd is watching demo traffic (pid %s).\n' "$mosd_pid"
+sleep 2
+show flows list --limit 12
+change_an_option
+show_status
+
+while [ -z "$stopping" ]; do
+    elapsed=$(($(date +%s) - began))
+    if [ "$SECONDS_MAX" -gt 0 ] && [ "$elapsed" -ge "$SECONDS_MAX" ]; then
+        break
+    fi
+    sleep "$PAUSE" || true
+    [ -z "$stopping" ] || break
+    printf '\n-- after %d s%s' "$(($(date +%s) - began))" \
+        "$([ "$SECONDS_MAX" -gt 0 ] || echo '; Ctrl-C ends the demo')"
+    show_status
+    show flows list --limit 6
+done
+stop_mosd
