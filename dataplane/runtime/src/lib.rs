@@ -5,6 +5,7 @@ pub mod command;
 pub mod config;
 pub mod idle;
 pub mod source;
+pub mod traffic;
 pub mod worker;
 
 pub use config::Config;
