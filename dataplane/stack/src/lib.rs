@@ -13,6 +13,7 @@ mod frame;
 pub mod limits;
 mod offset;
 mod reassembly;
+mod seq;
 mod side;
 mod socket;
 mod stack;
@@ -30,6 +31,7 @@ pub use frame::Frame;
 pub use limits::{Limits, LimitsError, Timeouts};
 pub use offset::StreamOffset;
 pub use reassembly::OverlapPolicy;
+use seq::SeqNum;
 pub use side::{Roles, Side, Sides};
 pub use socket::{
     Applied, LookupError, SockOptChange, SockOptError, SockOptName, SockOptNames, SockOpts,

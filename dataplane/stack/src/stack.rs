@@ -1,22 +1,33 @@
 //! The stack of one worker: the only public entry point.
 
-use crate::{
-    Applied, EventSink, FlowId, FlowSummary, Frame, Instant, Limits, LimitsError, LookupError,
-    PeekError, Peeked, Side, SockOptChange, SockOptError, Stats, StreamOffset, WorkerId,
-};
-use arrayvec::ArrayVec;
 use core::net::SocketAddr;
 
-/// The monitoring stack of one worker.
+use arrayvec::ArrayVec;
+
+use crate::{
+    Applied, EndCause, EventSink, FlowId, FlowSummary, Frame, Instant, Limits, LimitsError,
+    LookupError, PacketOutcome, PeekError, Peeked, Side, SockOptChange, SockOptError, SockOpts,
+    Stat, Stats, StopScope, StreamOffset, WorkerId,
+    flow::{Absent, Flow, FlowKey, FlowTable, TimerWheel},
+    limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
+    reassembly::{BufferPool, OutOfBuffer},
+    wire::{Segment, parse_frame},
+};
+
+/// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
 #[derive(Debug)]
 pub struct Stack {
+    limits: Limits,
+    table: FlowTable<Flow, EndCause>,
+    wheel: TimerWheel,
+    pool: BufferPool,
     stats: Stats,
 }
 
 /// Levels that rise and fall, as opposed to the counters of [`Stats`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gauges {
-    /// Flows tracked now (stopped ones, which are not listed, included).
+    /// Flows tracked now, stopped ones included, which are not listed.
     pub flows: u64,
     /// Flow slots.
     pub flow_slots: u64,
@@ -30,90 +41,349 @@ pub struct Gauges {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlotCursor(pub u32);
 
-/// Most flows that [`Stack::find`] reports: one for each VLAN and orientation seen.
+/// Most flows that [`Stack::find`] reports.
 pub const FIND_MAX: usize = 8;
 
-#[expect(clippy::todo, clippy::unused_self, reason = "skeleton")]
+/// 802.1Q ids.
+const VLAN_IDS: u16 = 4096;
+
+/// Empty timer buckets that one call of [`Stack::handle_timeout`] passes, at most.
+const TIMER_STEPS: u32 = 256;
+
 impl Stack {
-    /// Makes a stack and reserves all its memory.
-    pub fn new(_worker: WorkerId, _limits: Limits, _seed: u64) -> Result<Self, LimitsError> {
-        todo!()
+    /// Makes a stack and reserves all its memory. `seed` keys the hash of the flow table.
+    ///
+    /// # Errors
+    ///
+    /// A bound is out of range, or the memory cannot be had.
+    pub fn new(worker: WorkerId, limits: Limits, seed: u64) -> Result<Self, LimitsError> {
+        if !(1..=FLOWS_CEILING).contains(&limits.flows_max) {
+            return Err(LimitsError::Flows(limits.flows_max));
+        }
+        if limits.buffer_bytes_max > BUFFER_BYTES_CEILING {
+            return Err(LimitsError::Buffer(limits.buffer_bytes_max));
+        }
+        for side in Side::BOTH {
+            let default = limits.defaults.buffer_bytes[side];
+            if default > limits.buffer_bytes_max {
+                return Err(LimitsError::DefaultBuffer { default, max: limits.buffer_bytes_max });
+            }
+        }
+        let table = FlowTable::new(worker, limits.flows_max, seed);
+        let wheel = TimerWheel::new(limits.flows_max);
+        let (Some(table), Some(wheel)) = (table, wheel) else {
+            return Err(LimitsError::Memory(u64::from(limits.flows_max)));
+        };
+        let pool =
+            BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
+        Ok(Self { limits, table, wheel, pool, stats: Stats::default() })
     }
-    /// Handles a burst of at most [`BURST`](crate::limits::BURST) frames in order of arrival.
-    pub fn handle_burst(&mut self, _frames: &[Frame<'_>], _sink: &mut impl EventSink) {
-        todo!()
+
+    /// Handles a burst of at most [`BURST`] frames in order of arrival.
+    pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
+        for frames in frames.chunks(BURST) {
+            let segments: ArrayVec<_, BURST> = frames.iter().map(parse_frame).collect();
+            for (frame, segment) in frames.iter().zip(segments) {
+                self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
+                let outcome = match segment {
+                    Ok(segment) => self.handle_segment(&segment, frame.arrival, sink),
+                    Err(reason) => PacketOutcome::Ignored(reason),
+                };
+                self.stats.count_packet(outcome);
+            }
+        }
     }
-    /// Ends flows that have been silent for too long, `budget` at most. Returns how many ended.
-    pub fn handle_timeout(
-        &mut self,
-        _now: Instant,
-        _budget: u32,
-        _sink: &mut impl EventSink,
-    ) -> u32 {
-        todo!()
+
+    /// Ends flows that have been silent for too long: looks at `budget` flows at most. Returns how
+    /// many it looked at.
+    pub fn handle_timeout(&mut self, now: Instant, budget: u32, sink: &mut impl EventSink) -> u32 {
+        let mut steps = TIMER_STEPS;
+        for looked_at in 0..budget {
+            let Some(slot) = self.wheel.pop(now, &mut steps) else { return looked_at };
+            let Some((_, flow)) = self.table.get(slot) else { continue };
+            let deadline = flow.deadline(&self.limits);
+            if deadline <= now {
+                let cause = flow.connection.ended.unwrap_or(EndCause::Timeout);
+                self.end(slot, now, Some(cause), sink);
+            } else {
+                self.wheel.file(slot, deadline);
+            }
+        }
+        budget
     }
+
     /// Ends every flow: the source has come to its end.
-    pub fn finish(&mut self, _sink: &mut impl EventSink) {
-        todo!()
+    pub fn finish(&mut self, sink: &mut impl EventSink) {
+        for slot in 0..self.table.slots_used() {
+            if let Some((_, flow)) = self.table.get(slot) {
+                let (now, cause) = (flow.last_packet, flow.connection.ended);
+                self.end(slot, now, cause, sink);
+            }
+        }
     }
-    /// Changes options of one flow: all of the change or nothing.
+
+    /// Changes options of one flow: all of the change or nothing. `expected` is the revision that
+    /// the options must have. Takes effect before the next segment.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was changed.
     pub fn set_sock_opt(
         &mut self,
-        _flow: FlowId,
-        _change: &SockOptChange,
-        _expected: Option<u32>,
-        _sink: &mut impl EventSink,
+        id: FlowId,
+        change: &SockOptChange,
+        expected: Option<u32>,
+        sink: &mut impl EventSink,
     ) -> Result<Applied, SockOptError> {
-        todo!()
+        let (slot, planned, mut applied) = self.plan(id, change, expected)?;
+        let Some((key, flow)) = self.table.get(slot) else {
+            return Err(SockOptError::Lookup(LookupError::NotFound));
+        };
+        if planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped() {
+            sink.flow_ended(&flow.view(id, key, &self.pool), Some(EndCause::Stopped));
+            self.stats.count_end(EndCause::Stopped);
+        }
+        if let Some(flow) = self.table.get_mut(slot) {
+            let free_bytes = self.pool.free_bytes();
+            applied.discarded_bytes = flow
+                .adopt(planned, &mut self.pool)
+                .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
+        }
+        Ok(applied)
     }
+
     /// What [`Self::set_sock_opt`] would answer, without doing it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_sock_opt`].
     pub fn check_sock_opt(
         &self,
-        _flow: FlowId,
-        _change: &SockOptChange,
-        _expected: Option<u32>,
+        id: FlowId,
+        change: &SockOptChange,
+        expected: Option<u32>,
     ) -> Result<Applied, SockOptError> {
-        todo!()
+        self.plan(id, change, expected).map(|(_, _, applied)| applied)
     }
+
     /// Everything known of one flow.
-    pub fn summary(&self, _flow: FlowId) -> Result<FlowSummary, LookupError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// The handle does not name a live flow.
+    pub fn summary(&self, id: FlowId) -> Result<FlowSummary, LookupError> {
+        let slot = self.resolve(id)?;
+        self.summary_of(slot).ok_or(LookupError::Ended { cause: Some(EndCause::Stopped) })
     }
-    /// Live flows between two endpoints, in either orientation.
+
+    /// Live flows between two endpoints, whichever of them is the client. `vlan` picks those with
+    /// this 802.1Q id.
+    #[must_use]
     pub fn find(
         &self,
-        _a: SocketAddr,
-        _b: SocketAddr,
-        _vlan: Option<u16>,
+        a: SocketAddr,
+        b: SocketAddr,
+        vlan: Option<u16>,
     ) -> ArrayVec<FlowSummary, FIND_MAX> {
-        todo!()
+        let mut found = ArrayVec::new();
+        if a.is_ipv4() != b.is_ipv4() {
+            return found;
+        }
+        let (key, _) = FlowKey::new(a, b);
+        // Where VLANs tell flows apart and none is named, each could have one: a bounded search.
+        let tags = if self.limits.vlan_in_key && vlan.is_none() { VLAN_IDS } else { 0 };
+        let named = if self.limits.vlan_in_key { vlan } else { None };
+        for tag in core::iter::once(named).chain((0..tags).map(Some)) {
+            let slot = self.table.find(&key.in_vlan(tag));
+            let summary = slot.and_then(|slot| self.summary_of(slot));
+            found.extend(summary.filter(|flow| vlan.is_none() || flow.tuple.vlan == vlan));
+            if found.is_full() {
+                break;
+            }
+        }
+        found
     }
-    /// Visits at most `slots` slots from `cursor` on, and at most as many flows as `page` has room
-    /// for. Returns where to go on, `None` at the end of the table.
+
+    /// Visits at most `slots` slots from `cursor` on, and no more than there is room for in
+    /// `page`. Returns where to go on, `None` at the end of the table.
     pub fn scan<const N: usize>(
         &self,
-        _cursor: SlotCursor,
-        _slots: u32,
-        _page: &mut ArrayVec<FlowSummary, N>,
+        cursor: SlotCursor,
+        slots: u32,
+        page: &mut ArrayVec<FlowSummary, N>,
     ) -> Option<SlotCursor> {
-        todo!()
+        let end = self.table.slots_used();
+        let stop = cursor.0.saturating_add(slots).min(end);
+        for slot in cursor.0..stop {
+            if page.is_full() {
+                return Some(SlotCursor(slot));
+            }
+            page.extend(self.summary_of(slot));
+        }
+        (stop < end).then_some(SlotCursor(stop))
     }
-    /// Copies held bytes of what `side` received into `out`, from `offset` or the oldest byte on.
+
+    /// Copies held bytes of what `side` received into `out`: from `offset`, or the oldest byte, or
+    /// the first held byte behind it, up to a hole. Moves nothing. mOS: `mtcp_ppeek`.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be read there.
     pub fn peek(
         &self,
-        _flow: FlowId,
-        _side: Side,
-        _offset: Option<StreamOffset>,
-        _out: &mut [u8],
+        id: FlowId,
+        side: Side,
+        offset: Option<StreamOffset>,
+        out: &mut [u8],
     ) -> Result<Peeked, PeekError> {
-        todo!()
+        let slot = self.resolve(id)?;
+        let Some((_, flow)) = self.table.get(slot) else {
+            return Err(PeekError::Lookup(LookupError::NotFound));
+        };
+        if flow.socket.options.is_stopped(side) {
+            return Err(PeekError::Stopped(side));
+        }
+        let buffer = &flow.buffers[side];
+        if buffer.capacity() == 0 {
+            return Err(PeekError::BufferingDisabled(side));
+        }
+        let (oldest, newest) = buffer.bounds(&self.pool);
+        buffer.peek(&self.pool, offset, out).map_err(|error| match error {
+            OutOfBuffer::Overwritten => PeekError::Overwritten { oldest, newest },
+            OutOfBuffer::NotYetReceived => PeekError::NotYetReceived { oldest, newest },
+        })
     }
+
     /// The counters.
+    #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
     }
+
     /// The levels.
+    #[must_use]
     pub fn gauges(&self) -> Gauges {
-        todo!()
+        Gauges {
+            flows: u64::from(self.table.len()),
+            flow_slots: u64::from(self.limits.flows_max),
+            pool_used_bytes: self.pool.used_bytes(),
+            pool_bytes: self.pool.total_bytes(),
+        }
+    }
+
+    fn handle_segment(
+        &mut self,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        let key =
+            if self.limits.vlan_in_key { segment.key.in_vlan(segment.vlan) } else { segment.key };
+        let slot =
+            match self.table.find(&key).filter(|slot| !self.is_over(*slot, segment, now, sink)) {
+                Some(slot) => slot,
+                None if !segment.flags.is_syn() || segment.flags.is_rst() => {
+                    return PacketOutcome::Orphan;
+                }
+                None => {
+                    let flow = Flow::new(segment, now, self.limits.defaults);
+                    let deadline = flow.deadline(&self.limits);
+                    let Some(slot) = self.table.insert(key, flow, now) else {
+                        return PacketOutcome::TableFull;
+                    };
+                    self.stats.count(Stat::FlowsStarted);
+                    self.wheel.file(slot, deadline);
+                    slot
+                }
+            };
+        let Some(flow) = self.table.get_mut(slot) else { return PacketOutcome::Orphan };
+        let before = flow.connection.lifetime();
+        flow.on_segment(segment, now, &mut self.pool, &mut self.stats);
+        if flow.connection.lifetime() != before {
+            self.wheel.file(slot, flow.deadline(&self.limits));
+        }
+        if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
+    }
+
+    /// Ends the flow in a slot if it is over by the time of this segment, which then belongs to
+    /// another flow or to none.
+    fn is_over(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> bool {
+        let Some((_, flow)) = self.table.get(slot) else { return true };
+        let cause = if flow.deadline(&self.limits) <= now {
+            flow.connection.ended.unwrap_or(EndCause::Timeout)
+        } else if flow.connection.is_superseded_by(segment, flow.side_of(segment.from)) {
+            EndCause::Reused
+        } else {
+            return false;
+        };
+        self.end(slot, now, Some(cause), sink);
+        true
+    }
+
+    /// Removes a flow. One that was stopped has been reported already.
+    fn end(&mut self, slot: u32, now: Instant, cause: Option<EndCause>, sink: &mut impl EventSink) {
+        let id = self.table.id(slot);
+        if let Some((key, flow)) = self.table.get(slot)
+            && !flow.socket.is_stopped()
+        {
+            sink.flow_ended(&flow.view(id, key, &self.pool), cause);
+            if let Some(cause) = cause {
+                self.stats.count_end(cause);
+            }
+        }
+        self.wheel.remove(slot);
+        if let Some(mut flow) = self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout)) {
+            flow.release(&mut self.pool);
+        }
+    }
+
+    /// Finds out what a change would do, and whether it may be done.
+    fn plan(
+        &self,
+        id: FlowId,
+        change: &SockOptChange,
+        expected: Option<u32>,
+    ) -> Result<(u32, SockOpts, Applied), SockOptError> {
+        let slot = self.resolve(id)?;
+        let Some((_, flow)) = self.table.get(slot) else {
+            return Err(SockOptError::Lookup(LookupError::NotFound));
+        };
+        let current = flow.socket.revision;
+        if expected.is_some_and(|expected| expected != current) {
+            return Err(SockOptError::RevisionMismatch { current });
+        }
+        let planned = flow.socket.plan(change, &self.limits)?;
+        let (mut growth, mut discarded_bytes) = (0, 0);
+        for side in Side::BOTH {
+            growth += flow.buffers[side].growth_bytes(planned.buffer_bytes[side]);
+            discarded_bytes +=
+                flow.buffers[side].shrink_bytes(&self.pool, planned.buffer_bytes[side]);
+        }
+        let free_bytes = self.pool.free_bytes();
+        if growth > free_bytes {
+            return Err(SockOptError::PoolExhausted { requested_bytes: growth, free_bytes });
+        }
+        let unchanged = planned == flow.socket.options;
+        let revision = current.wrapping_add(u32::from(!unchanged));
+        Ok((slot, planned, Applied { options: planned, revision, unchanged, discarded_bytes }))
+    }
+
+    fn resolve(&self, id: FlowId) -> Result<u32, LookupError> {
+        self.table.resolve(id).map_err(|absent| match absent {
+            Absent::Unknown => LookupError::NotFound,
+            Absent::Gone(cause) => LookupError::Ended { cause },
+        })
+    }
+
+    /// The summary of the flow in a slot, unless it is stopped.
+    fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
+        let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
+        Some(flow.summary(self.table.id(slot), key, &self.pool))
     }
 }

@@ -7,7 +7,7 @@ use crate::{EndCause, wire::ParseError};
 pub enum PacketOutcome {
     /// Belongs to a monitored flow.
     Monitored,
-    /// Belongs to a flow, or to the side of a flow, that is no longer monitored.
+    /// Belongs to a flow that is no longer monitored on either side.
     Stopped,
     /// TCP, but of no known flow, and does not begin one. mOS: `MOS_ON_ORPHAN`.
     Orphan,
@@ -42,7 +42,7 @@ macro_rules! stats {
 stats! {
     /// Packets of monitored flows.
     PacketsMonitored => "packets", "monitored";
-    /// Packets of stopped flows or sides.
+    /// Packets of stopped flows.
     PacketsStopped => "packets", "stopped";
     /// TCP packets of no known flow.
     PacketsOrphan => "packets", "orphan";

@@ -1,9 +1,17 @@
-//! Flows: their handles, keys, table and what is known of them.
+//! Flows: their handles, keys, table, timers, and what is known of them.
 
+mod expiry;
 mod id;
+mod key;
+mod record;
 mod summary;
+mod table;
 
+pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
+pub(crate) use key::{End, FlowKey};
+pub(crate) use record::Flow;
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };
+pub(crate) use table::{Absent, FlowTable};

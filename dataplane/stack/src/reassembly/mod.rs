@@ -1,22 +1,438 @@
-//! Reassembly of one direction's bytes.
+//! Reassembly of one direction's bytes into the receive buffer of one side.
+//!
+//! ```text
+//!        base                 next                              base + capacity
+//!         |▒▒▒▒▒|· gap ·|▒▒▒▒▒▒|··· hole ···|▒▒ held ▒▒|················|
+//! ```
+//!
+//! The buffer is a window over the stream that keeps its newest bytes. Invariant: `base <= next`;
+//! every held byte lies in `[base, base + capacity)`; below `next` each byte was held once or is a
+//! gap; the byte at `next` is not held. Speaks stream offsets only: no sequence numbers, no sides.
 
+mod index;
 mod overlap;
+mod pool;
+mod ranges;
 
-use crate::StreamOffset;
 pub use overlap::OverlapPolicy;
+pub(crate) use pool::BufferPool;
 
-/// Skeleton.
+use self::{
+    index::{BlockIndex, number_of},
+    ranges::{RangeSet, Span},
+};
+use crate::{BufferSummary, Peeked, StreamOffset, limits::BLOCK_BYTES};
+
+/// The receive buffer of one side.
 #[derive(Debug)]
-pub struct Reassembler;
-/// Skeleton.
-#[derive(Debug)]
-pub struct BufferPool;
-impl Reassembler {
-    pub(crate) fn piece_at<'p>(
-        &self,
-        _pool: &'p BufferPool,
-        _at: StreamOffset,
-    ) -> Option<&'p [u8]> {
-        None
+pub(crate) struct Reassembler {
+    capacity: u64,
+    base: u64,
+    next: u64,
+    /// First offset of the first gap.
+    first_gap: u64,
+    held: u64,
+    held_beyond_next: u64,
+    ranges: RangeSet,
+    index: BlockIndex,
+    totals: Placed,
+}
+
+/// What became of bytes: of one segment's, or of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Placed {
+    /// Positions that were not held before.
+    pub(crate) new_bytes: u64,
+    /// Arriving bytes that differed from the held copy.
+    pub(crate) conflicting_bytes: u64,
+    /// Held bytes that made room.
+    pub(crate) overwritten_bytes: u64,
+    /// Ranges given up, and the bytes in them.
+    pub(crate) gaps: u64,
+    pub(crate) missing_bytes: u64,
+    /// Arriving bytes for which there was no block, or no room for another range.
+    pub(crate) refused_bytes: u64,
+}
+
+/// Why nothing can be read at an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfBuffer {
+    /// It was evicted, or the buffer began behind it.
+    Overwritten,
+    /// It was not received yet.
+    NotYetReceived,
+}
+
+impl Placed {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            new_bytes,
+            conflicting_bytes,
+            overwritten_bytes,
+            gaps,
+            missing_bytes,
+            refused_bytes,
+        } = other;
+        self.new_bytes += new_bytes;
+        self.conflicting_bytes += conflicting_bytes;
+        self.overwritten_bytes += overwritten_bytes;
+        self.gaps += gaps;
+        self.missing_bytes += missing_bytes;
+        self.refused_bytes += refused_bytes;
     }
+}
+
+impl Reassembler {
+    /// An empty buffer; takes no memory from the pool.
+    pub(crate) const fn new(capacity: u64) -> Self {
+        Self {
+            capacity,
+            base: 0,
+            next: 0,
+            first_gap: u64::MAX,
+            held: 0,
+            held_beyond_next: 0,
+            ranges: RangeSet::new(),
+            index: BlockIndex::new(),
+            totals: Placed {
+                new_bytes: 0,
+                conflicting_bytes: 0,
+                overwritten_bytes: 0,
+                gaps: 0,
+                missing_bytes: 0,
+                refused_bytes: 0,
+            },
+        }
+    }
+
+    /// Places the bytes at `offset`. Bytes before the window are ignored; bytes behind it move it.
+    pub(crate) fn place(
+        &mut self,
+        pool: &mut BufferPool,
+        offset: StreamOffset,
+        bytes: &[u8],
+        policy: OverlapPolicy,
+    ) -> Placed {
+        let mut placed = Placed::default();
+        let end = offset.plus(bytes.len() as u64).0;
+        if self.capacity == 0 {
+            self.skip_to(end);
+            return placed;
+        }
+        self.slide(pool, end.saturating_sub(self.capacity), &mut placed);
+        let span = Span { start: offset.0.max(self.base), end };
+        let skipped = usize::try_from(span.start - offset.0).unwrap_or(usize::MAX);
+        if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
+            self.store(pool, span, bytes, policy, &mut placed);
+        }
+        self.totals.add(&placed);
+        self.check();
+        placed
+    }
+
+    /// Gives up whatever is missing below `end`: the receiver has it, so it will not come again.
+    pub(crate) fn give_up_below(&mut self, pool: &mut BufferPool, end: StreamOffset) -> Placed {
+        let mut placed = Placed::default();
+        if self.capacity == 0 {
+            self.skip_to(end.0);
+        } else {
+            self.give_up(pool, end.0, &mut placed);
+            self.totals.add(&placed);
+            self.check();
+        }
+        placed
+    }
+
+    /// Pool bytes that must be free for a capacity of `capacity` bytes to be filled.
+    pub(crate) fn growth_bytes(&self, capacity: u64) -> u64 {
+        if capacity <= self.capacity {
+            return 0;
+        }
+        capacity.saturating_sub(self.held) + self.index.growth_bytes(capacity)
+    }
+
+    /// Bytes that a capacity of `capacity` bytes would discard.
+    pub(crate) fn shrink_bytes(&self, pool: &BufferPool, capacity: u64) -> u64 {
+        let floor = match (capacity, self.ranges.last(pool)) {
+            (0, _) => return self.held,
+            (_, Some(last)) => last.end.saturating_sub(capacity),
+            (_, None) => return 0,
+        };
+        self.ranges.held_in(pool, Span { start: self.base, end: floor.max(self.base) })
+    }
+
+    /// Changes the capacity. The oldest bytes make room for the rest where it shrinks. Returns the
+    /// bytes discarded, or `None`, with nothing changed, where the pool has no room for the index.
+    pub(crate) fn resize(&mut self, pool: &mut BufferPool, capacity: u64) -> Option<u64> {
+        let held = self.held;
+        if capacity == 0 {
+            let newest = self.ranges.last(pool).map_or(self.next, |last| last.end);
+            self.release(pool);
+            self.skip_to(newest);
+        } else {
+            let live = self.live_blocks();
+            if !self.index.grow(pool, capacity, live) {
+                return None;
+            }
+            let mut placed = Placed::default();
+            if let Some(last) = self.ranges.last(pool) {
+                self.slide(pool, last.end.saturating_sub(capacity), &mut placed);
+            }
+            // What a resize discards is reported as such, not as overwritten.
+            self.totals.add(&Placed { overwritten_bytes: 0, ..placed });
+        }
+        self.capacity = capacity;
+        self.check();
+        Some(held - self.held)
+    }
+
+    /// Returns all memory to the pool. The buffer is empty afterwards.
+    pub(crate) fn release(&mut self, pool: &mut BufferPool) {
+        let live = self.live_blocks();
+        self.index.clear(pool, live);
+        self.ranges.clear(pool, self.next);
+        self.held = 0;
+        self.held_beyond_next = 0;
+        self.base = self.next;
+    }
+
+    /// The capacity in force, in bytes.
+    pub(crate) const fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// The first offset that is neither captured nor given up.
+    pub(crate) const fn next(&self) -> StreamOffset {
+        StreamOffset(self.next)
+    }
+
+    /// What the control plane may know.
+    pub(crate) fn summary(&self, pool: &BufferPool) -> BufferSummary {
+        let (oldest, newest) = self.bounds(pool);
+        BufferSummary {
+            oldest,
+            newest,
+            next: StreamOffset(self.next),
+            contiguous: StreamOffset(self.next.min(self.first_gap)),
+            buffered_bytes: self.held - self.held_beyond_next,
+            out_of_order_bytes: self.held_beyond_next,
+            overwritten_bytes: self.totals.overwritten_bytes,
+            conflicting_bytes: self.totals.conflicting_bytes,
+            gaps: self.totals.gaps,
+            missing_bytes: self.totals.missing_bytes,
+            refused_bytes: self.totals.refused_bytes,
+        }
+    }
+
+    /// First offset held and one past the last; both are where reading will go on when nothing is.
+    pub(crate) fn bounds(&self, pool: &BufferPool) -> (StreamOffset, StreamOffset) {
+        match (self.ranges.first(pool), self.ranges.last(pool)) {
+            (Some(first), Some(last)) => (StreamOffset(first.start), StreamOffset(last.end)),
+            _ => (StreamOffset(self.next), StreamOffset(self.next)),
+        }
+    }
+
+    /// Copies held bytes into `out`: from the first one at or behind `offset`, up to a hole.
+    pub(crate) fn peek(
+        &self,
+        pool: &BufferPool,
+        offset: Option<StreamOffset>,
+        out: &mut [u8],
+    ) -> Result<Peeked, OutOfBuffer> {
+        let (oldest, newest) = self.bounds(pool);
+        let wanted = offset.unwrap_or(oldest);
+        if wanted.0 < self.base {
+            return Err(OutOfBuffer::Overwritten);
+        }
+        if wanted > newest.max(self.next()) {
+            return Err(OutOfBuffer::NotYetReceived);
+        }
+        let start = self
+            .ranges
+            .at_or_behind(pool, wanted.0)
+            .map_or(wanted, |span| StreamOffset(span.start.max(wanted.0)));
+        let mut length = 0;
+        while length < out.len()
+            && let Some(piece) = self.piece_at(pool, start.plus(length as u64))
+        {
+            let count = piece.len().min(out.len() - length);
+            out[length..length + count].copy_from_slice(&piece[..count]);
+            length += count;
+        }
+        let end = start.plus(length as u64);
+        let next_held =
+            self.ranges.at_or_behind(pool, end.0).map(|span| StreamOffset(span.start.max(end.0)));
+        Ok(Peeked { offset: start, length, oldest, newest, next_held })
+    }
+
+    /// The held bytes from `at` to the end of their block, or to a hole.
+    pub(crate) fn piece_at<'p>(&self, pool: &'p BufferPool, at: StreamOffset) -> Option<&'p [u8]> {
+        let span = self.ranges.at_or_behind(pool, at.0).filter(|span| span.start <= at.0)?;
+        let block = self.index.get(pool, number_of(at.0))?;
+        let start = within_block(at.0);
+        let length = usize::try_from(span.end - at.0).unwrap_or(usize::MAX);
+        pool.block(block).get(start..start.saturating_add(length).min(BLOCK_BYTES))
+    }
+
+    /// Follows the stream without holding it.
+    fn skip_to(&mut self, end: u64) {
+        self.next = self.next.max(end);
+        self.base = self.next;
+    }
+
+    /// Moves the window so that it begins at `base` or behind it.
+    fn slide(&mut self, pool: &mut BufferPool, base: u64, placed: &mut Placed) {
+        if base <= self.base {
+            return;
+        }
+        self.give_up(pool, base, placed);
+        let evicted = self.ranges.held_in(pool, Span { start: self.base, end: base });
+        self.held -= evicted;
+        placed.overwritten_bytes += evicted;
+        self.ranges.remove_below(pool, base);
+        let live = self.live_blocks();
+        self.index.release(pool, live.start..number_of(base).min(live.end));
+        self.base = base;
+    }
+
+    /// Declares what is missing below `end` to be gaps.
+    fn give_up(&mut self, pool: &BufferPool, end: u64, placed: &mut Placed) {
+        let mut at = self.next;
+        while at < end {
+            let held = self.ranges.at_or_behind(pool, at);
+            let gap_end = held.map_or(end, |span| span.start.min(end)).max(at);
+            if gap_end > at {
+                placed.gaps += 1;
+                placed.missing_bytes += gap_end - at;
+                self.first_gap = self.first_gap.min(at);
+            }
+            at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
+        }
+        if end > self.next {
+            let span = Span { start: self.next, end };
+            self.held_beyond_next -= self.ranges.held_in(pool, span);
+            self.next = end;
+            self.absorb(pool);
+        }
+    }
+
+    /// Moves `next` over what is held there.
+    fn absorb(&mut self, pool: &BufferPool) {
+        if let Some(span) = self.ranges.at_or_behind(pool, self.next)
+            && span.start <= self.next
+        {
+            self.held_beyond_next -= span.end - self.next;
+            self.next = span.end;
+        }
+    }
+
+    /// Stores bytes that lie in the window.
+    fn store(
+        &mut self,
+        pool: &mut BufferPool,
+        span: Span,
+        bytes: &[u8],
+        policy: OverlapPolicy,
+        placed: &mut Placed,
+    ) {
+        while !self.ranges.reserve(pool, span) {
+            // The oldest range gives way, if reading has passed it; else the newest is dropped.
+            match self.ranges.first(pool).filter(|first| first.end <= self.next.min(span.start)) {
+                Some(first) if self.ranges.last(pool) != Some(first) => {
+                    self.slide(pool, first.end, placed);
+                }
+                _ => {
+                    placed.refused_bytes += span.length();
+                    return;
+                }
+            }
+        }
+        let mut at = span.start;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (is_held, until) = match self.ranges.at_or_behind(pool, at) {
+                Some(held) if held.start <= at => (true, held.end),
+                Some(held) => (false, held.start),
+                None => (false, u64::MAX),
+            };
+            // Late bytes for a gap are told from new ones: a piece does not straddle `next`.
+            let until = if at < self.next { until.min(self.next) } else { until };
+            let room = usize::try_from(until - at).unwrap_or(usize::MAX);
+            let (piece, others) =
+                rest.split_at(room.min(BLOCK_BYTES - within_block(at)).min(rest.len()));
+            if is_held {
+                placed.conflicting_bytes += self.compare(pool, at, piece, policy);
+            } else if self.fill(pool, at, piece) {
+                self.count_new(at, piece.len() as u64, placed);
+            } else {
+                placed.refused_bytes += rest.len() as u64;
+                break;
+            }
+            at += piece.len() as u64;
+            rest = others;
+        }
+        if at > span.start {
+            self.ranges.insert(pool, Span { start: span.start, end: at });
+            self.absorb(pool);
+        }
+    }
+
+    /// Writes bytes into a part of one block that holds none yet.
+    fn fill(&mut self, pool: &mut BufferPool, at: u64, piece: &[u8]) -> bool {
+        let number = number_of(at);
+        let block = match self.index.get(pool, number) {
+            Some(block) => block,
+            None => {
+                let Some(block) = pool.take() else { return false };
+                if !self.index.insert(pool, number, block) {
+                    pool.put_back(block);
+                    return false;
+                }
+                block
+            }
+        };
+        let start = within_block(at);
+        pool.block_mut(block)[start..start + piece.len()].copy_from_slice(piece);
+        true
+    }
+
+    /// Compares bytes with the held ones of one block; the policy says which stay.
+    fn compare(&self, pool: &mut BufferPool, at: u64, piece: &[u8], policy: OverlapPolicy) -> u64 {
+        let Some(block) = self.index.get(pool, number_of(at)) else { return 0 };
+        let start = within_block(at);
+        let held = &mut pool.block_mut(block)[start..start + piece.len()];
+        if held == piece {
+            return 0;
+        }
+        let differing = held.iter().zip(piece).filter(|(held, new)| held != new).count();
+        match policy {
+            OverlapPolicy::First => {}
+            OverlapPolicy::Last => held.copy_from_slice(piece),
+        }
+        differing as u64
+    }
+
+    const fn count_new(&mut self, at: u64, length: u64, placed: &mut Placed) {
+        placed.new_bytes += length;
+        self.held += length;
+        if at >= self.next {
+            self.held_beyond_next += length;
+        }
+    }
+
+    /// Numbers of the blocks that the window may hold.
+    const fn live_blocks(&self) -> core::ops::Range<u64> {
+        number_of(self.base)..number_of(self.base + self.capacity) + 1
+    }
+
+    fn check(&self) {
+        debug_assert!(self.base <= self.next, "the window begins below what is read next");
+        debug_assert!(self.held <= self.capacity, "no more is held than the capacity");
+        debug_assert!(self.held_beyond_next <= self.held, "the part is less than the whole");
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "less than BLOCK_BYTES")]
+const fn within_block(offset: u64) -> usize {
+    (offset % BLOCK_BYTES as u64) as usize
 }

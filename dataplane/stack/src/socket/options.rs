@@ -1,6 +1,6 @@
 //! The options of a monitored flow: names, units, ranges, defaults, and when they take effect.
 //!
-//! mOS: mtcp_setsockopt(3), level `SOL_MONSOCKET`. The numbers of that call are known to the
+//! mOS: `mtcp_setsockopt(3)`, level `SOL_MONSOCKET`. The numbers of that call are known to the
 //! server's `convert.rs` alone.
 
 use core::fmt;

@@ -1,5 +1,290 @@
-//! TCP as seen from the middle.
+//! TCP as a monitor in the middle sees it: both endpoints emulated from the segments between them.
+//!
+//! A segment updates its sender first and its receiver second, mOS's hook order. Rules are written
+//! for `sender` and `receiver`; none of them knows which one is the client.
 
+mod side;
 mod state;
 
+pub(crate) use side::TcpSide;
 pub use state::TcpState;
+
+use crate::{
+    EndCause, OverlapPolicy, Roles, Side, Sides, Stat, Stats, StreamOffset,
+    reassembly::{BufferPool, Placed, Reassembler},
+    wire::{Segment, WindowScale},
+};
+
+/// Both endpoints of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) sides: Sides<TcpSide>,
+    /// How the connection ended, once it has.
+    pub(crate) ended: Option<EndCause>,
+    is_established: bool,
+}
+
+/// What a segment works on besides the connection.
+#[derive(Debug)]
+pub(crate) struct Workbench<'a> {
+    /// Each side's receive buffer.
+    pub(crate) buffers: &'a mut Sides<Reassembler>,
+    pub(crate) pool: &'a mut BufferPool,
+    pub(crate) overlap: Sides<OverlapPolicy>,
+    /// Sides whose counters are frozen: they are no longer monitored.
+    pub(crate) frozen: Sides<bool>,
+    pub(crate) stats: &'a mut Stats,
+}
+
+/// How long a connection may stay silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    HalfOpen,
+    Established,
+    Closing,
+    TimeWait,
+}
+
+impl Connection {
+    /// A connection of which nothing is known yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            sides: Sides {
+                client: TcpSide::new(TcpState::Closed),
+                server: TcpSide::new(TcpState::Listen),
+            },
+            ended: None,
+            is_established: false,
+        }
+    }
+
+    /// Which span of silence ends the connection now.
+    pub(crate) const fn lifetime(&self) -> Lifetime {
+        if self.ended.is_some() {
+            Lifetime::TimeWait
+        } else if self.sides.client.fin.is_some() || self.sides.server.fin.is_some() {
+            Lifetime::Closing
+        } else if self.is_established {
+            Lifetime::Established
+        } else {
+            Lifetime::HalfOpen
+        }
+    }
+
+    /// Whether a bare SYN on this connection's tuple opens another connection: after the end, or
+    /// the beginning of the end, or with a number that is neither the known one nor in the window.
+    pub(crate) fn is_superseded_by(&self, segment: &Segment<'_>, from: Side) -> bool {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        if !segment.flags.is_bare_syn() {
+            return false;
+        }
+        if self.ended.is_some() || sender.fin.is_some() || receiver.fin.is_some() {
+            return true;
+        }
+        let Some(offset) = sender.offset_of(segment.seq) else { return false };
+        if sender.is_own_syn(segment.seq) {
+            return false;
+        }
+        !self.is_established
+            || offset < sender.snd_una.cast_signed()
+            || offset > sender.reach(receiver)
+    }
+
+    /// Takes one segment, sent by `from`.
+    pub(crate) fn on_segment(&mut self, segment: &Segment<'_>, from: Side, on: &mut Workbench<'_>) {
+        if !on.frozen[from] {
+            let sender = &mut self.sides[from];
+            sender.packets += 1;
+            sender.payload_bytes += u64::from(segment.payload_length);
+        }
+        on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
+        if self.ended.is_some() {
+            return;
+        }
+        let is_valid = if segment.flags.is_rst() {
+            self.on_reset(segment, from, on)
+        } else {
+            self.on_handshake(segment, from)
+                && self.on_acknowledgement(segment, from, on)
+                && self.on_data(segment, from, on)
+        };
+        if !is_valid {
+            on.stats.count(Stat::OutOfWindow);
+        }
+        self.settle(on);
+    }
+
+    /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
+    fn on_handshake(&mut self, segment: &Segment<'_>, from: Side) -> bool {
+        let Roles { sender, receiver } = self.sides.roles(from);
+        if !segment.flags.is_syn() {
+            sender.learn_first(segment.seq);
+            if segment.flags.is_ack() {
+                sender.state = sender.state.sends_ack();
+            }
+            return true;
+        }
+        let acknowledged = receiver.offset_of(segment.ack);
+        let sent = 0..=receiver.snd_nxt.cast_signed();
+        let is_foreign = acknowledged.is_some_and(|offset| !sent.contains(&offset));
+        if segment.flags.is_ack() && is_foreign || !sender.learn_syn(segment.seq) {
+            return false;
+        }
+        sender.window_scale = segment.window_scale;
+        if segment.flags.is_ack() {
+            sender.state = sender.state.sends_syn_ack();
+            receiver.state = receiver.state.receives_syn_ack();
+        } else {
+            sender.state = sender.state.sends_syn();
+            receiver.state = receiver.state.receives_syn();
+        }
+        true
+    }
+
+    /// What the sender acknowledges of what the receiver sent, and the window it grants.
+    fn on_acknowledgement(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_>,
+    ) -> bool {
+        let Roles { sender, receiver } = self.sides.roles(from);
+        sender.max_window = sender.max_window.max(window(segment, sender, receiver));
+        if !segment.flags.is_ack() {
+            return true;
+        }
+        let Some(acknowledged) = receiver.offset_of(segment.ack) else { return true };
+        if acknowledged > receiver.reach(sender) {
+            return false;
+        }
+        let Ok(acknowledged) = u64::try_from(acknowledged) else { return true };
+        receiver.snd_una = receiver.snd_una.max(acknowledged);
+        if !segment.flags.is_syn() {
+            receiver.state = receiver.state.receives_ack();
+        }
+        let data = receiver.fin.map_or(acknowledged, |fin| acknowledged.min(fin));
+        if StreamOffset(data) > on.buffers[from].next() {
+            let placed = on.buffers[from].give_up_below(on.pool, StreamOffset(data));
+            count(on.stats, &placed);
+        }
+        true
+    }
+
+    /// Payload and FIN.
+    fn on_data(&mut self, segment: &Segment<'_>, from: Side, on: &mut Workbench<'_>) -> bool {
+        let Roles { sender, receiver } = self.sides.roles(from);
+        let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
+        let Some(start) = sender.offset_of(seq) else { return true };
+        let end = start + i64::from(segment.payload_length);
+        if end > sender.reach(receiver) {
+            return false;
+        }
+        let buffer = &mut on.buffers[from.peer()];
+        let sent_before = sender.snd_nxt;
+        if let Ok(end) = u64::try_from(end) {
+            if segment.flags.is_fin() && sender.fin.is_none() {
+                sender.fin = Some(end);
+                sender.state = sender.state.sends_fin();
+            }
+            sender.snd_nxt = sender.snd_nxt.max(sender.fin.map_or(end, |fin| end.min(fin)));
+        }
+        let is_keepalive =
+            segment.payload_length <= 1 && start + 1 == buffer.next().0.cast_signed();
+        if segment.payload_length == 0 || is_keepalive {
+            return true;
+        }
+        let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin) else {
+            return true;
+        };
+        let placed = buffer.place(on.pool, offset, payload, on.overlap[from.peer()]);
+        if placed.new_bytes + placed.refused_bytes == 0 && end <= sent_before.cast_signed() {
+            sender.retransmits += u64::from(!on.frozen[from]);
+            on.stats.count(Stat::Retransmits);
+        }
+        count(on.stats, &placed);
+        true
+    }
+
+    /// A reset is believed when the receiver would accept its number. `false`: it is not.
+    fn on_reset(&mut self, segment: &Segment<'_>, from: Side, on: &Workbench<'_>) -> bool {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        let is_acceptable = match sender.offset_of(segment.seq) {
+            Some(offset) => {
+                let received = on.buffers[from.peer()].next().0.min(sender.snd_una);
+                offset >= received.cast_signed() && offset <= sender.reach(receiver)
+            }
+            // The answer to a SYN: it must acknowledge that SYN. RFC 9293 3.10.7.3.
+            None => {
+                segment.flags.is_ack()
+                    && receiver.offset_of(segment.ack).is_some_and(|offset| {
+                        (0..=receiver.snd_nxt.cast_signed()).contains(&offset)
+                    })
+            }
+        };
+        if is_acceptable {
+            self.ended = Some(EndCause::Rst);
+            for side in Side::BOTH {
+                self.sides[side].state = TcpState::Closed;
+            }
+        }
+        is_acceptable
+    }
+
+    /// Draws the conclusions for both sides: FINs that were reached or acknowledged, and the ends
+    /// of the handshake and of the connection.
+    fn settle(&mut self, on: &mut Workbench<'_>) {
+        if self.ended.is_some() {
+            return;
+        }
+        for from in Side::BOTH {
+            let Roles { sender, receiver } = self.sides.roles(from);
+            if sender.is_fin_acknowledged() {
+                sender.state = sender.state.receives_ack_of_fin();
+            }
+            if sender.is_fin_reached(on.buffers[from.peer()].next()) {
+                receiver.state = receiver.state.receives_fin();
+            }
+        }
+        let Sides { client, server } = &self.sides;
+        if !self.is_established && !client.is_opening() && !server.is_opening() {
+            self.is_established = true;
+            on.stats.count(Stat::FlowsEstablished);
+        }
+        if client.fin.is_some() && server.fin.is_some() && client.is_done() && server.is_done() {
+            self.ended = Some(EndCause::Fin);
+        }
+    }
+}
+
+/// The window that a segment grants, in bytes. Where a SYN was missed the scale is not known:
+/// the largest one is assumed, so that nothing honest is refused.
+fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
+    let scale = match (sender.has_sent_syn, receiver.has_sent_syn) {
+        _ if segment.flags.is_syn() => WindowScale::default(),
+        (true, true) => match (sender.window_scale, receiver.window_scale) {
+            (Some(scale), Some(_)) => scale,
+            _ => WindowScale::default(),
+        },
+        (true, false) => sender.window_scale.unwrap_or_default(),
+        (false, _) => WindowScale::clamped(WindowScale::MAX),
+    };
+    scale.apply(segment.window)
+}
+
+/// The part of a payload between offset 0 and the FIN, and where it begins.
+fn within_stream(start: i64, payload: &[u8], fin: Option<u64>) -> Option<(StreamOffset, &[u8])> {
+    let skipped = usize::try_from(start.min(0).unsigned_abs()).ok()?;
+    let payload = payload.get(skipped..)?;
+    let offset = u64::try_from(start.max(0)).ok()?;
+    let room = fin.map_or(u64::MAX, |fin| fin.saturating_sub(offset));
+    let length = usize::try_from(room).unwrap_or(usize::MAX).min(payload.len());
+    payload.get(..length).filter(|kept| !kept.is_empty()).map(|kept| (StreamOffset(offset), kept))
+}
+
+const fn count(stats: &mut Stats, placed: &Placed) {
+    stats.add(Stat::ConflictingBytes, placed.conflicting_bytes);
+    stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
+    stats.add(Stat::Gaps, placed.gaps);
+    stats.add(Stat::MissingBytes, placed.missing_bytes);
+    stats.add(Stat::RefusedBytes, placed.refused_bytes);
+}

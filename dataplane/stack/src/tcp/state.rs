@@ -29,6 +29,64 @@ pub enum TcpState {
     TimeWait,
 }
 
+/// The transitions of RFC 9293 figure 5, each named after what the endpoint is seen to do. What
+/// changes nothing leaves the state as it is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not named changes nothing")]
+impl TcpState {
+    pub(super) const fn sends_syn(self) -> Self {
+        if matches!(self, Self::Closed | Self::Listen) { Self::SynSent } else { self }
+    }
+
+    pub(super) const fn receives_syn(self) -> Self {
+        let waits = matches!(self, Self::Closed | Self::Listen | Self::SynSent);
+        if waits { Self::SynReceived } else { self }
+    }
+
+    pub(super) const fn sends_syn_ack(self) -> Self {
+        self.receives_syn()
+    }
+
+    /// A SYN/ACK that nobody was seen to ask for proves a SYN that was not captured.
+    pub(super) const fn receives_syn_ack(self) -> Self {
+        match self {
+            Self::SynSent => Self::Established,
+            Self::Closed => Self::SynSent,
+            _ => self,
+        }
+    }
+
+    /// To acknowledge anything, it must have received the answer to its SYN.
+    pub(super) const fn sends_ack(self) -> Self {
+        if matches!(self, Self::SynSent) { Self::Established } else { self }
+    }
+
+    pub(super) const fn receives_ack(self) -> Self {
+        if matches!(self, Self::SynReceived) { Self::Established } else { self }
+    }
+
+    pub(super) const fn sends_fin(self) -> Self {
+        if matches!(self, Self::CloseWait) { Self::LastAck } else { Self::FinWait1 }
+    }
+
+    pub(super) const fn receives_ack_of_fin(self) -> Self {
+        match self {
+            Self::FinWait1 => Self::FinWait2,
+            Self::Closing => Self::TimeWait,
+            Self::LastAck => Self::Closed,
+            _ => self,
+        }
+    }
+
+    pub(super) const fn receives_fin(self) -> Self {
+        match self {
+            Self::SynReceived | Self::Established => Self::CloseWait,
+            Self::FinWait1 => Self::Closing,
+            Self::FinWait2 => Self::TimeWait,
+            _ => self,
+        }
+    }
+}
+
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

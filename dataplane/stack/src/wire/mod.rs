@@ -1,14 +1,90 @@
 //! Parsing of untrusted bytes.
+//!
+//! The contract: [`parse_frame`] checks every length once; what it returns cannot fail any more.
+//! Lengths are believed only within the captured bytes. The variants of [`ParseError`] are the
+//! drop reasons that are counted.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod error;
+mod ethernet;
+mod ip;
+mod tcp;
+
+use core::net::SocketAddr;
 
 pub use error::ParseError;
+pub(crate) use tcp::{Flags, WindowScale};
 
-/// A symmetric hash of the frame's addresses and ports: both directions of a flow get the same
-/// value, fragments of one packet too. Frames that are not TCP over IP get 0.
+use crate::{
+    Frame, SeqNum,
+    flow::{End, FlowKey},
+};
+
+/// One TCP segment.
+#[derive(Debug)]
+pub(crate) struct Segment<'a> {
+    /// The flow it belongs to. Holds no VLAN id; see [`Self::vlan`].
+    pub(crate) key: FlowKey,
+    /// Which end of the key sent it.
+    pub(crate) from: End,
+    /// Outermost VLAN id.
+    pub(crate) vlan: Option<u16>,
+    /// Sequence number.
+    pub(crate) seq: SeqNum,
+    /// Acknowledgement number; means nothing unless the ACK flag is set.
+    pub(crate) ack: SeqNum,
+    /// Control bits.
+    pub(crate) flags: Flags,
+    /// The window field, unscaled.
+    pub(crate) window: u16,
+    /// Of a SYN: the window scale option, if it is there.
+    pub(crate) window_scale: Option<WindowScale>,
+    /// Captured payload.
+    pub(crate) payload: &'a [u8],
+    /// Length of the payload when it was sent; more than was captured where a capture cuts
+    /// frames short.
+    pub(crate) payload_length: u32,
+}
+
+/// Parses a frame down to its TCP segment.
 ///
-/// Used to spread the frames of one queue over several workers.
+/// # Errors
+///
+/// The reason why the frame holds no segment to monitor.
+pub(crate) fn parse_frame<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, ParseError> {
+    let ethernet = ethernet::parse(frame.bytes)?;
+    let headers = frame.bytes.len().saturating_sub(ethernet.payload.len());
+    let wire_length = usize::try_from(frame.wire_length).unwrap_or(usize::MAX);
+    let on_wire = wire_length.max(frame.bytes.len()).saturating_sub(headers);
+    let packet = match ethernet.network {
+        ethernet::Network::Ipv4 => ip::parse_v4(ethernet.payload, on_wire)?,
+        ethernet::Network::Ipv6 => ip::parse_v6(ethernet.payload, on_wire)?,
+    };
+    let header = tcp::parse(packet.payload, packet.length)?;
+    let (key, from) = FlowKey::new(
+        SocketAddr::new(packet.source, header.source_port),
+        SocketAddr::new(packet.destination, header.destination_port),
+    );
+    Ok(Segment {
+        key,
+        from,
+        vlan: ethernet.vlan,
+        seq: header.seq,
+        ack: header.ack,
+        flags: header.flags,
+        window: header.window,
+        window_scale: header.window_scale,
+        payload: header.payload,
+        payload_length: u32::try_from(header.payload_length).unwrap_or(u32::MAX),
+    })
+}
+
+/// A symmetric hash of a frame's addresses and ports: both directions of a flow get the same
+/// value. Frames that hold no TCP segment get 0.
+///
+/// Spreads the frames of one queue over several workers.
 #[must_use]
-pub fn spread_hash(_frame: &[u8]) -> u32 {
-    0
+pub fn spread_hash(frame: &Frame<'_>) -> u32 {
+    parse_frame(frame).map_or(0, |segment| segment.key.spread())
 }

@@ -1,0 +1,115 @@
+//! A timer wheel over the slots of the flow table.
+//!
+//! ```text
+//!  bucket   t      t+1    t+2            t+4095
+//!          [ ]    [ ]─▶slot─▶slot  ...  [ ]─▶slot
+//!           ▲ hand
+//! ```
+//!
+//! Packets do not touch the wheel: a flow stays where its deadline was when it was filed, and is
+//! filed again if the deadline has moved when the hand comes by. Only a deadline that comes
+//! nearer (a flow that begins to close) is filed anew at once. Filing, removing and one step of
+//! the hand each take constant time. Deadlines beyond the wheel's span wait at its far end.
+
+use alloc::vec::Vec;
+
+use crate::Instant;
+
+const BUCKETS: u32 = 4096;
+
+/// Nanoseconds of one bucket: 2^24, about 17 ms; the whole wheel spans 69 s.
+const TICK_SHIFT: u32 = 24;
+
+const NONE: u32 = u32::MAX;
+
+/// The wheel. Slots are named by their index in the flow table.
+#[derive(Debug)]
+pub(crate) struct TimerWheel {
+    heads: Vec<u32>,
+    links: Vec<Link>,
+    /// The tick whose bucket is looked at next.
+    hand: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    previous: u32,
+    next: u32,
+    /// [`NONE`] while the slot is not on the wheel.
+    bucket: u32,
+}
+
+impl TimerWheel {
+    /// Reserves room for `slots` slots. `None` when there is not enough memory.
+    pub(crate) fn new(slots: u32) -> Option<Self> {
+        let mut links = Vec::new();
+        links.try_reserve_exact(usize::try_from(slots).ok()?).ok()?;
+        Some(Self { heads: alloc::vec![NONE; index(BUCKETS)], links, hand: 0 })
+    }
+
+    /// Files a slot under its deadline, wherever it was before.
+    pub(crate) fn file(&mut self, slot: u32, deadline: Instant) {
+        self.remove(slot);
+        if self.links.len() <= index(slot) {
+            self.links.resize(index(slot) + 1, Link { previous: NONE, next: NONE, bucket: NONE });
+        }
+        // The tick behind the deadline's: when the hand gets there, the deadline has passed.
+        let due = (deadline.as_nanos() >> TICK_SHIFT).saturating_add(1);
+        let tick = due.clamp(self.hand, self.hand + u64::from(BUCKETS - 1));
+        let bucket = bucket_of(tick);
+        let next = self.heads[index(bucket)];
+        self.links[index(slot)] = Link { previous: NONE, next, bucket };
+        if next != NONE {
+            self.links[index(next)].previous = slot;
+        }
+        self.heads[index(bucket)] = slot;
+    }
+
+    /// Takes a slot off the wheel.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let Some(link) = self.links.get_mut(index(slot)) else { return };
+        let Link { previous, next, bucket } = *link;
+        if bucket == NONE {
+            return;
+        }
+        link.bucket = NONE;
+        if previous == NONE {
+            self.heads[index(bucket)] = next;
+        } else {
+            self.links[index(previous)].next = next;
+        }
+        if next != NONE {
+            self.links[index(next)].previous = previous;
+        }
+    }
+
+    /// Takes the next slot that may be due by `now` off the wheel, moving the hand over at most
+    /// `steps` empty buckets, which it counts down.
+    pub(crate) fn pop(&mut self, now: Instant, steps: &mut u32) -> Option<u32> {
+        let today = now.as_nanos() >> TICK_SHIFT;
+        // After a leap of more than a turn every bucket is due; one turn sees them all.
+        self.hand = self.hand.max(today.saturating_sub(u64::from(BUCKETS - 1)));
+        while self.hand <= today {
+            let slot = self.heads[index(bucket_of(self.hand))];
+            if slot != NONE {
+                self.remove(slot);
+                return Some(slot);
+            }
+            if *steps == 0 {
+                return None;
+            }
+            *steps -= 1;
+            self.hand += 1;
+        }
+        None
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "less than BUCKETS")]
+const fn bucket_of(tick: u64) -> u32 {
+    (tick % BUCKETS as u64) as u32
+}
+
+const fn index(slot: u32) -> usize {
+    slot as usize
+}

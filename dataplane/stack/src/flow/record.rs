@@ -1,0 +1,153 @@
+//! One flow under watch: its connection, its buffers, its options.
+
+use super::{End, FlowId, FlowKey, FlowSummary, FlowTuple, SideSummary};
+use crate::{
+    FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, TcpState,
+    reassembly::{BufferPool, Reassembler},
+    socket::MonitorSocket,
+    tcp::{Connection, Lifetime, Workbench},
+    wire::Segment,
+};
+
+/// One flow.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// Which end of the key is the client.
+    client: End,
+    vlan: Option<u16>,
+    pub(crate) connection: Connection,
+    pub(crate) buffers: Sides<Reassembler>,
+    pub(crate) socket: MonitorSocket,
+    /// States as they were when monitoring of a side was stopped.
+    frozen: Sides<Option<TcpState>>,
+    started: Instant,
+    pub(crate) last_packet: Instant,
+}
+
+impl Flow {
+    /// The flow that a SYN, or a SYN/ACK, begins.
+    pub(crate) fn new(segment: &Segment<'_>, now: Instant, defaults: SockOpts) -> Self {
+        let client = match (segment.from, segment.flags.is_ack()) {
+            (from, false) => from,
+            (End::Low, true) => End::High,
+            (End::High, true) => End::Low,
+        };
+        Self {
+            client,
+            vlan: segment.vlan,
+            connection: Connection::new(),
+            buffers: defaults.buffer_bytes.map(Reassembler::new),
+            socket: MonitorSocket::new(defaults),
+            frozen: Sides::default(),
+            started: now,
+            last_packet: now,
+        }
+    }
+
+    /// The side at one end of the key.
+    pub(crate) fn side_of(&self, end: End) -> Side {
+        if end == self.client { Side::Client } else { Side::Server }
+    }
+
+    /// Takes one segment of the flow.
+    pub(crate) fn on_segment(
+        &mut self,
+        segment: &Segment<'_>,
+        now: Instant,
+        pool: &mut BufferPool,
+        stats: &mut Stats,
+    ) {
+        self.last_packet = self.last_packet.max(now);
+        let from = self.side_of(segment.from);
+        let mut on = Workbench {
+            buffers: &mut self.buffers,
+            pool,
+            overlap: self.socket.options.overlap,
+            frozen: self.frozen.map(|state| state.is_some()),
+            stats,
+        };
+        self.connection.on_segment(segment, from, &mut on);
+    }
+
+    /// When the flow ends unless another packet comes.
+    pub(crate) fn deadline(&self, limits: &Limits) -> Instant {
+        self.last_packet.after(match self.connection.lifetime() {
+            Lifetime::HalfOpen => limits.timeouts.half_open,
+            Lifetime::Established => limits.timeouts.idle,
+            Lifetime::Closing => limits.timeouts.closing,
+            Lifetime::TimeWait => limits.timeouts.time_wait,
+        })
+    }
+
+    /// Puts planned options in force. Returns the bytes that this discards, or `None` where the
+    /// pool has no room for a larger buffer's index; who plans asks for that room first.
+    pub(crate) fn adopt(&mut self, planned: SockOpts, pool: &mut BufferPool) -> Option<u64> {
+        let client = self.buffers.client.resize(pool, planned.buffer_bytes.client)?;
+        let server = self.buffers.server.resize(pool, planned.buffer_bytes.server)?;
+        for side in Side::BOTH {
+            if planned.is_stopped(side) && self.frozen[side].is_none() {
+                self.frozen[side] = Some(self.connection.sides[side].state);
+            }
+        }
+        self.socket.adopt(planned);
+        Some(client + server)
+    }
+
+    /// Returns all buffer memory to the pool.
+    pub(crate) fn release(&mut self, pool: &mut BufferPool) {
+        for side in Side::BOTH {
+            self.buffers[side].release(pool);
+        }
+    }
+
+    /// The flow's addresses and ports.
+    pub(crate) fn tuple(&self, key: &FlowKey) -> FlowTuple {
+        let server = match self.client {
+            End::Low => End::High,
+            End::High => End::Low,
+        };
+        FlowTuple {
+            client: key.endpoint(self.client),
+            server: key.endpoint(server),
+            vlan: self.vlan,
+        }
+    }
+
+    /// Everything that may be known of the flow.
+    pub(crate) fn summary(&self, id: FlowId, key: &FlowKey, pool: &BufferPool) -> FlowSummary {
+        let side = |side: Side| {
+            let tcp = &self.connection.sides[side];
+            SideSummary {
+                state: self.frozen[side].unwrap_or(tcp.state),
+                packets: tcp.packets,
+                payload_bytes: tcp.payload_bytes,
+                retransmits: tcp.retransmits,
+                buffer: self.buffers[side].summary(pool),
+            }
+        };
+        FlowSummary {
+            id,
+            tuple: self.tuple(key),
+            sides: Sides { client: side(Side::Client), server: side(Side::Server) },
+            options: self.socket.options,
+            origin: self.socket.origin,
+            revision: self.socket.revision,
+            started: self.started,
+            last_packet: self.last_packet,
+        }
+    }
+
+    /// The flow as an event sink may read it.
+    pub(crate) fn view<'a>(
+        &'a self,
+        id: FlowId,
+        key: &FlowKey,
+        pool: &'a BufferPool,
+    ) -> FlowRef<'a> {
+        FlowRef {
+            summary: self.summary(id, key, pool),
+            buffers: Sides { client: &self.buffers.client, server: &self.buffers.server },
+            pool,
+        }
+    }
+}

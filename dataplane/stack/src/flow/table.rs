@@ -1,0 +1,287 @@
+//! The flow table: a slab of flows and an open-addressed index over their keys.
+//!
+//! ```text
+//!  index   [ tag|slot ][ empty ][ tag|slot ][ tag|slot ] ...   linear probing, at most half full
+//!                │                    │
+//!  slots   [ generation, key, flow ][ free: rests until t ] ...  a flow never moves
+//! ```
+//!
+//! All memory is reserved at the start and touched when it is first used. The hash is keyed, so
+//! that strangers cannot choose colliding keys, and a probe is bounded all the same. Deleting
+//! shifts later entries back: there are no tombstones, so nothing has to be rehashed, ever.
+
+use alloc::vec::Vec;
+
+use super::{FlowId, FlowKey, WorkerId};
+use crate::{Instant, limits::SLOT_REST};
+
+/// Longest probe, in entries. A keyed hash at half load practically never gets there.
+const PROBE_MAX: usize = 128;
+
+const NONE: u32 = u32::MAX;
+
+/// Flows by slot and by key. `E` is what is remembered of the last flow of a free slot.
+#[derive(Debug)]
+pub(crate) struct FlowTable<T, E> {
+    worker: WorkerId,
+    hasher: ahash::RandomState,
+    /// Tag in the upper half, slot + 1 in the lower; 0 is empty.
+    index: Vec<u64>,
+    slots: Vec<Slot<T, E>>,
+    slots_max: u32,
+    live: u32,
+    /// Free slots, first released first.
+    free_head: u32,
+    free_tail: u32,
+}
+
+#[derive(Debug)]
+struct Slot<T, E> {
+    generation: u32,
+    state: State<T, E>,
+}
+
+#[derive(Debug)]
+enum State<T, E> {
+    Live { key: FlowKey, value: T },
+    Free { next: u32, released: Instant, epitaph: E },
+}
+
+/// Why a handle does not name a live value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent<E> {
+    /// The handle was never given out, as far as is known.
+    Unknown,
+    /// Its value is gone; the epitaph is kept until the slot is used again.
+    Gone(Option<E>),
+}
+
+impl<T, E: Copy> FlowTable<T, E> {
+    /// Reserves room for `slots_max` flows. `None` when there is not enough memory.
+    pub(crate) fn new(worker: WorkerId, slots_max: u32, seed: u64) -> Option<Self> {
+        let entries = usize::try_from(slots_max).ok()?.checked_mul(2)?.next_power_of_two().max(64);
+        Vec::<u64>::new().try_reserve_exact(entries).ok()?;
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(usize::try_from(slots_max).ok()?).ok()?;
+        let mix = |n: u64| (seed ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ seed;
+        Some(Self {
+            worker,
+            hasher: ahash::RandomState::with_seeds(mix(1), mix(2), mix(3), mix(4)),
+            index: alloc::vec![0; entries],
+            slots,
+            slots_max,
+            live: 0,
+            free_head: NONE,
+            free_tail: NONE,
+        })
+    }
+
+    /// The slot of the flow with this key.
+    pub(crate) fn find(&self, key: &FlowKey) -> Option<u32> {
+        let tag = self.tag(key);
+        let mut at = self.home(tag);
+        for _ in 0..PROBE_MAX {
+            let entry = self.index[at];
+            if entry == 0 {
+                return None;
+            }
+            if tag_of(entry) == tag && self.key_of(slot_of(entry)) == Some(key) {
+                return Some(slot_of(entry));
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
+    /// Adds a flow whose key is not in the table. `None`, and the value is dropped, when the table
+    /// is full or every free slot still rests.
+    pub(crate) fn insert(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
+        let tag = self.tag(&key);
+        let mut at = self.home(tag);
+        let mut steps = 0;
+        while self.index[at] != 0 {
+            at = self.next(at);
+            steps += 1;
+            if steps >= PROBE_MAX - 1 {
+                return None;
+            }
+        }
+        let slot = self.take_slot(key, value, now)?;
+        self.index[at] = (u64::from(tag) << 32) | u64::from(slot + 1);
+        self.live += 1;
+        Some(slot)
+    }
+
+    /// Removes the flow in a slot; `epitaph` answers for its handle until the slot is used again.
+    pub(crate) fn remove(&mut self, slot: u32, now: Instant, epitaph: E) -> Option<T> {
+        let key = *self.key_of(slot)?;
+        self.unindex(&key, slot);
+        let free = State::Free { next: NONE, released: now, epitaph };
+        let state = core::mem::replace(&mut self.slots[at(slot)].state, free);
+        match self.free_tail {
+            NONE => self.free_head = slot,
+            tail => self.set_next_free(tail, slot),
+        }
+        self.free_tail = slot;
+        self.live -= 1;
+        match state {
+            State::Live { value, .. } => Some(value),
+            State::Free { .. } => None,
+        }
+    }
+
+    /// The flow in a slot.
+    pub(crate) fn get(&self, slot: u32) -> Option<(&FlowKey, &T)> {
+        match &self.slots.get(at(slot))?.state {
+            State::Live { key, value } => Some((key, value)),
+            State::Free { .. } => None,
+        }
+    }
+
+    /// The flow in a slot, to be changed.
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        match &mut self.slots.get_mut(at(slot))?.state {
+            State::Live { value, .. } => Some(value),
+            State::Free { .. } => None,
+        }
+    }
+
+    /// The slot that a handle names.
+    pub(crate) fn resolve(&self, id: FlowId) -> Result<u32, Absent<E>> {
+        let slot = id.slot();
+        if id.worker() != self.worker {
+            return Err(Absent::Unknown);
+        }
+        let Some(entry) = self.slots.get(at(slot)) else { return Err(Absent::Unknown) };
+        // Generations behind the slot's were given out since this table was made; those ahead were
+        // not. They wrap, so "behind" is the nearer half of the circle.
+        let behind = entry.generation.wrapping_sub(id.generation()) & GENERATION_MASK;
+        match &entry.state {
+            State::Live { .. } if behind == 0 => Ok(slot),
+            State::Free { epitaph, .. } if behind == 0 => Err(Absent::Gone(Some(*epitaph))),
+            _ if behind < (1 << (FlowId::GENERATION_BITS - 1))
+                && behind <= entry.age(self, slot) =>
+            {
+                Err(Absent::Gone(None))
+            }
+            State::Live { .. } | State::Free { .. } => Err(Absent::Unknown),
+        }
+    }
+
+    /// The handle of the flow in a slot.
+    pub(crate) fn id(&self, slot: u32) -> FlowId {
+        let generation = self.slots.get(at(slot)).map_or(0, |slot| slot.generation);
+        FlowId::from_parts(self.worker, slot, generation)
+    }
+
+    /// Flows in the table.
+    pub(crate) const fn len(&self) -> u32 {
+        self.live
+    }
+
+    /// Slots that were ever used: no flow lives at or behind this one.
+    pub(crate) fn slots_used(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    fn take_slot(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
+        let live = State::Live { key, value };
+        if let Some(slot) = self.slots.get_mut(at(self.free_head))
+            && let State::Free { next, released, .. } = slot.state
+            && released.after(SLOT_REST) <= now
+        {
+            slot.generation = (slot.generation + 1) & GENERATION_MASK;
+            slot.state = live;
+            let taken = self.free_head;
+            self.free_head = next;
+            if next == NONE {
+                self.free_tail = NONE;
+            }
+            return Some(taken);
+        }
+        let slot = self.slots_used();
+        if slot >= self.slots_max {
+            return None;
+        }
+        let generation = self.first_generation(slot);
+        self.slots.push(Slot { generation, state: live });
+        Some(slot)
+    }
+
+    /// Random, so that a handle kept over a restart misses.
+    fn first_generation(&self, slot: u32) -> u32 {
+        u32::try_from(self.hasher.hash_one(slot) >> 34).unwrap_or_default()
+    }
+
+    fn set_next_free(&mut self, slot: u32, following: u32) {
+        if let Some(Slot { state: State::Free { next, .. }, .. }) = self.slots.get_mut(at(slot)) {
+            *next = following;
+        }
+    }
+
+    /// Takes a slot's entry out of the index and closes the gap.
+    fn unindex(&mut self, key: &FlowKey, slot: u32) {
+        let mut gap = self.home(self.tag(key));
+        while slot_of(self.index[gap]) != slot || self.index[gap] == 0 {
+            debug_assert!(self.index[gap] != 0, "a live slot is in the index");
+            gap = self.next(gap);
+        }
+        let mut at = self.next(gap);
+        while self.index[at] != 0 {
+            let home = self.home(tag_of(self.index[at]));
+            // An entry may move into the gap unless its home lies behind the gap.
+            if at.wrapping_sub(home) & self.mask() >= at.wrapping_sub(gap) & self.mask() {
+                self.index[gap] = self.index[at];
+                gap = at;
+            }
+            at = self.next(at);
+        }
+        self.index[gap] = 0;
+    }
+
+    fn key_of(&self, slot: u32) -> Option<&FlowKey> {
+        self.get(slot).map(|(key, _)| key)
+    }
+
+    fn tag(&self, key: &FlowKey) -> u32 {
+        u32::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default()
+    }
+
+    const fn mask(&self) -> usize {
+        self.index.len() - 1
+    }
+
+    const fn home(&self, tag: u32) -> usize {
+        at(tag) & self.mask()
+    }
+
+    const fn next(&self, at: usize) -> usize {
+        (at + 1) & self.mask()
+    }
+}
+
+const GENERATION_MASK: u32 = (1 << FlowId::GENERATION_BITS) - 1;
+
+impl<T, E> Slot<T, E> {
+    /// How often the slot was given to another flow.
+    fn age(&self, table: &FlowTable<T, E>, slot: u32) -> u32
+    where
+        E: Copy,
+    {
+        self.generation.wrapping_sub(table.first_generation(slot)) & GENERATION_MASK
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn slot_of(entry: u64) -> u32 {
+    (entry as u32).wrapping_sub(1)
+}
+
+const fn tag_of(entry: u64) -> u32 {
+    (entry >> 32) as u32
+}
+
+/// A slot as an index; `usize` has at least 32 bits wherever DPDK runs.
+const fn at(slot: u32) -> usize {
+    slot as usize
+}

@@ -1,0 +1,78 @@
+//! The block pool that all receive buffers of a worker share.
+//!
+//! Blocks are handed out last in, first out, so that the next one is warm in the cache. The
+//! memory is reserved once; a page is touched when its first block is used.
+
+use alloc::vec::Vec;
+
+use crate::limits::BLOCK_BYTES;
+
+/// A block that its holder got from [`BufferPool::take`] and owes to [`BufferPool::put_back`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlockId(pub(super) u32);
+
+/// Fixed blocks of [`BLOCK_BYTES`] bytes.
+#[derive(Debug)]
+pub(crate) struct BufferPool {
+    bytes: Vec<u8>,
+    blocks: u32,
+    /// Blocks from here on were never used.
+    fresh: u32,
+    free: Vec<BlockId>,
+}
+
+impl BufferPool {
+    /// Reserves `bytes`, rounded down to whole blocks. `None` when they are not to be had.
+    pub(crate) fn new(bytes: u64) -> Option<Self> {
+        let blocks = u32::try_from(bytes / BLOCK_BYTES as u64).ok().filter(|n| *n != u32::MAX)?;
+        let length = usize::try_from(blocks).ok()?.checked_mul(BLOCK_BYTES)?;
+        let mut free = Vec::new();
+        free.try_reserve_exact(usize::try_from(blocks).ok()?).ok()?;
+        // Asks first: `vec![0; n]` takes untouched zero pages, but aborts where there are none.
+        Vec::<u8>::new().try_reserve_exact(length).ok()?;
+        Some(Self { bytes: alloc::vec![0; length], blocks, fresh: 0, free })
+    }
+
+    /// A block with undefined contents; `None` when all are in use.
+    pub(crate) fn take(&mut self) -> Option<BlockId> {
+        if let Some(block) = self.free.pop() {
+            return Some(block);
+        }
+        let block = (self.fresh < self.blocks).then_some(BlockId(self.fresh))?;
+        self.fresh += 1;
+        Some(block)
+    }
+
+    /// Returns a block.
+    pub(crate) fn put_back(&mut self, block: BlockId) {
+        debug_assert!(self.free.len() < self.fresh as usize, "a block is returned once");
+        self.free.push(block);
+    }
+
+    /// The bytes of a block.
+    pub(crate) fn block(&self, block: BlockId) -> &[u8] {
+        let start = block.0 as usize * BLOCK_BYTES;
+        &self.bytes[start..start + BLOCK_BYTES]
+    }
+
+    /// The bytes of a block, to be written.
+    pub(crate) fn block_mut(&mut self, block: BlockId) -> &mut [u8] {
+        let start = block.0 as usize * BLOCK_BYTES;
+        &mut self.bytes[start..start + BLOCK_BYTES]
+    }
+
+    /// Size of the pool, in bytes.
+    pub(crate) const fn total_bytes(&self) -> u64 {
+        self.blocks as u64 * BLOCK_BYTES as u64
+    }
+
+    /// Bytes in blocks that somebody holds.
+    pub(crate) const fn used_bytes(&self) -> u64 {
+        (self.fresh as u64 - self.free.len() as u64) * BLOCK_BYTES as u64
+    }
+
+    /// Bytes in blocks that nobody holds.
+    pub(crate) const fn free_bytes(&self) -> u64 {
+        self.total_bytes() - self.used_bytes()
+    }
+}

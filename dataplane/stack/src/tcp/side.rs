@@ -1,0 +1,115 @@
+//! One emulated endpoint: what it has sent, RFC 9293 section 3.3.1, as stream offsets.
+
+use super::TcpState;
+use crate::{SeqNum, StreamOffset, wire::WindowScale};
+
+/// Reach granted beyond what was seen, where the receiver's window is unknown or small, in bytes.
+const REACH_MIN: u32 = 65_536;
+
+/// One endpoint of a connection.
+#[derive(Debug)]
+pub(crate) struct TcpSide {
+    pub(crate) state: TcpState,
+    /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
+    /// sequence number of its first packet.
+    origin: Option<SeqNum>,
+    /// The origin comes from a SYN.
+    pub(super) has_sent_syn: bool,
+    pub(super) window_scale: Option<WindowScale>,
+    /// Largest window that this side has advertised, in bytes.
+    pub(super) max_window: u32,
+    /// One past the highest offset sent; a FIN is not counted.
+    pub(super) snd_nxt: u64,
+    /// Highest offset that the peer has acknowledged; a FIN is counted.
+    pub(super) snd_una: u64,
+    /// Offset of the FIN.
+    pub(super) fin: Option<u64>,
+    pub(crate) packets: u64,
+    pub(crate) payload_bytes: u64,
+    pub(crate) retransmits: u64,
+}
+
+impl TcpSide {
+    pub(crate) const fn new(state: TcpState) -> Self {
+        Self {
+            state,
+            origin: None,
+            has_sent_syn: false,
+            window_scale: None,
+            max_window: 0,
+            snd_nxt: 0,
+            snd_una: 0,
+            fin: None,
+            packets: 0,
+            payload_bytes: 0,
+            retransmits: 0,
+        }
+    }
+
+    /// The position of a sequence number in what this side sends: negative before offset 0, `None`
+    /// while nothing is known. Unwrapped around the highest offset sent.
+    pub(super) fn offset_of(&self, seq: SeqNum) -> Option<i64> {
+        let origin = self.origin?;
+        let distance = seq.distance_from(origin.plus(lower_half(self.snd_nxt)));
+        Some(self.snd_nxt.cast_signed() + i64::from(distance))
+    }
+
+    /// Whether a SYN with this number was sent.
+    pub(super) fn is_own_syn(&self, seq: SeqNum) -> bool {
+        self.has_sent_syn && self.origin == Some(seq.plus(1))
+    }
+
+    /// Learns offset 0 from a SYN. A SYN with another number moves it as long as no data has been
+    /// sent; returns whether the number is in force.
+    pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
+        let origin = seq.plus(1);
+        if self.origin != Some(origin) {
+            if self.origin.is_some() && (self.snd_nxt > 0 || self.fin.is_some()) {
+                return false;
+            }
+            self.origin = Some(origin);
+            self.snd_una = 0;
+        }
+        self.has_sent_syn = true;
+        true
+    }
+
+    /// Learns offset 0 from the first packet of a side whose SYN was not seen.
+    pub(super) fn learn_first(&mut self, seq: SeqNum) {
+        self.origin.get_or_insert(seq);
+    }
+
+    /// The farthest offset that this side may have sent, given its peer.
+    pub(super) fn reach(&self, peer: &Self) -> i64 {
+        let known = self.snd_nxt.max(self.snd_una);
+        known.saturating_add(u64::from(peer.max_window.max(REACH_MIN))).cast_signed()
+    }
+
+    /// Whether the peer has acknowledged the FIN.
+    pub(super) fn is_fin_acknowledged(&self) -> bool {
+        self.fin.is_some_and(|fin| self.snd_una > fin)
+    }
+
+    /// Whether the peer has received everything up to and with the FIN.
+    pub(super) fn is_fin_reached(&self, received: StreamOffset) -> bool {
+        self.fin.is_some_and(|fin| received.0 >= fin)
+    }
+
+    /// The handshake is not complete on this side.
+    pub(super) const fn is_opening(&self) -> bool {
+        matches!(
+            self.state,
+            TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynReceived
+        )
+    }
+
+    /// Nothing more will come from, or go to, this side.
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self.state, TcpState::Closed | TcpState::TimeWait)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "sequence numbers are the lower half")]
+const fn lower_half(offset: u64) -> u32 {
+    offset as u32
+}

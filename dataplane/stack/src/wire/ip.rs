@@ -1,0 +1,139 @@
+//! IPv4 with options and IPv6 with extension headers, down to the TCP segment.
+//!
+//! The length of the TCP segment comes from the IP header, never from the frame: short frames are
+//! padded. Only a length of 0, as captures with segmentation offload have it, means the rest of
+//! the frame. RFC 791, RFC 8200.
+
+use core::net::IpAddr;
+
+use super::ParseError;
+
+/// `Protocol`, and `Next Header`, of TCP.
+const TCP: u8 = 6;
+
+/// Extension headers followed on one packet.
+const EXTENSIONS_MAX: usize = 8;
+
+mod next_header {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const AUTHENTICATION: u8 = 51;
+    pub(super) const DESTINATION: u8 = 60;
+    pub(super) const MOBILITY: u8 = 135;
+    pub(super) const HIP: u8 = 139;
+    pub(super) const SHIM6: u8 = 140;
+}
+
+/// The TCP segment that an IP packet carries.
+#[derive(Debug)]
+pub(super) struct Packet<'a> {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    /// Captured bytes of the TCP segment.
+    pub(super) payload: &'a [u8],
+    /// Length of the TCP segment by the IP header, at least that of `payload`.
+    pub(super) length: usize,
+}
+
+/// Cuts `captured` to `length`, which the wire must have held: a header that promises more than
+/// the frame had is not believed.
+fn cut(captured: &[u8], length: usize, on_wire: usize) -> Result<(&[u8], usize), ParseError> {
+    if length > on_wire {
+        return Err(ParseError::Malformed);
+    }
+    Ok((captured.get(..length).unwrap_or(captured), length))
+}
+
+/// Parses an IPv4 packet of which `bytes` were captured and `on_wire` bytes were sent.
+pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
+    let (header, _options) = bytes.split_first_chunk::<20>().ok_or(ParseError::Truncated)?;
+    let [version_length, _, l0, l1, _, _, f0, f1, _, protocol, _, _, addresses @ ..] = *header;
+    let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
+    let header_length = usize::from(version_length & 0x0f).saturating_mul(4);
+    if version_length >> 4 != 4 || header_length < header.len() {
+        return Err(ParseError::Malformed);
+    }
+    let total_length = match u16::from_be_bytes([l0, l1]) {
+        0 => on_wire,
+        length => usize::from(length),
+    };
+    let length = total_length.checked_sub(header_length).ok_or(ParseError::Malformed)?;
+    if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+        return Err(ParseError::Fragment);
+    }
+    if protocol != TCP {
+        return Err(ParseError::NotTcp);
+    }
+    let captured = bytes.get(header_length..).ok_or(ParseError::Truncated)?;
+    let (payload, length) = cut(captured, length, on_wire.saturating_sub(header_length))?;
+    Ok(Packet {
+        source: IpAddr::from([s0, s1, s2, s3]),
+        destination: IpAddr::from([d0, d1, d2, d3]),
+        payload,
+        length,
+    })
+}
+
+/// Parses an IPv6 packet of which `bytes` were captured and `on_wire` bytes were sent.
+pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
+    let (header, captured) = bytes.split_first_chunk::<40>().ok_or(ParseError::Truncated)?;
+    let ([version, _, _, _, l0, l1, next, _], addresses) =
+        header.split_first_chunk::<8>().ok_or(ParseError::Truncated)?;
+    let (source, destination) = addresses.split_first_chunk::<16>().ok_or(ParseError::Truncated)?;
+    let destination = destination.first_chunk::<16>().ok_or(ParseError::Truncated)?;
+    if version >> 4 != 6 {
+        return Err(ParseError::Malformed);
+    }
+    let on_wire = on_wire.saturating_sub(header.len());
+    let payload_length = match u16::from_be_bytes([*l0, *l1]) {
+        0 => on_wire,
+        length => usize::from(length),
+    };
+    let (payload, length) = cut(captured, payload_length, on_wire)?;
+    let (payload, length) = skip_extensions(*next, payload, length)?;
+    Ok(Packet {
+        source: IpAddr::from(*source),
+        destination: IpAddr::from(*destination),
+        payload,
+        length,
+    })
+}
+
+/// Follows the extension headers to the TCP segment.
+fn skip_extensions(
+    mut next: u8,
+    mut payload: &[u8],
+    mut length: usize,
+) -> Result<(&[u8], usize), ParseError> {
+    for _ in 0..=EXTENSIONS_MAX {
+        if next == TCP {
+            return Ok((payload, length));
+        }
+        let &[following, units, o0, o1, ..] = payload.first_chunk::<8>().ok_or(match next {
+            next_header::HOP_BY_HOP
+            | next_header::ROUTING
+            | next_header::FRAGMENT
+            | next_header::AUTHENTICATION
+            | next_header::DESTINATION => ParseError::Truncated,
+            _ => ParseError::NotTcp,
+        })?;
+        let size = match next {
+            next_header::HOP_BY_HOP
+            | next_header::ROUTING
+            | next_header::DESTINATION
+            | next_header::MOBILITY
+            | next_header::HIP
+            | next_header::SHIM6 => usize::from(units).saturating_add(1).saturating_mul(8),
+            next_header::AUTHENTICATION => usize::from(units).saturating_add(2).saturating_mul(4),
+            // An atomic fragment, RFC 6946, is a whole packet.
+            next_header::FRAGMENT if u16::from_be_bytes([o0, o1]) & 0xfff9 == 0 => 8,
+            next_header::FRAGMENT => return Err(ParseError::Fragment),
+            _ => return Err(ParseError::NotTcp),
+        };
+        length = length.checked_sub(size).ok_or(ParseError::Malformed)?;
+        payload = payload.get(size..).ok_or(ParseError::Truncated)?;
+        next = following;
+    }
+    Err(ParseError::Malformed)
+}
