@@ -1,9 +1,15 @@
-//! Helpers of the end-to-end tests, and the rules that guard the architecture.
+//! What the end-to-end tests share: a running service, network namespaces, clients; and the rules
+//! that guard the architecture.
 
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
+    clippy::panic,
     reason = "everything here is test code: a step that fails is a test that fails"
 )]
 
+pub mod lab;
+pub mod program;
+pub mod rpc;
+pub mod service;
 pub mod tidy;

@@ -1,0 +1,150 @@
+//! Clients that we did not write: each knows an address and nothing else, lists the services, lists
+//! flows, sets and gets options, and shows an error with decoded details.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::tests_outside_test_module,
+    reason = "an integration test is one test module, its helpers included"
+)]
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mos_tests::program::{self, Finished};
+use mos_tests::service::{Mosd, Setup, number};
+use mos_tests::tidy;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// Time for one call: Python needs a moment to start.
+const CALL_MAX: Duration = Duration::from_secs(60);
+
+/// A service on demo traffic with a TCP port, and one of its flows.
+struct Scene {
+    mosd: Mosd,
+    address: String,
+    flow: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("its address").to_string();
+        drop(free);
+        let mosd = Mosd::start(&Setup::demo().with(&["--listen", &address]));
+        let flow = mosd.lasting_flow();
+        Self { mosd, address, flow }
+    }
+
+    fn end(self) {
+        self.mosd.stop(Signal::INT).in_order();
+    }
+
+    /// A change to `bytes`, as proto3 JSON.
+    fn change(&self, bytes: i64) -> String {
+        json!({"flow": self.flow, "options": {"clientBufferBytes": bytes.to_string()}}).to_string()
+    }
+
+    fn this_flow(&self) -> String {
+        json!({"flow": self.flow}).to_string()
+    }
+}
+
+/// A program that `scripts/setup.sh test` has put below `.cache`.
+fn cached(path: &str) -> PathBuf {
+    let path = tidy::root().join(".cache").join(path);
+    assert!(path.exists(), "{} is missing: scripts/setup.sh test", path.display());
+    path
+}
+
+#[track_caller]
+fn parse(finished: Finished) -> Value {
+    let text = finished.succeeded().text();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+/// Asserts that an error's text shows the decoded details.
+#[track_caller]
+fn shows_details(text: &str) {
+    for word in ["OPTION_VALUE_INVALID", "EINVAL", "mos.v1", "options.client_buffer_bytes"] {
+        assert!(text.contains(word), "{word} is not in {text}");
+    }
+}
+
+#[test]
+fn grpcurl() {
+    let scene = Scene::new();
+    let call = |arguments: &[&str]| {
+        let program = cached("venv/bin/grpcurl");
+        program::run(program::command(program, ["-plaintext"]).args(arguments), CALL_MAX)
+    };
+    let address = scene.address.as_str();
+    let services = call(&[address, "list"]).succeeded().text();
+    for service in ["mos.v1.FlowService", "mos.v1.SystemService", "grpc.health.v1.Health"] {
+        assert!(services.contains(service), "{services}");
+    }
+    let rpc = |method: &str, data: &str| {
+        call(&["-d", data, address, &format!("mos.v1.FlowService/{method}")])
+    };
+    let list = parse(rpc("ListFlows", r#"{"pageSize": 3}"#));
+    assert_eq!(list["flows"].as_array().map(Vec::len), Some(3), "{list}");
+    let set = parse(rpc("SetSockOpt", &scene.change(32768)));
+    assert_eq!(number(set.pointer("/options/clientBufferBytes")), 32768, "{set}");
+    let get = parse(rpc("GetSockOpt", &scene.this_flow()));
+    assert_eq!(number(get.pointer("/options/clientBufferBytes")), 32768, "{get}");
+    // This client's exit code is 64 and the gRPC code.
+    let error = rpc("SetSockOpt", &scene.change(-1));
+    assert_eq!(error.code(), Some(64 + 3), "{}", error.stderr);
+    assert!(error.stderr.contains("google.rpc.ErrorInfo"), "{}", error.stderr);
+    shows_details(&error.stderr);
+    let health = call(&[address, "grpc.health.v1.Health/Check"]).succeeded().text();
+    assert!(health.contains("SERVING"), "{health}");
+    scene.end();
+}
+
+#[test]
+fn buf_curl() {
+    let scene = Scene::new();
+    let program = cached("buf/node_modules/.bin/buf");
+    let base = format!("http://{}", scene.address);
+    let fixed = ["curl", "--protocol", "grpc", "--http2-prior-knowledge"];
+    let call = |arguments: &[&str]| {
+        program::run(program::command(&program, fixed).args(arguments), CALL_MAX)
+    };
+    let methods = call(&["--list-methods", &base]).succeeded().text();
+    assert!(methods.contains("mos.v1.FlowService/SetSockOpt"), "{methods}");
+    let rpc = |method: &str, data: &str| {
+        call(&["-d", data, &format!("{base}/mos.v1.FlowService/{method}")])
+    };
+    let list = parse(rpc("ListFlows", r#"{"pageSize": 3}"#));
+    assert_eq!(list["flows"].as_array().map(Vec::len), Some(3), "{list}");
+    let set = parse(rpc("SetSockOpt", &scene.change(32768)));
+    assert_eq!(number(set.pointer("/options/clientBufferBytes")), 32768, "{set}");
+    let get = parse(rpc("GetSockOpt", &scene.this_flow()));
+    assert_eq!(number(get.pointer("/options/clientBufferBytes")), 32768, "{get}");
+    // This client's exit code is 8 times the gRPC code.
+    let error = rpc("SetSockOpt", &scene.change(-1));
+    assert_eq!(error.code(), Some(8 * 3), "{}", error.stderr);
+    shows_details(&error.stderr);
+    scene.end();
+}
+
+#[test]
+fn python_grpcio() {
+    let scene = Scene::new();
+    let script = tidy::root().join("tests/clients/reflect.py");
+    let mut python = program::command(cached("venv/bin/python"), [script]);
+    let result = parse(program::run(python.args([&scene.address, &scene.flow]), CALL_MAX));
+    let services = result["services"].to_string();
+    assert!(services.contains("mos.v1.FlowService"), "{services}");
+    assert_eq!(result["list"]["flows"].as_array().map(Vec::len), Some(3), "{result}");
+    for call in ["/set", "/get"] {
+        let bytes = result.pointer(&format!("{call}/options/clientBufferBytes"));
+        assert_eq!(number(bytes), 32768, "{result}");
+    }
+    assert_eq!(result["error"]["code"], "INVALID_ARGUMENT", "{result}");
+    shows_details(&result["error"].to_string());
+    scene.end();
+}

@@ -1,0 +1,88 @@
+//! The main job on generated traffic: flows are listed, an option changes while packets keep
+//! coming, nothing is lost, and the service ends in order.
+
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
+
+use std::time::Duration;
+
+use mos_tests::program::within;
+use mos_tests::service::{Mosd, Setup, number};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Time for the traffic to show what is waited for.
+const TRAFFIC_MAX: Duration = Duration::from_secs(20);
+
+fn client_address(flow: &Value) -> &str {
+    flow.pointer("/tuple/clientAddress").and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn flows_of_both_ip_versions_are_listed() {
+    let mosd = Mosd::start(&Setup::demo());
+    let listed = within(TRAFFIC_MAX, || {
+        let flows = mosd.flows(&[]);
+        let (ipv6, ipv4): (Vec<_>, Vec<_>) =
+            flows.iter().partition(|flow| client_address(flow).contains(':'));
+        !ipv6.is_empty() && ipv4.iter().any(|flow| client_address(flow).contains('.'))
+    });
+    assert!(listed, "{}", mosd.mosctl(&["flows", "list"]).text());
+    mosd.stop(Signal::INT).in_order();
+}
+
+#[test]
+fn a_live_flow_takes_a_new_option_while_packets_keep_coming() {
+    let mosd = Mosd::start(&Setup::demo());
+    let flow = mosd.lasting_flow();
+    let packets_before = mosd.core_total("rxPacketCount");
+
+    let before = mosd.json(&["getopt", &flow]);
+    assert_eq!(number(before.pointer("/options/clientBufferBytes")), 8192, "{before}");
+    let answer = mosd.json(&["setopt", "--flow", &flow, "--clibuf", "65536"]);
+    assert_eq!(number(answer.pointer("/options/clientBufferBytes")), 65536, "{answer}");
+    let after = mosd.json(&["getopt", &flow]);
+    assert_eq!(number(after.pointer("/options/clientBufferBytes")), 65536, "{after}");
+    assert_eq!(number(after.pointer("/options/serverBufferBytes")), 8192, "{after}");
+    assert_ne!(before.get("etag"), after.get("etag"));
+
+    let grew = within(TRAFFIC_MAX, || mosd.core_total("rxPacketCount") > packets_before + 100);
+    assert!(grew, "packets stopped coming: {}", mosd.mosctl(&["status"]).text());
+    assert_eq!(mosd.core_total("rxMissedCount"), 0);
+    mosd.stop(Signal::INT).in_order();
+}
+
+#[test]
+fn packets_in_are_packets_accounted_for() {
+    let mosd = Mosd::start(&Setup::demo());
+    assert!(within(TRAFFIC_MAX, || mosd.core_total("rxPacketCount") > 1000));
+    let status: Value = serde_json::from_str(&mosd.mosctl(&["-o", "json", "status"]).text())
+        .expect("the status is JSON");
+    let cores = status.get("cores").and_then(Value::as_array).expect("a status has cores");
+    for core in cores {
+        let outcomes = core.get("packetOutcomes").and_then(Value::as_object).expect("outcomes");
+        let accounted: i64 = outcomes.values().map(|count| number(Some(count))).sum();
+        assert_eq!(accounted, number(core.get("rxPacketCount")), "{core}");
+    }
+    mosd.stop(Signal::TERM).in_order();
+}
+
+#[test]
+fn the_service_ends_in_order_on_sigterm() {
+    Mosd::start(&Setup::demo()).stop(Signal::TERM).in_order();
+}
+
+#[test]
+fn two_workers_share_the_traffic() {
+    let mosd = Mosd::start(&Setup::demo().with(&["--workers", "2"]));
+    let shared = within(TRAFFIC_MAX, || {
+        let flows = mosd.flows(&[]);
+        let on = |core| flows.iter().filter(|flow| number(flow.get("core")) == core).count();
+        on(0) > 0 && on(1) > 0
+    });
+    assert!(shared, "{}", mosd.mosctl(&["flows", "list"]).text());
+    // Both directions meet on one worker: else no handshake would ever be complete.
+    assert!(!mosd.flows(&["--state", "established", "--core", "0"]).is_empty());
+    assert!(!mosd.flows(&["--state", "established", "--core", "1"]).is_empty());
+    assert_eq!(mosd.core_total("rxMissedCount"), 0);
+    mosd.stop(Signal::INT).in_order();
+}

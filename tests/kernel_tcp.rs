@@ -1,0 +1,285 @@
+//! Real TCP of the kernel over a bad wire, watched on a veth interface with `net_af_packet`: the
+//! bytes that mosd holds are those that the two programs exchanged, whatever the wire did.
+
+#![expect(
+    clippy::expect_used,
+    clippy::tests_outside_test_module,
+    reason = "an integration test is one test module, its helpers included"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mos_proto::v1::Side;
+use mos_tests::lab::{Helper, Lab, Wire};
+use mos_tests::program::within;
+use mos_tests::rpc::Rpc;
+use mos_tests::service::{Mosd, Setup, number};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the server sends.
+const FILE_BYTES: usize = 64 << 20;
+
+/// What the client sends.
+const UPLOAD_BYTES: usize = 8 << 20;
+
+/// Time for one transfer over a bad wire on a busy machine.
+const TRANSFER_MAX: Duration = Duration::from_secs(180);
+
+/// Time for the last packets to be followed by what the service says of them.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1 };
+
+fn config(policy: &str) -> String {
+    format!(
+        r#"
+[server]
+payload = true
+
+[dataplane]
+workers = 1
+
+[limits]
+flows_max = 1024
+pool = "512MiB"
+buffer_max = "128MiB"
+
+[options]
+client_buffer = "128MiB"
+server_buffer = "128MiB"
+client_overlap = "{policy}"
+server_overlap = "{policy}"
+
+[timeouts]
+closing = "60s"
+time_wait = "60s"
+"#
+    )
+}
+
+/// Two hosts, a service that watches the client's interface, and an HTTP server that notes down
+/// all that it sends and receives.
+struct Scene {
+    lab: Lab,
+    folder: TempDir,
+    mosd: Mosd,
+    server: Helper,
+    url: String,
+}
+
+impl Scene {
+    /// `None`, said aloud, where namespaces cannot be made.
+    fn new(address: &str, policy: &str) -> Option<Self> {
+        let lab = Lab::new(WIRE)?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        fs::write(path("file"), noise(FILE_BYTES, 1)).expect("a file");
+        fs::write(path("upload"), noise(UPLOAD_BYTES, 2)).expect("a file");
+        let setup = Setup::default()
+            .configured(&config(policy))
+            .inside(lab.client())
+            .with(&["--port", "net_af_packet0,iface=veth0"]);
+        let mosd = Mosd::start(&setup);
+        let here = folder.path().to_string_lossy().into_owned();
+        let arguments = [address, "8080", &here, &path("file")];
+        let server = Helper::start(lab.server(), "http_server.py", &arguments);
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let url = format!("http://{host}:8080");
+        Some(Self { lab, folder, mosd, server, url })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_default()
+    }
+
+    /// Starts curl: uploads, downloads, and then holds the connection open, all on one connection.
+    fn start_curl(&self, options: &[&str]) -> Helper {
+        let [upload, got] = ["upload", "got"].map(|name| self.path(name));
+        let (upload, got) = (upload.to_string_lossy(), got.to_string_lossy());
+        let [post, file, hold] = ["/upload", "/file", "/hold"].map(|path| self.url.clone() + path);
+        let silent = ["--silent", "--show-error", "--fail"];
+        let send =
+            ["--upload-file", &upload, "--header", "Expect:", "--output", "/dev/null", &post];
+        let fetch = ["--output", &got, &file];
+        let keep = ["--output", "/dev/null", &hold];
+        let parts = [&silent, send.as_slice(), &["--next"], &silent, options, &fetch, &keep];
+        Helper::spawn(self.lab.client(), "curl", &parts.concat())
+    }
+
+    /// Waits until both directions are through: the server has read the request to hold.
+    #[track_caller]
+    fn await_end(&self, curl: &mut Helper) {
+        let through = within(TRANSFER_MAX, || {
+            assert!(curl.is_running(), "curl ended early:\n{}", self.mosd.log());
+            ends_with_request(&self.path("received"), b"GET /hold ")
+        });
+        assert!(through, "the transfer did not end over {}", self.lab.wire_kind());
+    }
+
+    /// The one flow there is.
+    #[track_caller]
+    fn flow(&self) -> String {
+        let mut names = Vec::new();
+        let found = within(SETTLE_MAX, || {
+            let flows = self.mosd.flows(&["--port", "8080"]);
+            names = flows.iter().filter_map(|flow| flow.get("name").cloned()).collect();
+            !names.is_empty()
+        });
+        assert!(found && names.len() == 1, "{names:?}\n{}", self.mosd.log());
+        names[0].as_str().expect("a name is text").to_owned()
+    }
+
+    /// Full details of a flow.
+    #[track_caller]
+    fn details(&self, flow: &str) -> Value {
+        let answer = self.mosd.json(&["flows", "get", flow]);
+        answer.get("flow").cloned().unwrap_or(answer)
+    }
+
+    /// Payload bytes that the server has sent, as far as mosd knows.
+    #[track_caller]
+    fn sent_so_far(&self, flow: &str) -> usize {
+        let bytes = number(self.details(flow).pointer("/serverStats/payloadBytes"));
+        usize::try_from(bytes).expect("a count")
+    }
+
+    /// What one side's buffer holds, as `mosctl peek` extracts it.
+    #[track_caller]
+    fn peek(&self, flow: &str, side: &str) -> Vec<u8> {
+        let peek = ["peek", flow, "--side", side, "--all", "--raw"];
+        self.mosd.mosctl(&peek).succeeded().stdout
+    }
+
+    /// Waits until one side's buffer ends where the stream does; asserts that it holds all of it.
+    #[track_caller]
+    fn holds(&self, flow: &str, side: &str, stream: &[u8]) {
+        let mut held = Vec::new();
+        let same = within(SETTLE_MAX, || {
+            held = self.peek(flow, side);
+            held == stream
+        });
+        let differs = held.iter().zip(stream).position(|(a, b)| a != b);
+        assert!(
+            same,
+            "the {side}'s buffer holds {} bytes of {}, first difference {differs:?}: {}",
+            held.len(),
+            stream.len(),
+            self.details(flow)
+        );
+    }
+
+    /// Lets the connection end; asserts that curl got the file and that no packet was lost by us.
+    #[track_caller]
+    fn end(self, curl: Helper) {
+        assert_eq!(self.mosd.core_total("rxMissedCount"), 0, "{}", self.mosd.log());
+        fs::write(self.path("release"), "").expect("a file");
+        curl.finish(TRANSFER_MAX);
+        assert!(self.read("got") == self.read("file"), "curl did not get the file as it is");
+        drop(self.server);
+        self.mosd.stop(Signal::INT).in_order();
+    }
+}
+
+/// Bytes without a pattern that a wrong offset could hide behind.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        // xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Whether the last request in a file of received bytes begins with `start` and is complete.
+fn ends_with_request(path: &Path, start: &[u8]) -> bool {
+    let bytes = fs::read(path).unwrap_or_default();
+    let tail = &bytes[bytes.len().saturating_sub(4096)..];
+    tail.ends_with(b"\r\n\r\n") && tail.windows(start.len()).any(|window| window == start)
+}
+
+/// Both buffers hold what the programs exchanged, to the byte.
+fn both_directions_are_held(address: &str, policy: &str) {
+    let Some(scene) = Scene::new(address, policy) else { return };
+    let mut curl = scene.start_curl(&[]);
+    scene.await_end(&mut curl);
+    let flow = scene.flow();
+    // The client's buffer holds what the server sent, and the other way round.
+    let (sent, received) = (scene.read("sent"), scene.read("received"));
+    assert!(sent.len() > FILE_BYTES && received.len() > UPLOAD_BYTES);
+    scene.holds(&flow, "client", &sent);
+    scene.holds(&flow, "server", &received);
+    let details = scene.details(&flow);
+    for side in ["/clientStats", "/serverStats"] {
+        let stats = details.pointer(side).expect("a full view has both sides");
+        // The wire was bad, and an honest sender never contradicts itself.
+        assert!(number(stats.get("retransmitCount")) > 0, "{details}");
+        assert_eq!(number(stats.get("conflictingBytes")), 0, "{details}");
+        assert_eq!(number(stats.get("missingBytes")), 0, "{details}");
+    }
+    scene.end(curl);
+}
+
+#[test]
+fn both_directions_are_held_to_the_byte_over_ipv4_with_policy_first() {
+    both_directions_are_held("10.77.0.2", "first");
+}
+
+#[test]
+fn both_directions_are_held_to_the_byte_over_ipv6_with_policy_last() {
+    both_directions_are_held("fd77::2", "last");
+}
+
+#[test]
+fn a_buffer_is_dropped_and_regrown_in_the_middle_of_a_transfer() {
+    let Some(scene) = Scene::new("10.77.0.2", "first") else { return };
+    // Slow enough that the rest is still to come when the options have changed.
+    let mut curl = scene.start_curl(&["--limit-rate", "12M"]);
+    assert!(within(TRANSFER_MAX, || !scene.read("got").is_empty()), "no download");
+    let flow = scene.flow();
+    assert!(within(TRANSFER_MAX, || scene.sent_so_far(&flow) > FILE_BYTES / 2));
+
+    let held_before = scene.mosd.core_total("bufferUsedBytes");
+    let stopped = scene.mosd.json(&["setopt", "--flow", &flow, "--clibuf", "0"]);
+    let discarded = number(stopped.get("discardedBytes"));
+    assert!(discarded > 16 << 20, "{stopped}");
+    assert_eq!(number(stopped.pointer("/options/clientBufferBytes")), 0, "{stopped}");
+    let given_back = || scene.mosd.core_total("bufferUsedBytes") < held_before - discarded / 10 * 9;
+    assert!(within(SETTLE_MAX, given_back), "memory was not given back");
+
+    let regrown = scene.mosd.json(&["setopt", "--flow", &flow, "--clibuf", "1MiB"]);
+    assert_eq!(number(regrown.pointer("/options/clientBufferBytes")), 1 << 20, "{regrown}");
+    assert!(scene.sent_so_far(&flow) < FILE_BYTES, "the transfer ended before the options changed");
+
+    scene.await_end(&mut curl);
+    let sent = scene.read("sent");
+    let mut rpc = Rpc::connect(&scene.mosd);
+    let mut runs = Vec::new();
+    let complete = within(SETTLE_MAX, || {
+        runs = rpc.held(&flow, Side::Client);
+        runs.last().is_some_and(|(at, run)| at + run.len() == sent.len())
+    });
+    let shape: Vec<_> = runs.iter().map(|(at, run)| (*at, run.len())).collect();
+    assert!(complete, "held {shape:?} of {} bytes", sent.len());
+    let held: usize = runs.iter().map(|(_, run)| run.len()).sum();
+    assert!((512 << 10..=1 << 20).contains(&held), "{held} bytes are held in {shape:?}");
+    for (at, run) in &runs {
+        assert!(sent.get(*at..at + run.len()) == Some(run), "wrong bytes at {at}: {shape:?}");
+    }
+    // The other direction never noticed.
+    scene.holds(&flow, "server", &scene.read("received"));
+    drop(rpc);
+    scene.end(curl);
+}

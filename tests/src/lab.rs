@@ -1,0 +1,237 @@
+//! Two hosts joined by a bad wire, as network namespaces of this machine.
+//!
+//! ```text
+//!  client ns            [wire ns]            server ns
+//!  veth0 ───────────── left  right ───────────── veth0
+//!  10.77.0.1, fd77::1   lossy wire      10.77.0.2, fd77::2
+//! ```
+//!
+//! Where the kernel has `netem`, the two hosts are joined directly and it makes the wire bad;
+//! elsewhere a third namespace runs `tools/wire.py`, which does the same. Everything vanishes when
+//! the [`Lab`] is dropped.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::program::{self, Finished};
+
+/// The interface of either host.
+pub const INTERFACE: &str = "veth0";
+
+/// Time for one command about the network.
+const COMMAND_MAX: Duration = Duration::from_secs(10);
+
+/// What is wrong with the wire, in percent of the frames of each direction.
+#[derive(Debug, Clone, Copy)]
+pub struct Wire {
+    /// Frames lost.
+    pub loss: u32,
+    /// Frames overtaken by later ones.
+    pub reorder: u32,
+    /// Frames sent twice.
+    pub duplicate: u32,
+}
+
+/// Two hosts and what joins them.
+#[derive(Debug)]
+pub struct Lab {
+    client: Namespace,
+    server: Namespace,
+    middle: Option<(Namespace, Helper)>,
+}
+
+impl Lab {
+    /// Makes the hosts; `None`, said aloud, where this process may not.
+    #[track_caller]
+    pub fn new(wire: Wire) -> Option<Self> {
+        if !program::is_root() {
+            program::skip("network namespaces need root");
+            return None;
+        }
+        let client = Namespace::new("client");
+        let server = Namespace::new("server");
+        join(&client, INTERFACE, &server, INTERFACE);
+        let netem = [&client, &server].iter().all(|host| host.impair(wire));
+        let middle = (!netem).then(|| {
+            ip(&["-n", client.name(), "link", "del", INTERFACE]);
+            put_wire_between(&client, &server, wire)
+        });
+        client.configure("10.77.0.1/24", "fd77::1/64");
+        server.configure("10.77.0.2/24", "fd77::2/64");
+        let lab = Self { client, server, middle };
+        lab.await_link();
+        Some(lab)
+    }
+
+    /// The namespace of the client's host.
+    pub fn client(&self) -> &str {
+        self.client.name()
+    }
+
+    /// The namespace of the server's host.
+    pub fn server(&self) -> &str {
+        self.server.name()
+    }
+
+    /// What makes the wire bad.
+    pub fn wire_kind(&self) -> &'static str {
+        if self.middle.is_some() { "tools/wire.py" } else { "netem" }
+    }
+
+    /// Addresses are usable and neighbours known before a test counts packets.
+    fn await_link(&self) {
+        for address in ["10.77.0.2", "fd77::2"] {
+            let answers = program::within(COMMAND_MAX, || {
+                let ping = ["netns", "exec", self.client(), "ping", "-c1", "-W1", address];
+                program::run(&mut program::command("ip", ping), COMMAND_MAX).status.success()
+            });
+            assert!(answers, "{address} does not answer over {}", self.wire_kind());
+        }
+    }
+}
+
+/// A network namespace with a name of its own.
+#[derive(Debug)]
+struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    #[track_caller]
+    fn new(role: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mosd-test-{}-{number}-{role}", std::process::id());
+        ip(&["netns", "add", &name]);
+        Self { name }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn configure(&self, ipv4: &str, ipv6: &str) {
+        let name = self.name();
+        ip(&["-n", name, "link", "set", "lo", "up"]);
+        ip(&["-n", name, "addr", "add", ipv4, "dev", INTERFACE]);
+        ip(&["-n", name, "addr", "add", ipv6, "dev", INTERFACE, "nodad"]);
+    }
+
+    /// Makes what this host sends suffer; `false` where the kernel has no `netem`.
+    fn impair(&self, wire: Wire) -> bool {
+        let add = ["netns", "exec", self.name(), "tc", "qdisc", "add", "dev", INTERFACE, "root"];
+        let (loss, reorder, duplicate) = (
+            format!("{}%", wire.loss),
+            format!("{}%", 100 - wire.reorder),
+            format!("{}%", wire.duplicate),
+        );
+        // In netem's words: a packet is delayed unless it is "reordered", that is sent at once.
+        let chances = ["loss", &loss, "duplicate", &duplicate];
+        let order = ["delay", "1ms", "reorder", &reorder];
+        let mut tc = program::command("ip", add);
+        tc.args(["netem", "limit", "100000"]).args(chances).args(order);
+        program::run(&mut tc, COMMAND_MAX).status.success()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let mut delete = program::command("ip", ["netns", "del", &self.name]);
+        // Its interfaces go with it. Nothing can be done about a failure while unwinding.
+        delete.status().map(drop).unwrap_or_default();
+    }
+}
+
+/// A program that runs beside the test, and ends with it.
+#[derive(Debug)]
+pub struct Helper {
+    child: Child,
+}
+
+impl Helper {
+    /// Starts a Python script of `tools/` in a namespace, and waits until it prints `ready`.
+    #[track_caller]
+    pub fn start(namespace: &str, script: &str, arguments: &[&str]) -> Self {
+        let mut command = inside(namespace, "python3", &[tool(script).as_str()]);
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).spawn().expect("a helper starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its output is a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
+        let helper = Self { child };
+        assert_eq!(line, "ready\n", "{script} did not start");
+        helper
+    }
+
+    /// Starts any program in a namespace.
+    #[track_caller]
+    pub fn spawn(namespace: &str, program: &str, arguments: &[&str]) -> Self {
+        let child = inside(namespace, program, arguments).spawn().expect("a helper starts");
+        Self { child }
+    }
+
+    /// Waits for its end, which must be a success.
+    #[track_caller]
+    pub fn finish(mut self, limit: Duration) {
+        let status = program::wait(&mut self.child, limit);
+        assert!(status.is_some_and(|status| status.success()), "a helper ended with {status:?}");
+    }
+
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        program::kill(&mut self.child);
+    }
+}
+
+/// A command that runs in a namespace.
+pub fn inside(namespace: &str, name: &str, arguments: &[&str]) -> Command {
+    let mut command = program::command("ip", ["netns", "exec", namespace, name]);
+    command.args(arguments);
+    command
+}
+
+fn tool(name: &str) -> String {
+    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+    folder.join(name).to_string_lossy().into_owned()
+}
+
+#[track_caller]
+fn ip(arguments: &[&str]) -> Finished {
+    program::run(&mut program::command("ip", arguments), COMMAND_MAX).succeeded()
+}
+
+/// Joins two namespaces by a pair of interfaces that neither merge nor split segments: a monitor
+/// must see what a wire would carry.
+#[track_caller]
+fn join(a: &Namespace, a_interface: &str, b: &Namespace, b_interface: &str) {
+    let peer = ["peer", "name", b_interface, "netns", b.name()];
+    let add = ["link", "add", a_interface, "netns", a.name(), "type", "veth"];
+    ip(&[add.as_slice(), peer.as_slice()].concat());
+    for (host, interface) in [(a, a_interface), (b, b_interface)] {
+        let off = ["-K", interface, "tso", "off", "gso", "off", "gro", "off", "tx", "off"];
+        program::run(&mut inside(host.name(), "ethtool", &off), COMMAND_MAX).succeeded();
+        ip(&["-n", host.name(), "link", "set", interface, "up"]);
+    }
+}
+
+#[track_caller]
+fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Namespace, Helper) {
+    let middle = Namespace::new("wire");
+    join(client, INTERFACE, &middle, "left");
+    join(server, INTERFACE, &middle, "right");
+    let [loss, reorder, duplicate] =
+        [wire.loss, wire.reorder, wire.duplicate].map(|percent| percent.to_string());
+    let chances = ["--loss", &loss, "--reorder", &reorder, "--duplicate", &duplicate];
+    let arguments = [["left", "right"].as_slice(), chances.as_slice()].concat();
+    let helper = Helper::start(middle.name(), "wire.py", &arguments);
+    (middle, helper)
+}

@@ -1,0 +1,235 @@
+//! A running `mosd` with a socket of its own, and `mosctl` aimed at it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{self, Finished};
+
+/// Time for a start: EAL loads a hundred drivers, on a machine that may be busy.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// Time for an orderly end.
+const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// Time for one call of `mosctl`.
+const CALL_MAX: Duration = Duration::from_secs(60);
+
+/// What a service is started with.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Text of the configuration file; none: no `--config`.
+    pub config: Option<String>,
+    /// Further arguments after `run`.
+    pub arguments: Vec<String>,
+    /// The network namespace to run in.
+    pub namespace: Option<String>,
+}
+
+impl Setup {
+    /// A service on demo traffic.
+    pub fn demo() -> Self {
+        Self { arguments: vec!["--demo".to_owned()], ..Self::default() }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// Sets the text of the configuration file.
+    #[must_use]
+    pub fn configured(mut self, text: &str) -> Self {
+        self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Sets the network namespace.
+    #[must_use]
+    pub fn inside(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+}
+
+/// A running service. Dropping it kills it; [`Mosd::stop`] ends it in order.
+#[derive(Debug)]
+pub struct Mosd {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Mosd {
+    /// Starts a service and waits until it answers.
+    #[track_caller]
+    pub fn start(setup: &Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let log = File::create(folder.path().join("log")).expect("a log file");
+        let mut command = command(setup, folder.path());
+        command.stdout(log.try_clone().expect("a second handle")).stderr(log);
+        let child = command.spawn().expect("mosd starts");
+        let mut service = Self { child, folder };
+        let mut ended = None;
+        let ready = program::within(START_MAX, || {
+            ended = service.child.try_wait().expect("mosd can be waited for");
+            ended.is_some() || service.mosctl(&["info"]).status.success()
+        });
+        assert!(ready && ended.is_none(), "not ready ({ended:?}):\n{}", service.log());
+        service
+    }
+
+    /// Runs a service that is expected to end by itself: a bad start.
+    #[track_caller]
+    pub fn fail(setup: &Setup) -> Failed {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let finished = program::run(&mut command(setup, folder.path()), START_MAX);
+        let socket_left = socket(folder.path()).exists();
+        Failed { finished, socket_left }
+    }
+
+    /// The Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        socket(self.folder.path())
+    }
+
+    /// What the service has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Runs `mosctl` against this service.
+    #[track_caller]
+    pub fn mosctl(&self, arguments: &[&str]) -> Finished {
+        let endpoint = format!("unix://{}", self.socket().display());
+        let mut command = program::command(program::ours("mosctl"), ["--endpoint", &endpoint]);
+        program::run(command.args(arguments), CALL_MAX)
+    }
+
+    /// Runs `mosctl -o json`, which must succeed, and reads its output.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.mosctl(&[&["-o", "json"], arguments].concat()).succeeded().text();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    }
+
+    /// The flows that a selector matches, at most 1000.
+    #[track_caller]
+    pub fn flows(&self, selector: &[&str]) -> Vec<Value> {
+        let fixed = ["flows", "list", "--limit", "1000"];
+        match self.json(&[&fixed, selector].concat()).get("flows") {
+            Some(Value::Array(flows)) => flows.clone(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The name of a flow that outlives a test: the demo's long conversations use port 22.
+    #[track_caller]
+    pub fn lasting_flow(&self) -> String {
+        let mut name = None;
+        let found = program::within(START_MAX, || {
+            let flows = self.flows(&["--port", "22", "--state", "established"]);
+            let first = flows.first().and_then(|flow| flow.get("name")).and_then(Value::as_str);
+            name = first.map(str::to_owned);
+            name.is_some()
+        });
+        assert!(found, "no long conversation in the traffic:\n{}", self.log());
+        name.unwrap_or_default()
+    }
+
+    /// The sum of one figure over all rows of `cores` in the status.
+    #[track_caller]
+    pub fn core_total(&self, figure: &str) -> i64 {
+        // The exit code of `status` tells the worst condition, which is not asked for here.
+        let text = self.mosctl(&["-o", "json", "status"]).text();
+        let status: Value = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{error} in the status {text}"));
+        let cores = status.get("cores").and_then(Value::as_array).expect("a status has cores");
+        cores.iter().map(|core| number(core.get(figure))).sum()
+    }
+
+    /// Ends the service with a signal; returns how it ended.
+    #[track_caller]
+    pub fn stop(mut self, signal: Signal) -> Stopped {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("mosd can be signalled");
+        let status = program::wait(&mut self.child, STOP_MAX);
+        let log = self.log();
+        let Some(status) = status else { panic!("mosd did not end within {STOP_MAX:?}:\n{log}") };
+        Stopped { status, socket_left: self.socket().exists(), log }
+    }
+}
+
+impl Drop for Mosd {
+    fn drop(&mut self) {
+        program::kill(&mut self.child);
+    }
+}
+
+/// A service that did not start.
+#[derive(Debug)]
+pub struct Failed {
+    /// What it left behind.
+    pub finished: Finished,
+    /// Whether its socket is still there.
+    pub socket_left: bool,
+}
+
+/// A service that has ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// How.
+    pub status: ExitStatus,
+    /// Whether its socket is still there.
+    pub socket_left: bool,
+    /// All that it logged.
+    pub log: String,
+}
+
+impl Stopped {
+    /// Asserts an orderly end: exit code 0, nothing left behind.
+    #[track_caller]
+    pub fn in_order(&self) {
+        assert_eq!(self.status.code(), Some(0), "{}", self.log);
+        assert!(!self.socket_left, "the socket was left behind:\n{}", self.log);
+    }
+}
+
+/// A number of proto3 JSON: absent is 0, and 64-bit integers are strings.
+pub fn number(value: Option<&Value>) -> i64 {
+    match value {
+        Some(Value::String(text)) => text.parse().expect("a number in a string"),
+        Some(Value::Number(number)) => number.as_i64().expect("an integer"),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => 0,
+    }
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("mosd.sock")
+}
+
+fn command(setup: &Setup, folder: &Path) -> Command {
+    let mosd = program::ours("mosd");
+    let mut command = match &setup.namespace {
+        Some(namespace) => {
+            let mut command = program::command("ip", ["netns", "exec", namespace]);
+            command.arg(mosd);
+            command
+        }
+        None => program::command(mosd, [""; 0]),
+    };
+    command.arg("run").arg("--listen").arg(format!("unix://{}", socket(folder).display()));
+    if let Some(text) = &setup.config {
+        let path = folder.join("mosd.toml");
+        std::fs::write(&path, text).expect("a configuration file");
+        command.arg("--config").arg(path);
+    }
+    command.args(&setup.arguments);
+    command
+}
