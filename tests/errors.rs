@@ -1,5 +1,5 @@
-//! Every row of the ERRORS table of `mtcp_setsockopt(3)`, and EINVAL and ENOMEM, provoked through the
-//! raw form of the call: each with its code, reason and errno, and each changes nothing.
+//! Every row of the ERRORS table of `mtcp_setsockopt(3)`, and EINVAL and ENOMEM, provoked through
+//! the raw form of the call: each with its code, reason and errno, and each changes nothing.
 
 #![expect(
     clippy::expect_used,

@@ -56,7 +56,7 @@ const PROTO_PLACES: [&str; 8] = [
 const STACK_ABSENCES: [(&str, &[&str]); 6] = [
     (
         "dataplane/stack/src/wire/",
-        &["FlowTable", "FlowRef", "Stack", "tcp::", "reassembly::", "socket::", "flow::table"],
+        &["FlowTable", "Stack", "TcpSide", "Reassembler", "crate::tcp::", "socket::"],
     ),
     (
         "dataplane/stack/src/reassembly/",
