@@ -1,5 +1,6 @@
 //! Where frames come from.
 
+pub mod capture;
 pub mod memory;
 
 use mos_stack::{Frame, Instant};

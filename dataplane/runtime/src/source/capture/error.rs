@@ -1,0 +1,83 @@
+//! What can be wrong with a capture file: before the first packet, and in the middle of it.
+
+use std::{fmt, io, path::PathBuf};
+
+use pcap_parser::Linktype;
+
+/// The link type of a capture, by its number in the registry of tcpdump.org.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// Ethernet, the only one that is read.
+    pub const ETHERNET: Self = Self(1);
+}
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match i32::try_from(self.0) {
+            Ok(number) => Linktype(number).fmt(f),
+            Err(_out_of_range) => self.0.fmt(f),
+        }
+    }
+}
+
+/// Why a capture cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The file cannot be opened or read.
+    #[error("cannot read the capture {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file has no bytes.
+    #[error("the capture {} is empty", .0.display())]
+    Empty(PathBuf),
+    /// The file is compressed.
+    #[error("{} is compressed: decompress it first (gunzip, zstd -d)", .0.display())]
+    Compressed(PathBuf),
+    /// The file is something else.
+    #[error("{} is not a capture: it is neither pcap nor pcapng", .0.display())]
+    NotACapture(PathBuf),
+    /// The file ends within its header.
+    #[error("the capture {} ends within its header", .0.display())]
+    Header(PathBuf),
+    /// The frames are not Ethernet frames.
+    #[error("{} has the link type {link}; only ETHERNET can be read", path.display())]
+    LinkType {
+        /// The file.
+        path: PathBuf,
+        /// Its link type.
+        link: LinkType,
+    },
+}
+
+/// Why a capture could not be read to its end. Everything before was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{cause} (at byte {offset} of the file)")]
+pub struct CaptureProblem {
+    /// Where the record begins that could not be read.
+    pub offset: u64,
+    /// What is wrong with it.
+    pub cause: ProblemCause,
+}
+
+/// What is wrong in the middle of a capture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProblemCause {
+    /// The file ends within the record.
+    #[error("the capture is cut off in the middle of a record")]
+    Truncated,
+    /// The record contradicts the format.
+    #[error("the capture is damaged: {0}")]
+    Damaged(&'static str),
+    /// The frame is not an Ethernet frame.
+    #[error("a packet has the link type {0}; only ETHERNET can be read")]
+    LinkType(LinkType),
+    /// The file cannot be read on.
+    #[error("the capture cannot be read on: {0}")]
+    Read(io::ErrorKind),
+}

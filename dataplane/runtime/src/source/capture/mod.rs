@@ -1,0 +1,322 @@
+//! Capture files as a packet source: pcap and pcapng, with their own times, lengths and end.
+//!
+//! Bounded memory whatever the size of the file; frames are handed over without copying. Unlike
+//! the other sources it reads a file, allocates when a frame is larger than any before, and has a
+//! clock of its own: that of the capture. Where the capture pauses, its time first advances
+//! alone, so that timers run before the packet that ends the pause is handled.
+//!
+//! Several workers each read the file for themselves and keep the flows that are theirs: nothing
+//! is shared, and every worker sees the same course of time.
+
+mod error;
+mod record;
+mod window;
+
+use std::{
+    fs::File,
+    io, mem,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arrayvec::ArrayVec;
+use mos_stack::{Frame, Instant, limits::BURST, wire::spread_hash};
+
+pub use self::error::{CaptureError, CaptureProblem, LinkType, ProblemCause};
+use self::{
+    record::{Format, Kind, MAGIC_BYTES, Packet, Parsed},
+    window::Window,
+};
+use super::{PacketSource, Received};
+
+/// Records looked at in one call, at most: a worker also passes over the frames of the others.
+const SCAN_MAX: usize = 8 * BURST;
+
+/// Time without packets from which on it advances without them, in steps.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Which of the flows of a capture a source keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The worker that reads, 0 to `workers` - 1.
+    pub index: u16,
+    /// How many workers read the capture; 0 counts as 1.
+    pub workers: u16,
+}
+
+impl Share {
+    /// Every flow: there is one worker.
+    pub const ALL: Self = Self { index: 0, workers: 1 };
+
+    fn holds(self, frame: &Frame<'_>) -> bool {
+        self.workers <= 1 || spread_hash(frame) % u32::from(self.workers) == u32::from(self.index)
+    }
+}
+
+/// How far a source has read, in bytes; may be watched from other threads.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    // worker: wo, others: ro
+    consumed: Arc<AtomicU64>,
+    total: u64,
+}
+
+impl Progress {
+    /// Bytes read so far.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.consumed.load(Relaxed)
+    }
+
+    /// Bytes of the file when it was opened.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+/// Reads one capture file from its beginning to its end.
+#[derive(Debug)]
+pub struct CaptureSource {
+    path: PathBuf,
+    window: Window,
+    format: Format,
+    /// Bytes that must be held before the record at the beginning of the window can be parsed.
+    wanted: usize,
+    share: Share,
+    /// Never runs backwards, whatever the capture says.
+    now: Instant,
+    ended: bool,
+    problem: Option<CaptureProblem>,
+    progress: Progress,
+}
+
+/// A frame of this source's share, and where its bytes are in the window.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    start: usize,
+    length: usize,
+    arrival: Instant,
+    wire_length: u32,
+}
+
+impl Found {
+    /// The packet of the record at `at`.
+    fn new(packet: &Packet, at: usize, arrival: Instant) -> Self {
+        let Packet { start, length, wire_length, .. } = *packet;
+        let captured = u32::try_from(length).unwrap_or(u32::MAX);
+        Self { start: at + start, length, arrival, wire_length: wire_length.max(captured) }
+    }
+
+    fn frame<'a>(&self, held: &'a [u8]) -> Frame<'a> {
+        let bytes = &held[self.start..self.start + self.length];
+        Frame { arrival: self.arrival, bytes, wire_length: self.wire_length }
+    }
+}
+
+/// What comes next in the file.
+enum Next {
+    Packet {
+        packet: Packet,
+        length: usize,
+    },
+    /// More has to be read before the next record is whole.
+    Unread,
+    /// Nothing, or nothing that can be read.
+    End,
+}
+
+impl CaptureSource {
+    /// Opens a capture and reads up to its first packet, whose time is the source's from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is no capture, or its frames are not Ethernet frames.
+    pub fn open(path: &Path, share: Share) -> Result<Self, CaptureError> {
+        let failed = |error| CaptureError::Read { path: path.to_owned(), error };
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let mut window = Window::new(file);
+        window.hold(MAGIC_BYTES).map_err(failed)?;
+        let (format, header) = match Kind::of(window.held()) {
+            Kind::Capture { format, header } => (format, header),
+            Kind::OtherLink(link) => {
+                return Err(CaptureError::LinkType { path: path.to_owned(), link });
+            }
+            Kind::Compressed => return Err(CaptureError::Compressed(path.to_owned())),
+            Kind::Cut => return Err(CaptureError::Header(path.to_owned())),
+            Kind::Unknown if window.held().is_empty() => {
+                return Err(CaptureError::Empty(path.to_owned()));
+            }
+            Kind::Unknown => return Err(CaptureError::NotACapture(path.to_owned())),
+        };
+        window.consume(header);
+        let progress = Progress { consumed: Arc::default(), total: metadata.len() };
+        let mut source = Self {
+            path: path.to_owned(),
+            window,
+            format,
+            wanted: 0,
+            share,
+            now: Instant::EPOCH,
+            ended: false,
+            problem: None,
+            progress,
+        };
+        source.begin()?;
+        Ok(source)
+    }
+
+    /// Goes to the first packet.
+    fn begin(&mut self) -> Result<(), CaptureError> {
+        let first = loop {
+            let mut at = 0;
+            match self.next(&mut at) {
+                Next::Packet { packet, .. } => {
+                    self.window.consume(at);
+                    break Some(packet);
+                }
+                Next::Unread => self.window.consume(at),
+                Next::End => break None,
+            }
+            self.read_on();
+        };
+        self.now = first.and_then(|packet| packet.time).unwrap_or(Instant::EPOCH);
+        let path = self.path.clone();
+        match &self.problem {
+            Some(CaptureProblem { cause: ProblemCause::LinkType(link), .. }) => {
+                Err(CaptureError::LinkType { path, link: *link })
+            }
+            Some(CaptureProblem { cause: ProblemCause::Damaged(_), offset: 0 }) => {
+                Err(CaptureError::NotACapture(path))
+            }
+            Some(CaptureProblem { cause: ProblemCause::Truncated, offset: 0 }) => {
+                Err(CaptureError::Header(path))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What kept the capture from being read to its end, once it was met.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&CaptureProblem> {
+        self.problem.as_ref()
+    }
+
+    /// How far the file is read, to be watched while a worker has the source.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// The next packet at or behind `at` in the window; `at` moves over what holds no packet, and
+    /// must be consumed before more is read.
+    fn next(&mut self, at: &mut usize) -> Next {
+        if self.ended {
+            return Next::End;
+        }
+        loop {
+            match self.format.parse(&self.window.held()[*at..]) {
+                Ok(Parsed::Record { length, packet: Some(packet) }) => {
+                    return Next::Packet { packet, length };
+                }
+                Ok(Parsed::Record { length, packet: None }) => *at += length,
+                Ok(Parsed::Incomplete(wanted)) => {
+                    self.wanted = wanted;
+                    return Next::Unread;
+                }
+                Err(cause) => {
+                    self.end(*at, Some(cause));
+                    return Next::End;
+                }
+            }
+        }
+    }
+
+    /// Reads on where the record at the beginning of the window is not whole.
+    fn read_on(&mut self) {
+        let wanted = mem::take(&mut self.wanted);
+        match self.window.hold(wanted) {
+            Ok(true) => {}
+            Ok(false) if self.window.held().is_empty() => self.end(0, None),
+            Ok(false) => self.end(0, Some(ProblemCause::Truncated)),
+            Err(error) => self.end(0, Some(ProblemCause::Read(error.kind()))),
+        }
+    }
+
+    fn end(&mut self, at: usize, cause: Option<ProblemCause>) {
+        self.ended = true;
+        let offset = self.window.offset() + at as u64;
+        self.problem = cause.map(|cause| CaptureProblem { offset, cause });
+    }
+
+    /// Finds the frames of the next burst, and how many bytes of the window they and everything
+    /// between them take. None where only time advances.
+    fn gather(&mut self) -> (ArrayVec<Found, BURST>, usize) {
+        let mut burst = ArrayVec::new();
+        let mut at = 0;
+        for _ in 0..SCAN_MAX {
+            if burst.is_full() {
+                break;
+            }
+            let (packet, length) = match self.next(&mut at) {
+                Next::Packet { packet, length } => (packet, length),
+                Next::Unread | Next::End => break,
+            };
+            let arrival = packet.time.map_or(self.now, |time| time.max(self.now));
+            let pause = arrival.since(self.now);
+            if pause >= PAUSE && burst.is_empty() {
+                self.now = self.now.after((pause / 2).max(PAUSE));
+            }
+            if pause >= PAUSE {
+                break;
+            }
+            self.now = arrival;
+            let found = Found::new(&packet, at, arrival);
+            if self.share.holds(&found.frame(self.window.held())) {
+                burst.push(found);
+            }
+            at += length;
+        }
+        (burst, at)
+    }
+}
+
+impl PacketSource for CaptureSource {
+    /// Hands over the next frames of this source's share; none, where time advances or the next
+    /// frames belong to other workers.
+    fn receive(&mut self, _now: Instant, mut handle: impl FnMut(&[Frame<'_>])) -> Received {
+        self.read_on();
+        let (burst, consumed) = self.gather();
+        let count = burst.len();
+        if count > 0 {
+            let held = self.window.held();
+            let frames: ArrayVec<Frame<'_>, BURST> =
+                burst.iter().map(|found| found.frame(held)).collect();
+            handle(&frames);
+        }
+        self.window.consume(consumed);
+        self.progress.consumed.store(self.window.offset(), Relaxed);
+        if self.ended && count == 0 { Received::End } else { Received::Frames(count) }
+    }
+
+    fn time(&self) -> Option<Instant> {
+        Some(self.now)
+    }
+}
+
+#[cfg(test)]
+mod tests;
