@@ -4,6 +4,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod idle;
+pub mod replay;
 pub mod source;
 pub mod traffic;
 pub mod worker;
