@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod event;
 mod flow;
@@ -19,6 +21,8 @@ mod socket;
 mod stack;
 mod stats;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod time;
 pub mod wire;
 

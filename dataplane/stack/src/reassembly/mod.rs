@@ -436,3 +436,6 @@ impl Reassembler {
 const fn within_block(offset: u64) -> usize {
     (offset % BLOCK_BYTES as u64) as usize
 }
+
+#[cfg(test)]
+mod tests;

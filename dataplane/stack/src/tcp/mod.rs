@@ -184,7 +184,11 @@ impl Connection {
         if let Ok(end) = u64::try_from(end) {
             if segment.flags.is_fin() && sender.fin.is_none() {
                 sender.fin = Some(end);
-                sender.state = sender.state.sends_fin();
+                // One that has not acknowledged its peer's FIN had not received it either.
+                sender.state = match receiver.is_fin_acknowledged() {
+                    true => sender.state.sends_fin(),
+                    false => TcpState::FinWait1,
+                };
             }
             sender.snd_nxt = sender.snd_nxt.max(sender.fin.map_or(end, |fin| end.min(fin)));
         }

@@ -88,3 +88,6 @@ pub(crate) fn parse_frame<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, ParseErr
 pub fn spread_hash(frame: &Frame<'_>) -> u32 {
     parse_frame(frame).map_or(0, |segment| segment.key.spread())
 }
+
+#[cfg(test)]
+mod tests;

@@ -387,3 +387,6 @@ impl Stack {
         Some(flow.summary(self.table.id(slot), key, &self.pool))
     }
 }
+
+#[cfg(test)]
+mod tests;

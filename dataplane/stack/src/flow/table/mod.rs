@@ -285,3 +285,6 @@ const fn tag_of(entry: u64) -> u32 {
 const fn at(slot: u32) -> usize {
     slot as usize
 }
+
+#[cfg(test)]
+mod tests;

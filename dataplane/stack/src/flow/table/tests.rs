@@ -1,0 +1,105 @@
+//! The flow table against a map, and the life of its handles.
+
+use std::{collections::BTreeMap, net::SocketAddr, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(n: u16) -> FlowKey {
+    let client = SocketAddr::from(([10, 0, 0, 1], n));
+    FlowKey::new(client, SocketAddr::from(([10, 0, 0, 2], 443))).0
+}
+
+fn table(slots: u32) -> FlowTable<u16, ()> {
+    FlowTable::new(WorkerId::default(), slots, 7).expect("memory")
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Insert(u16),
+    Remove(u16),
+    Wait,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..40u16).prop_map(Op::Insert),
+        3 => (0..40u16).prop_map(Op::Remove),
+        1 => Just(Op::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+    #[test]
+    fn the_table_equals_a_map_and_handles_never_hit_a_later_flow(
+        ops in prop::collection::vec(op(), 1..60),
+    ) {
+        let mut table = table(24);
+        let mut model = BTreeMap::new();
+        let mut ended = Vec::new();
+        let mut now = Instant::EPOCH.after(SLOT_REST);
+        for op in ops {
+            match op {
+                Op::Insert(n) if !model.contains_key(&n) => {
+                    let slot = table.insert(key(n), n, now);
+                    prop_assert!(slot.is_some() || table.slots_used() == 24);
+                    if let Some(slot) = slot {
+                        model.insert(n, table.id(slot));
+                    }
+                }
+                Op::Insert(_) => {}
+                Op::Remove(n) => {
+                    let slot = table.find(&key(n));
+                    prop_assert_eq!(slot.is_some(), model.contains_key(&n));
+                    if let Some(slot) = slot {
+                        prop_assert_eq!(table.remove(slot, now, ()), Some(n));
+                        ended.extend(model.remove(&n));
+                    }
+                }
+                Op::Wait => now = now.after(SLOT_REST),
+            }
+            prop_assert_eq!(table.len() as usize, model.len());
+        }
+        for n in 0..40 {
+            let found = table.find(&key(n)).map(|slot| table.id(slot));
+            prop_assert_eq!(found, model.get(&n).copied());
+            if let Some(id) = found {
+                let slot = table.resolve(id);
+                prop_assert_eq!(slot.map(|slot| table.get(slot).map(|(_, n)| *n)), Ok(Some(n)));
+            }
+        }
+        for id in ended {
+            prop_assert!(matches!(table.resolve(id), Err(Absent::Gone(_))));
+        }
+    }
+}
+
+#[test]
+fn a_slot_rests_before_it_is_used_again() {
+    let mut table = table(1);
+    let start = Instant::from_nanos(5);
+    let slot = table.insert(key(1), 1, start).expect("room");
+    let first = table.id(slot);
+    table.remove(slot, start, ());
+    assert_eq!(table.insert(key(2), 2, start), None);
+    let later = start.after(SLOT_REST);
+    assert_eq!(table.insert(key(2), 2, later), Some(slot));
+    assert_eq!(table.resolve(first), Err(Absent::Gone(None)));
+    assert_eq!(table.id(slot).generation(), (first.generation() + 1) & GENERATION_MASK);
+}
+
+#[test]
+fn a_handle_that_was_never_given_out_is_unknown() {
+    let mut table = table(2);
+    let slot = table.insert(key(1), 1, Instant::EPOCH).expect("room");
+    let id = table.id(slot);
+    let other = |generation| FlowId::from_parts(WorkerId::default(), slot, generation);
+    assert_eq!(table.resolve(other(id.generation().wrapping_sub(1))), Err(Absent::Unknown));
+    assert_eq!(table.resolve(other(id.generation().wrapping_add(1))), Err(Absent::Unknown));
+    let foreign = FlowId::from_parts(WorkerId::new(3).expect("small"), slot, id.generation());
+    assert_eq!(table.resolve(foreign), Err(Absent::Unknown));
+    assert_eq!(table.resolve(FlowId::from_parts(WorkerId::default(), 1, 0)), Err(Absent::Unknown));
+}

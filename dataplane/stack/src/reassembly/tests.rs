@@ -1,0 +1,300 @@
+//! The receive buffer against a model that is one optional byte per stream position.
+
+#![expect(clippy::cast_possible_truncation, reason = "the streams of a test are short")]
+
+use proptest::prelude::*;
+use std::{vec, vec::Vec};
+
+use super::*;
+use crate::limits::RANGES_MAX;
+
+/// Longest stream that the model holds.
+const STREAM: usize = 48 * 1024;
+const BLOCK: u64 = BLOCK_BYTES as u64;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Place { offset: u64, length: usize, fill: u8 },
+    GiveUp { below: u64 },
+    SetPolicy(OverlapPolicy),
+    Resize { blocks: u64 },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let offset = prop_oneof![0..40_000u64, 0..6_000u64, (0..20u64).prop_map(|n| n * BLOCK)];
+    let length = prop_oneof![4 => 1..100usize, 2 => 1..1461usize, 1 => 1..8_000usize];
+    prop_oneof![
+        12 => (offset, length, 0..4u8)
+            .prop_map(|(offset, length, fill)| Op::Place { offset, length, fill }),
+        1 => (0..40_000u64).prop_map(|below| Op::GiveUp { below }),
+        1 => prop_oneof![Just(OverlapPolicy::First), Just(OverlapPolicy::Last)]
+            .prop_map(Op::SetPolicy),
+        1 => prop_oneof![0..24u64, Just(0), Just(600)].prop_map(|blocks| Op::Resize { blocks }),
+    ]
+}
+
+struct Model {
+    bytes: Vec<Option<u8>>,
+    capacity: u64,
+    base: u64,
+    next: u64,
+    overwritten: u64,
+    conflicting: u64,
+    missing: u64,
+}
+
+impl Model {
+    fn held(&self, at: u64) -> Option<u8> {
+        self.bytes.get(at as usize).copied().flatten()
+    }
+
+    fn newest(&self) -> Option<u64> {
+        self.bytes.iter().rposition(Option::is_some).map(|last| last as u64 + 1)
+    }
+
+    fn give_up(&mut self, below: u64) {
+        if self.capacity == 0 {
+            self.next = self.next.max(below);
+            self.base = self.next;
+            return;
+        }
+        while self.next < below {
+            self.missing += u64::from(self.held(self.next).is_none());
+            self.next += 1;
+        }
+        while self.held(self.next).is_some() {
+            self.next += 1;
+        }
+    }
+
+    fn slide(&mut self, base: u64) -> u64 {
+        if base > self.base {
+            self.give_up(base);
+        }
+        let mut evicted = 0;
+        while self.base < base {
+            evicted += u64::from(self.bytes[self.base as usize].take().is_some());
+            self.base += 1;
+        }
+        evicted
+    }
+
+    fn place(&mut self, offset: u64, bytes: &[u8], policy: OverlapPolicy) {
+        let end = offset + bytes.len() as u64;
+        if self.capacity == 0 {
+            self.give_up(end);
+            return;
+        }
+        self.overwritten += self.slide(end.saturating_sub(self.capacity));
+        for (at, new) in (offset..).zip(bytes).filter(|(at, _)| *at >= self.base) {
+            let held = &mut self.bytes[at as usize];
+            self.conflicting += u64::from(held.is_some_and(|held| held != *new));
+            if held.is_none() || policy == OverlapPolicy::Last {
+                *held = Some(*new);
+            }
+        }
+        self.give_up(0);
+    }
+
+    fn resize(&mut self, capacity: u64) -> u64 {
+        let before = self.bytes.iter().flatten().count();
+        if capacity == 0 {
+            self.next = self.next.max(self.newest().unwrap_or(0));
+            self.base = self.next;
+            self.bytes.fill(None);
+        } else if let Some(newest) = self.newest() {
+            self.slide(newest.saturating_sub(capacity));
+        }
+        self.capacity = capacity;
+        (before - self.bytes.iter().flatten().count()) as u64
+    }
+}
+
+/// Reads everything held, by offset.
+fn contents(buffer: &Reassembler, pool: &BufferPool) -> Vec<Option<u8>> {
+    let mut bytes = vec![None; STREAM];
+    let (mut at, mut chunk) = (buffer.bounds(pool).0, [0; 700]);
+    loop {
+        let Ok(peeked) = buffer.peek(pool, Some(at), &mut chunk) else { return bytes };
+        for (place, byte) in
+            bytes[peeked.offset.0 as usize..].iter_mut().zip(&chunk[..peeked.length])
+        {
+            *place = Some(*byte);
+        }
+        match peeked.next_held {
+            Some(next) if peeked.length > 0 => at = next,
+            _ => return bytes,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+    #[test]
+    fn the_buffer_equals_the_model(blocks in 0..10u64, ops in prop::collection::vec(op(), 1..14)) {
+        let mut pool = BufferPool::new(4 << 20).expect("memory");
+        let mut buffer = Reassembler::new(0);
+        buffer.resize(&mut pool, blocks * BLOCK).expect("room");
+        let mut model = Model {
+            bytes: vec![None; STREAM],
+            capacity: blocks * BLOCK,
+            base: 0,
+            next: 0,
+            overwritten: 0,
+            conflicting: 0,
+            missing: 0,
+        };
+        let mut policy = OverlapPolicy::First;
+        for op in ops {
+            match op {
+                Op::Place { offset, length, fill } => {
+                    let bytes: Vec<u8> =
+                        (0..length).map(|n| (offset as usize + n) as u8 / 64 + fill).collect();
+                    buffer.place(&mut pool, StreamOffset(offset), &bytes, policy);
+                    model.place(offset, &bytes, policy);
+                }
+                Op::GiveUp { below } => {
+                    buffer.give_up_below(&mut pool, StreamOffset(below));
+                    model.give_up(below);
+                }
+                Op::SetPolicy(new) => policy = new,
+                Op::Resize { blocks } => {
+                    let foreseen = buffer.shrink_bytes(&pool, blocks * BLOCK);
+                    let discarded = buffer.resize(&mut pool, blocks * BLOCK).expect("room");
+                    prop_assert_eq!(discarded, foreseen);
+                    prop_assert_eq!(discarded, model.resize(blocks * BLOCK));
+                }
+            }
+            let summary = buffer.summary(&pool);
+            prop_assert_eq!(summary.next.0, model.next);
+            prop_assert_eq!(summary.overwritten_bytes, model.overwritten);
+            prop_assert_eq!(summary.conflicting_bytes, model.conflicting);
+            prop_assert_eq!(summary.missing_bytes, model.missing);
+            prop_assert_eq!(summary.refused_bytes, 0);
+        }
+        let held = model.bytes.iter().flatten().count() as u64;
+        let beyond = model.bytes.iter().skip(model.next as usize).flatten().count() as u64;
+        let summary = buffer.summary(&pool);
+        prop_assert_eq!(summary.buffered_bytes + summary.out_of_order_bytes, held);
+        prop_assert_eq!(summary.out_of_order_bytes, beyond);
+        prop_assert!(contents(&buffer, &pool) == model.bytes, "the held bytes differ");
+        buffer.release(&mut pool);
+        prop_assert_eq!(pool.used_bytes(), 0);
+    }
+}
+
+fn pool_of(blocks: u64) -> BufferPool {
+    BufferPool::new(blocks * BLOCK).expect("memory")
+}
+
+#[test]
+fn an_empty_buffer_costs_no_memory() {
+    let pool = pool_of(4);
+    assert_eq!(Reassembler::new(1 << 20).summary(&pool), BufferSummary::default());
+    assert_eq!(pool.used_bytes(), 0);
+}
+
+#[test]
+fn every_length_up_to_a_full_buffer_reads_back_at_every_wrap() {
+    let mut pool = pool_of(16);
+    for start in [0, 1, 2047, 2048, 5000] {
+        for length in (1..=8192).step_by(61).chain([8191, 8192]) {
+            let mut buffer = Reassembler::new(8192);
+            buffer.give_up_below(&mut pool, StreamOffset(start));
+            let bytes: Vec<u8> = (0..length).map(|n: usize| (n * 7) as u8).collect();
+            buffer.place(&mut pool, StreamOffset(start), &bytes, OverlapPolicy::First);
+            let mut out = vec![0; 9000];
+            let peeked = buffer.peek(&pool, None, &mut out).expect("held");
+            assert_eq!((peeked.offset.0, peeked.length), (start, length));
+            assert_eq!(out[..length], bytes);
+            buffer.release(&mut pool);
+        }
+    }
+}
+
+#[test]
+fn more_ranges_than_allowed_refuse_the_newest_and_keep_the_rest() {
+    let mut pool = pool_of(2048);
+    let mut buffer = Reassembler::new(1 << 20);
+    for n in 1..=RANGES_MAX as u64 {
+        let placed = buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First);
+        assert_eq!((placed.new_bytes, placed.refused_bytes), (2, 0));
+    }
+    let before = buffer.summary(&pool);
+    let placed = buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First);
+    assert_eq!((placed.new_bytes, placed.refused_bytes), (0, 2));
+    assert_eq!(buffer.summary(&pool), BufferSummary { refused_bytes: 2, ..before });
+    // One that touches a held range still finds room.
+    let placed = buffer.place(&mut pool, StreamOffset(12), b"cd", OverlapPolicy::First);
+    assert_eq!((placed.new_bytes, placed.refused_bytes), (2, 0));
+}
+
+#[test]
+fn ranges_behind_what_was_read_give_way_to_new_ones() {
+    let mut pool = pool_of(2048);
+    let mut buffer = Reassembler::new(1 << 20);
+    for n in 1..=RANGES_MAX as u64 {
+        buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First);
+    }
+    buffer.give_up_below(&mut pool, StreamOffset(2_000));
+    let placed = buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First);
+    assert_eq!((placed.new_bytes, placed.overwritten_bytes), (2, 2));
+}
+
+#[test]
+fn an_exhausted_pool_refuses_bytes_and_loses_none_that_are_held() {
+    let mut pool = pool_of(2);
+    let mut buffer = Reassembler::new(16 * BLOCK);
+    assert!(buffer.resize(&mut pool, 4 * BLOCK).is_some());
+    let placed = buffer.place(&mut pool, StreamOffset(0), &[7; 5000], OverlapPolicy::First);
+    assert_eq!((placed.new_bytes, placed.refused_bytes), (4096, 904));
+    assert_eq!(pool.free_bytes(), 0);
+    let mut out = [0; 5000];
+    assert_eq!(buffer.peek(&pool, None, &mut out).expect("held").length, 4096);
+    buffer.release(&mut pool);
+    assert_eq!(pool.used_bytes(), 0);
+}
+
+#[test]
+fn a_large_buffer_grows_from_a_small_one_and_back_to_nothing() {
+    let mut pool = BufferPool::new(160 << 20).expect("memory");
+    let mut buffer = Reassembler::new(4 * BLOCK);
+    let chunk: Vec<u8> = (0..1448).map(|n: usize| n as u8).collect();
+    let mut at = 0;
+    for capacity in [4 * BLOCK, 100 * BLOCK, 128 << 20] {
+        buffer.resize(&mut pool, capacity).expect("room");
+        let end = capacity + 3 * BLOCK;
+        while at < end {
+            buffer.place(&mut pool, StreamOffset(at), &chunk, OverlapPolicy::First);
+            at += 1448;
+        }
+        let summary = buffer.summary(&pool);
+        assert_eq!(summary.buffered_bytes, capacity);
+        let oldest = summary.oldest.0;
+        let mut out = [0; 4000];
+        let peeked = buffer.peek(&pool, None, &mut out).expect("held");
+        assert_eq!(peeked.length, 4000);
+        let expected = (0..4000).map(|n| ((oldest + n) % 1448) as u8);
+        assert!(out.iter().copied().eq(expected), "at capacity {capacity}");
+    }
+    assert_eq!(buffer.resize(&mut pool, 0), Some(128 << 20));
+    assert_eq!(pool.used_bytes(), 0);
+    buffer.resize(&mut pool, 8 * BLOCK).expect("room");
+    let placed = buffer.place(&mut pool, StreamOffset(at), b"next", OverlapPolicy::First);
+    assert_eq!(placed.new_bytes, 4);
+    assert_eq!(buffer.bounds(&pool).0, StreamOffset(at));
+}
+
+#[test]
+fn a_peek_tells_what_is_gone_and_what_is_not_there_yet() {
+    let mut pool = pool_of(16);
+    let mut buffer = Reassembler::new(2 * BLOCK);
+    buffer.place(&mut pool, StreamOffset(0), &[1; 5000], OverlapPolicy::First);
+    let mut out = [0; 16];
+    let at = |offset| Some(StreamOffset(offset));
+    assert_eq!(buffer.peek(&pool, at(903), &mut out), Err(OutOfBuffer::Overwritten));
+    assert_eq!(buffer.peek(&pool, at(904), &mut out).map(|peeked| peeked.length), Ok(16));
+    assert_eq!(buffer.peek(&pool, at(5000), &mut out).map(|peeked| peeked.length), Ok(0));
+    assert_eq!(buffer.peek(&pool, at(5001), &mut out), Err(OutOfBuffer::NotYetReceived));
+}

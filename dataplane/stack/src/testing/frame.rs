@@ -1,0 +1,140 @@
+//! Builds Ethernet frames with one TCP segment; checksums are left 0.
+
+use std::{net::SocketAddr, vec, vec::Vec};
+
+#[derive(Debug, Clone)]
+pub(crate) struct FrameBuilder {
+    source: SocketAddr,
+    destination: SocketAddr,
+    vlans: Vec<u16>,
+    ip_options: Vec<u8>,
+    extensions: Option<(u8, Vec<u8>)>,
+    seq: u32,
+    ack: u32,
+    flags: u8,
+    window: u16,
+    tcp_options: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl FrameBuilder {
+    pub(crate) fn new(source: &str, destination: &str) -> Self {
+        let parse = |text: &str| text.parse::<SocketAddr>().expect("an address and a port");
+        Self::between(parse(source), parse(destination))
+    }
+
+    pub(crate) fn between(source: SocketAddr, destination: SocketAddr) -> Self {
+        Self {
+            source,
+            destination,
+            vlans: vec![],
+            ip_options: vec![],
+            extensions: None,
+            seq: 0,
+            ack: 0,
+            flags: 0x10,
+            window: 65_535,
+            tcp_options: vec![],
+            payload: vec![],
+        }
+    }
+
+    /// Adds an outer tag.
+    pub(crate) fn vlan(mut self, id: u16) -> Self {
+        self.vlans.insert(0, id);
+        self
+    }
+
+    pub(crate) fn ip_options(mut self, options: &[u8]) -> Self {
+        self.ip_options = options.to_vec();
+        self
+    }
+
+    pub(crate) fn extensions(mut self, first: u8, headers: &[u8]) -> Self {
+        self.extensions = Some((first, headers.to_vec()));
+        self
+    }
+
+    /// As tcpdump prints them: `S`, `F`, `R`, `P`, and `.` for ACK.
+    pub(crate) fn flags(mut self, flags: &str) -> Self {
+        self.flags = flags.chars().fold(0, |bits, flag| {
+            bits | match flag {
+                'F' => 0x01,
+                'S' => 0x02,
+                'R' => 0x04,
+                'P' => 0x08,
+                '.' => 0x10,
+                other => panic!("no flag {other}"),
+            }
+        });
+        self
+    }
+
+    pub(crate) fn seq(mut self, seq: u32, ack: u32) -> Self {
+        (self.seq, self.ack) = (seq, ack);
+        self
+    }
+
+    pub(crate) fn window(mut self, window: u16) -> Self {
+        self.window = window;
+        self
+    }
+
+    pub(crate) fn tcp_options(mut self, options: &[u8]) -> Self {
+        self.tcp_options = options.to_vec();
+        self
+    }
+
+    pub(crate) fn payload(mut self, payload: &[u8]) -> Self {
+        self.payload = payload.to_vec();
+        self
+    }
+
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let mut frame = vec![2; 12];
+        for vlan in &self.vlans {
+            frame.extend(0x8100u16.to_be_bytes());
+            frame.extend(vlan.to_be_bytes());
+        }
+        let tcp = self.tcp();
+        match (self.source, self.destination) {
+            (SocketAddr::V4(source), SocketAddr::V4(destination)) => {
+                let header = 20 + self.ip_options.len();
+                frame.extend([0x08, 0, 0x40 | u8::try_from(header / 4).expect("short"), 0]);
+                frame.extend(u16::try_from(header + tcp.len()).expect("short").to_be_bytes());
+                frame.extend([0, 0, 0, 0, 64, 6, 0, 0]);
+                frame.extend(source.ip().octets());
+                frame.extend(destination.ip().octets());
+                frame.extend(&self.ip_options);
+            }
+            (SocketAddr::V6(source), SocketAddr::V6(destination)) => {
+                let (next, extensions) = self.extensions.clone().unwrap_or((6, vec![]));
+                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+                let length = extensions.len() + tcp.len();
+                frame.extend(u16::try_from(length).expect("short").to_be_bytes());
+                frame.extend([next, 64]);
+                frame.extend(source.ip().octets());
+                frame.extend(destination.ip().octets());
+                frame.extend(extensions);
+            }
+            other => panic!("two IP versions: {other:?}"),
+        }
+        frame.extend(tcp);
+        frame
+    }
+
+    fn tcp(&self) -> Vec<u8> {
+        let mut tcp = vec![];
+        tcp.extend(self.source.port().to_be_bytes());
+        tcp.extend(self.destination.port().to_be_bytes());
+        tcp.extend(self.seq.to_be_bytes());
+        tcp.extend(self.ack.to_be_bytes());
+        let header = 20 + self.tcp_options.len();
+        tcp.extend([u8::try_from(header / 4).expect("short") << 4, self.flags]);
+        tcp.extend(self.window.to_be_bytes());
+        tcp.extend([0; 4]);
+        tcp.extend(&self.tcp_options);
+        tcp.extend(&self.payload);
+        tcp
+    }
+}

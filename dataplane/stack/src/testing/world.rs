@@ -1,0 +1,137 @@
+//! A stack, a clock and a script: what passes between one client and one server, as text.
+//!
+//! ```text
+//! C> S 100            client, flags as tcpdump prints them, sequence number
+//! S> S. 300 101       server, sequence and acknowledgement number
+//! C> . 101 301 hello  and a payload
+//! +1500               1500 ms pass
+//! ```
+
+use core::time::Duration;
+use std::{net::SocketAddr, string::String, vec::Vec};
+
+use super::FrameBuilder;
+use crate::{
+    EndCause, EventSink, FlowId, FlowRef, FlowSummary, Frame, Instant, Limits, Side, Stack,
+    WorkerId,
+};
+
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) now: Instant,
+    pub(crate) client: SocketAddr,
+    pub(crate) server: SocketAddr,
+    pub(crate) ended: Ended,
+}
+
+/// The flows that have ended: their summaries, their causes, and what each side had received.
+#[derive(Default)]
+pub(crate) struct Ended(pub(crate) Vec<(FlowSummary, Option<EndCause>, [String; 2])>);
+
+impl EventSink for Ended {
+    fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
+        let streams = Side::BOTH.map(|side| {
+            let mut stream = Vec::new();
+            flow.read_beginning(side, |piece| stream.extend_from_slice(piece));
+            String::from_utf8_lossy(&stream).into_owned()
+        });
+        self.0.push((*flow.summary(), cause, streams));
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Limits { flows_max: 64, pool_bytes: 1 << 20, ..Limits::default() })
+    }
+
+    pub(crate) fn with(limits: Limits) -> Self {
+        Self {
+            stack: Stack::new(WorkerId::default(), limits, 1).expect("limits"),
+            now: Instant::from_nanos(1_700_000_000_000_000_000),
+            client: SocketAddr::from(([10, 0, 0, 1], 4000)),
+            server: SocketAddr::from(([192, 0, 2, 1], 80)),
+            ended: Ended::default(),
+        }
+    }
+
+    /// The same world with the two addresses exchanged.
+    pub(crate) fn mirrored(mut self) -> Self {
+        core::mem::swap(&mut self.client, &mut self.server);
+        self
+    }
+
+    /// Plays a script. Every packet must end in exactly one counter.
+    pub(crate) fn play(&mut self, script: &str) -> &mut Self {
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if let Some(millis) = line.strip_prefix('+') {
+                self.wait(Duration::from_millis(millis.parse().expect("milliseconds")));
+            } else {
+                self.line(line);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn wait(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+        while self.stack.handle_timeout(self.now, 1000, &mut self.ended) > 0 {}
+        // The wheel's hand passes a bounded number of empty buckets in one call.
+        for _ in 0..20 {
+            self.stack.handle_timeout(self.now, 1000, &mut self.ended);
+        }
+    }
+
+    pub(crate) fn send(&mut self, frame: &FrameBuilder) {
+        let bytes = frame.build();
+        let before = self.stack.stats().packets();
+        let wire_length = u32::try_from(bytes.len()).expect("short");
+        let frame = Frame { arrival: self.now, bytes: &bytes, wire_length };
+        self.stack.handle_burst(&[frame], &mut self.ended);
+        assert_eq!(self.stack.stats().packets(), before + 1, "every packet is counted once");
+    }
+
+    /// The flow between client and server.
+    #[track_caller]
+    pub(crate) fn flow(&self) -> FlowSummary {
+        *self.stack.find(self.client, self.server, None).first().expect("a live flow")
+    }
+
+    pub(crate) fn id(&self) -> FlowId {
+        self.flow().id
+    }
+
+    /// Everything held of what `side` has received, holes left out.
+    pub(crate) fn received(&self, side: Side) -> String {
+        let mut bytes = Vec::new();
+        let (mut at, mut chunk) = (None, [0; 512]);
+        while let Ok(peeked) = self.stack.peek(self.id(), side, at, &mut chunk) {
+            bytes.extend_from_slice(&chunk[..peeked.length]);
+            at = peeked.next_held;
+            if at.is_none() {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Both sides' states, client first.
+    pub(crate) fn states(&self) -> String {
+        let sides = self.flow().sides;
+        std::format!("{} {}", sides.client.state, sides.server.state)
+    }
+
+    fn line(&mut self, line: &str) {
+        let (who, rest) = line.split_once("> ").expect("C> or S>");
+        let mut words = rest.splitn(4, ' ');
+        let flags = words.next().expect("flags");
+        let mut number = || words.next().map_or(0, |word| word.parse().expect("a number"));
+        let (seq, ack) = (number(), number());
+        let (source, destination) =
+            if who == "C" { (self.client, self.server) } else { (self.server, self.client) };
+        let frame = FrameBuilder::between(source, destination)
+            .flags(flags)
+            .seq(seq, ack)
+            .payload(words.next().unwrap_or_default().as_bytes());
+        self.send(&frame);
+    }
+}

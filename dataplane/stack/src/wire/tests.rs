@@ -1,0 +1,172 @@
+//! Frames that are right, wrong, short and strange.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the contract of the parser does not bind its tests"
+)]
+
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Instant, testing::FrameBuilder};
+
+fn frame(bytes: &[u8]) -> Frame<'_> {
+    Frame {
+        arrival: Instant::EPOCH,
+        bytes,
+        wire_length: u32::try_from(bytes.len()).expect("short"),
+    }
+}
+
+fn v4() -> FrameBuilder {
+    FrameBuilder::new("10.0.0.1:4000", "192.0.2.1:80").payload(b"hello")
+}
+
+fn v6() -> FrameBuilder {
+    FrameBuilder::new("[2001:db8::1]:4000", "[2001:db8::2]:80").payload(b"hello")
+}
+
+#[track_caller]
+fn payload_of(bytes: &[u8]) -> Vec<u8> {
+    parse_frame(&frame(bytes)).expect("a segment").payload.to_vec()
+}
+
+#[track_caller]
+fn error_of(bytes: &[u8]) -> ParseError {
+    parse_frame(&frame(bytes)).expect_err("no segment")
+}
+
+#[test]
+fn padding_is_not_payload() {
+    let mut bytes = v4().build();
+    bytes.extend([0; 9]);
+    assert_eq!(payload_of(&bytes), b"hello");
+}
+
+#[test]
+fn tags_are_followed_and_the_outermost_is_reported() {
+    let bytes = v4().vlan(7).vlan(9).build();
+    let segment = parse_frame(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload.len()));
+    assert_eq!(segment, Ok((Some(9), 5)));
+}
+
+#[test]
+fn both_directions_have_one_key_and_one_spread() {
+    let there = v6().build();
+    let back = FrameBuilder::new("[2001:db8::2]:80", "[2001:db8::1]:4000").build();
+    let (there, back) = (frame(&there), frame(&back));
+    assert_eq!(spread_hash(&there), spread_hash(&back));
+    let ends = |frame| parse_frame(frame).map(|segment| (segment.key, segment.from));
+    let ((key, from), (same, other)) = (ends(&there).expect("v6"), ends(&back).expect("v6"));
+    assert_eq!(key, same);
+    assert_ne!(from, other);
+}
+
+#[test]
+fn ip_options_and_extension_headers_are_skipped() {
+    assert_eq!(payload_of(&v4().ip_options(&[1; 8]).build()), b"hello");
+    // Hop-by-hop, destination options, then TCP.
+    let extensions = [60, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0, 0];
+    assert_eq!(payload_of(&v6().extensions(0, &extensions).build()), b"hello");
+}
+
+#[test]
+fn an_atomic_fragment_is_a_whole_packet_and_others_are_not() {
+    assert_eq!(payload_of(&v6().extensions(44, &[6, 0, 0, 0, 1, 2, 3, 4]).build()), b"hello");
+    assert_eq!(
+        error_of(&v6().extensions(44, &[6, 0, 0, 1, 1, 2, 3, 4]).build()),
+        ParseError::Fragment
+    );
+    let mut bytes = v4().build();
+    bytes[20] = 0x20;
+    assert_eq!(error_of(&bytes), ParseError::Fragment);
+}
+
+#[test]
+fn a_length_beyond_the_wire_is_not_believed() {
+    let mut bytes = v4().build();
+    bytes[16..18].copy_from_slice(&1500u16.to_be_bytes());
+    assert_eq!(error_of(&bytes), ParseError::Malformed);
+}
+
+#[test]
+fn a_frame_that_the_capture_cut_keeps_its_length() {
+    let bytes = v4().build();
+    let cut = &bytes[..bytes.len() - 3];
+    let wire_length = u32::try_from(bytes.len()).expect("short");
+    let segment = parse_frame(&Frame { wire_length, ..frame(cut) }).expect("a segment");
+    assert_eq!((segment.payload, segment.payload_length), (&b"he"[..], 5));
+}
+
+#[test]
+fn a_total_length_of_zero_means_the_rest_of_the_frame() {
+    let mut bytes = v4().build();
+    bytes[16..18].fill(0);
+    assert_eq!(payload_of(&bytes), b"hello");
+}
+
+#[test]
+fn what_is_not_tcp_over_ip_is_named() {
+    let mut bytes = v4().build();
+    bytes[23] = 17;
+    assert_eq!(error_of(&bytes), ParseError::NotTcp);
+    bytes[12..14].copy_from_slice(&0x0806u16.to_be_bytes());
+    assert_eq!(error_of(&bytes), ParseError::NotIp);
+    assert_eq!(error_of(&[0; 13]), ParseError::Truncated);
+}
+
+#[test]
+fn an_option_of_length_zero_ends_the_options() {
+    for options in [[2, 0, 3, 3, 7, 0, 0, 0], [8, 255, 3, 3, 7, 0, 0, 0], [3, 3, 14, 0, 0, 0, 0, 0]]
+    {
+        let bytes = v4().flags("S").tcp_options(&options).build();
+        let scale = parse_frame(&frame(&bytes)).expect("a segment").window_scale;
+        assert_eq!(scale.is_some(), options[0] == 3);
+    }
+}
+
+#[test]
+fn a_window_scale_above_14_means_14() {
+    assert_eq!(WindowScale::clamped(200).apply(1), 1 << 14);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..120),
+        network in 0..4u8,
+        wire_length: u16,
+    ) {
+        if let (Some(kind), true) = (bytes.get_mut(12..14), network > 0) {
+            kind.copy_from_slice(if network == 1 { &[0x08, 0] } else { &[0x86, 0xdd] });
+        }
+        if let Some(version) = bytes.get_mut(14) {
+            *version = if network == 1 { 0x45 } else { 0x60 };
+        }
+        let frame = Frame { wire_length: u32::from(wire_length), ..frame(&bytes) };
+        if let Ok(segment) = parse_frame(&frame) {
+            prop_assert!(segment.payload.len() <= segment.payload_length as usize);
+        }
+    }
+
+    #[test]
+    fn one_changed_byte_never_makes_the_parser_read_beyond(
+        at in 0..90usize,
+        value: u8,
+        cut in 0..90usize,
+        is_v6: bool,
+    ) {
+        let mut bytes = if is_v6 { v6().build() } else { v4().vlan(3).build() };
+        let length = bytes.len();
+        bytes[at % length] = value;
+        bytes.truncate(length - cut % length);
+        if let Ok(segment) = parse_frame(&frame(&bytes)) {
+            prop_assert!(segment.payload.len() <= bytes.len());
+        }
+    }
+}
