@@ -78,9 +78,13 @@ tests() {
     [ "$status" -eq 0 ] || finish 1
 }
 
+if [ "$(id -u)" -ne 0 ]; then
+    printf 'not root: the tests that need network namespaces will be skipped\n'
+fi
 check "setup" scripts/setup.sh test
 check "format" cargo fmt --all --check
 check "shell syntax" bash -n scripts/*.sh .ci/run deploy/*.sh
+check "API lint" .cache/buf/node_modules/.bin/buf lint proto
 check "lints" cargo clippy --workspace --all-targets -- -D warnings
 check "without DPDK" cargo check -p mosd --no-default-features
 check "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

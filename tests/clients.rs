@@ -2,18 +2,16 @@
 //! flows, sets and gets options, and shows an error with decoded details.
 
 #![expect(
-    clippy::expect_used,
     clippy::panic,
     clippy::tests_outside_test_module,
     reason = "an integration test is one test module, its helpers included"
 )]
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mos_tests::program::{self, Finished};
-use mos_tests::service::{Mosd, Setup, number};
+use mos_tests::service::{Mosd, Setup, free_address, number};
 use mos_tests::tidy;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -30,9 +28,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("its address").to_string();
-        drop(free);
+        let address = free_address();
         let mosd = Mosd::start(&Setup::demo().with(&["--listen", &address]));
         let flow = mosd.lasting_flow();
         Self { mosd, address, flow }

@@ -1,6 +1,7 @@
 //! A running `mosd` with a socket of its own, and `mosctl` aimed at it.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
@@ -208,6 +209,12 @@ pub fn number(value: Option<&Value>) -> i64 {
         Some(Value::Number(number)) => number.as_i64().expect("an integer"),
         Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => 0,
     }
+}
+
+/// A TCP address on the loopback that nobody listens on.
+pub fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("its address").to_string()
 }
 
 fn socket(folder: &Path) -> PathBuf {
