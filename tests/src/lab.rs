@@ -21,6 +21,9 @@ use crate::program::{self, Finished};
 /// The interface of either host.
 pub const INTERFACE: &str = "veth0";
 
+/// What the names of our namespaces begin with; the process id follows.
+const PREFIX: &str = "mosd-test-";
+
 /// Time for one command about the network.
 const COMMAND_MAX: Duration = Duration::from_secs(10);
 
@@ -51,6 +54,7 @@ impl Lab {
             program::skip("network namespaces need root");
             return None;
         }
+        clear_leftovers();
         let client = Namespace::new("client");
         let server = Namespace::new("server");
         join(&client, INTERFACE, &server, INTERFACE);
@@ -104,7 +108,7 @@ impl Namespace {
     fn new(role: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mosd-test-{}-{number}-{role}", std::process::id());
+        let name = format!("{PREFIX}{}-{number}-{role}", std::process::id());
         ip(&["netns", "add", &name]);
         Self { name }
     }
@@ -207,6 +211,18 @@ fn tool(name: &str) -> String {
 #[track_caller]
 fn ip(arguments: &[&str]) -> Finished {
     program::run(&mut program::command("ip", arguments), COMMAND_MAX).succeeded()
+}
+
+/// Removes the namespaces of tests that were killed before they could.
+#[track_caller]
+fn clear_leftovers() {
+    for line in ip(&["netns", "list"]).text().lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            ip(&["netns", "del", name]);
+        }
+    }
 }
 
 /// Joins two namespaces by a pair of interfaces that neither merge nor split segments: a monitor
