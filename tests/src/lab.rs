@@ -38,12 +38,12 @@ pub struct Wire {
     pub duplicate: u32,
 }
 
-/// Two hosts and what joins them.
+/// Two hosts and what joins them. What runs on an interface is dropped before the interface is.
 #[derive(Debug)]
 pub struct Lab {
+    middle: Option<(Helper, Namespace)>,
     client: Namespace,
     server: Namespace,
-    middle: Option<(Namespace, Helper)>,
 }
 
 impl Lab {
@@ -65,7 +65,7 @@ impl Lab {
         });
         client.configure("10.77.0.1/24", "fd77::1/64");
         server.configure("10.77.0.2/24", "fd77::2/64");
-        let lab = Self { client, server, middle };
+        let lab = Self { middle, client, server };
         lab.await_link();
         Some(lab)
     }
@@ -240,7 +240,7 @@ fn join(a: &Namespace, a_interface: &str, b: &Namespace, b_interface: &str) {
 }
 
 #[track_caller]
-fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Namespace, Helper) {
+fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Helper, Namespace) {
     let middle = Namespace::new("wire");
     join(client, INTERFACE, &middle, "left");
     join(server, INTERFACE, &middle, "right");
@@ -249,5 +249,5 @@ fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Name
     let chances = ["--loss", &loss, "--reorder", &reorder, "--duplicate", &duplicate];
     let arguments = [["left", "right"].as_slice(), chances.as_slice()].concat();
     let helper = Helper::start(middle.name(), "wire.py", &arguments);
-    (middle, helper)
+    (helper, middle)
 }
