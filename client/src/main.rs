@@ -1,3 +1,7 @@
 //! The command line of mosd.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mosctl::run(std::env::args_os())
+}

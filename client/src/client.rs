@@ -1,0 +1,191 @@
+//! Typed calls to mosd, each bounded in time.
+
+use std::{fmt, time::Duration};
+
+use mos_proto::v1::{
+    GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
+    GetSockOptRequest, GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest,
+    ListFlowsResponse, PeekFlowRequest, PeekFlowResponse, SetSockOptRequest, SetSockOptResponse,
+    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
+};
+use tonic::{Code, Request, Response, Status, transport::Channel};
+
+use crate::connect::{ConnectError, Endpoint, connect};
+
+/// Why a call failed.
+#[derive(Debug)]
+pub enum CallError {
+    /// No answer came in time: whether the server acted is not known.
+    TimedOut {
+        /// Service and method.
+        method: String,
+        /// The time given.
+        after: Duration,
+    },
+    /// The server, or the way to it, answered with an error.
+    Status {
+        /// Service and method.
+        method: String,
+        /// The error with its details.
+        status: Box<Status>,
+    },
+}
+
+impl CallError {
+    /// The error of `method` that `status` tells of.
+    pub(crate) fn new(method: &str, status: Status, after: Duration) -> Self {
+        // tonic's own clock for `grpc-timeout` answers in the server's name.
+        let own_clock = status.code() == Code::Cancelled && status.message() == "Timeout expired";
+        if own_clock {
+            Self::TimedOut { method: method.to_owned(), after }
+        } else {
+            Self::Status { method: method.to_owned(), status: Box::new(status) }
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { method, after } => write!(f, "{method}: no answer within {after:?}"),
+            Self::Status { method, status } => write!(f, "{method}: {}", status.message()),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// A connection to mosd. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    channel: Channel,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects within `connect_timeout`; every later call is bounded by `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`].
+    pub async fn connect(
+        endpoint: &Endpoint,
+        connect_timeout: Duration,
+        timeout: Duration,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self { channel: connect(endpoint, connect_timeout).await?, timeout })
+    }
+
+    /// The channel, for calls that have no method here.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// The time that a call may take.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// One page of flows.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn list_flows(&self, m: ListFlowsRequest) -> Result<ListFlowsResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/ListFlows", flows.list_flows(self.request(m))).await
+    }
+
+    /// One flow.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn get_flow(&self, m: GetFlowRequest) -> Result<GetFlowResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/GetFlow", flows.get_flow(self.request(m))).await
+    }
+
+    /// The options of one flow.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn get_sock_opt(
+        &self,
+        m: GetSockOptRequest,
+    ) -> Result<GetSockOptResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/GetSockOpt", flows.get_sock_opt(self.request(m))).await
+    }
+
+    /// Changes options of one flow.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time. In the latter case the
+    /// change may have been applied; values are absolute, so asking again is safe.
+    pub async fn set_sock_opt(
+        &self,
+        m: SetSockOptRequest,
+    ) -> Result<SetSockOptResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/SetSockOpt", flows.set_sock_opt(self.request(m))).await
+    }
+
+    /// Buffered payload of one side of one flow.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn peek_flow(&self, m: PeekFlowRequest) -> Result<PeekFlowResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/PeekFlow", flows.peek_flow(self.request(m))).await
+    }
+
+    /// Version, limits and features.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn server_info(&self) -> Result<GetServerInfoResponse, CallError> {
+        let mut system = SystemServiceClient::new(self.channel());
+        let answer = system.get_server_info(self.request(GetServerInfoRequest {}));
+        self.bounded("mos.v1.SystemService/GetServerInfo", answer).await
+    }
+
+    /// Health in words.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn status(&self) -> Result<GetStatusResponse, CallError> {
+        let mut system = SystemServiceClient::new(self.channel());
+        let answer = system.get_status(self.request(GetStatusRequest {}));
+        self.bounded("mos.v1.SystemService/GetStatus", answer).await
+    }
+
+    /// The request with its deadline, which the server is told.
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    /// Waits for the whole answer, body included.
+    async fn bounded<M>(
+        &self,
+        method: &str,
+        answer: impl Future<Output = Result<Response<M>, Status>>,
+    ) -> Result<M, CallError> {
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(CallError::new(method, status, self.timeout)),
+            Err(_elapsed) => {
+                Err(CallError::TimedOut { method: method.to_owned(), after: self.timeout })
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! What went wrong, said so that the next step is clear, and the exit code for it.
+//!
+//! [`Exit`] is the one table of exit codes, [`Failure::explain`] the one place that turns errors
+//! into words. Nothing here prints.
+
+use std::{io, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{client::CallError, connect::ConnectError, units};
+
+/// How mosctl ends. The number of each is part of its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done,
+    /// A failure with no code of its own.
+    Other,
+    /// Bad command line or file: nothing was sent.
+    Usage,
+    /// Some flows failed, some cores did not answer, or some bytes are missing.
+    Partial,
+    /// No such flow.
+    NotFound,
+    /// Not allowed.
+    NotAllowed,
+    /// Not reachable or timed out.
+    Unreachable,
+    /// Somebody else changed it.
+    Conflict,
+    /// Refused in the present state.
+    Refused,
+    /// Out of resources, or too fast.
+    Exhausted,
+    /// The server rejects the arguments.
+    BadArguments,
+    /// The server is too old, or the option is not built in.
+    Unsupported,
+    /// A stream ended well but lost data.
+    Lost,
+    /// `status` found a WARNING.
+    Warning,
+    /// `status` found something CRITICAL.
+    Critical,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Exit {
+    /// Every way to end, in the order of the codes.
+    pub const ALL: [Self; 16] = [
+        Self::Done,
+        Self::Other,
+        Self::Usage,
+        Self::Partial,
+        Self::NotFound,
+        Self::NotAllowed,
+        Self::Unreachable,
+        Self::Conflict,
+        Self::Refused,
+        Self::Exhausted,
+        Self::BadArguments,
+        Self::Unsupported,
+        Self::Lost,
+        Self::Warning,
+        Self::Critical,
+        Self::Interrupted,
+    ];
+
+    /// The code, its meaning, and the gRPC codes that lead to it.
+    #[must_use]
+    #[rustfmt::skip] // A table.
+    pub const fn row(self) -> (u8, &'static str, &'static str) {
+        match self {
+            Self::Done         => (0, "done; a closed pipe is no error", "OK"),
+            Self::Other        => (1, "other failure", "UNKNOWN, INTERNAL, DATA_LOSS"),
+            Self::Usage        => (2, "bad command line or file (nothing sent)", "none"),
+            Self::Partial      => (3, "partly done: flows failed, cores unreachable", "OK"),
+            Self::NotFound     => (4, "no such flow", "NOT_FOUND"),
+            Self::NotAllowed   => (5, "not allowed", "UNAUTHENTICATED, PERMISSION_DENIED"),
+            Self::Unreachable  => (6, "no answer; safe to retry", "UNAVAILABLE, DEADLINE_EXCEEDED"),
+            Self::Conflict     => (7, "somebody else changed it", "ABORTED, ALREADY_EXISTS"),
+            Self::Refused      => (8, "refused in this state", "FAILED_PRECONDITION, OUT_OF_RANGE"),
+            Self::Exhausted    => (9, "resources or rate limit", "RESOURCE_EXHAUSTED"),
+            Self::BadArguments => (10, "server rejects the arguments", "INVALID_ARGUMENT"),
+            Self::Unsupported  => (11, "server too old or option not built in", "UNIMPLEMENTED"),
+            Self::Lost         => (12, "stream ended well but lost data", "OK"),
+            Self::Warning      => (13, "status found WARNING", "OK"),
+            Self::Critical     => (14, "status found CRITICAL", "OK"),
+            Self::Interrupted  => (130, "interrupted (Ctrl-C)", "CANCELLED"),
+        }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self.row().0
+    }
+
+    /// The way to end after a call that ended with `code`.
+    #[must_use]
+    pub const fn of_status(code: Code) -> Self {
+        match code {
+            Code::Ok => Self::Done,
+            Code::Unknown | Code::Internal | Code::DataLoss => Self::Other,
+            Code::NotFound => Self::NotFound,
+            Code::Unauthenticated | Code::PermissionDenied => Self::NotAllowed,
+            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable,
+            Code::Aborted | Code::AlreadyExists => Self::Conflict,
+            Code::FailedPrecondition | Code::OutOfRange => Self::Refused,
+            Code::ResourceExhausted => Self::Exhausted,
+            Code::InvalidArgument => Self::BadArguments,
+            Code::Unimplemented => Self::Unsupported,
+            Code::Cancelled => Self::Interrupted,
+        }
+    }
+}
+
+/// Why mosctl could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line makes no sense, or consent is missing. Nothing was sent.
+    #[error("{0}")]
+    Usage(String),
+    /// No connection came about.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// The server answered something that its contract excludes.
+    #[error("{0}")]
+    Contract(String),
+}
+
+/// A failure in words: one line, then labelled facts, the next step last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What failed.
+    pub headline: String,
+    /// Facts: label and text.
+    pub facts: Vec<(String, String)>,
+}
+
+impl Failure {
+    /// How mosctl ends with this failure.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Connect(ConnectError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Exit::NotAllowed
+            }
+            Self::Connect(_) | Self::Call(CallError::TimedOut { .. }) => Exit::Unreachable,
+            Self::Call(CallError::Status { status, .. }) => Exit::of_status(status.code()),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_) | Self::Contract(_) => Exit::Other,
+        }
+    }
+
+    /// Whether there is somebody left to tell: a closed pipe is no error.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The failure in words.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let fact = |label: &str, text: &str| (label.to_owned(), text.to_owned());
+        match self {
+            Self::Usage(message) | Self::Contract(message) => {
+                Explanation { headline: message.clone(), facts: Vec::new() }
+            }
+            Self::Connect(error) => Explanation {
+                headline: error.to_string(),
+                facts: vec![fact("next", connect_hint(error))],
+            },
+            Self::Call(CallError::TimedOut { method, after }) => Explanation {
+                headline: format!("no answer within {}", units::format_duration(*after)),
+                facts: vec![
+                    fact("call", method),
+                    fact(
+                        "next",
+                        "`mosctl status`; asking again is safe; --timeout gives more time",
+                    ),
+                ],
+            },
+            Self::Call(CallError::Status { method, status }) => explain_status(method, status),
+            Self::Output(_) => Explanation { headline: self.to_string(), facts: Vec::new() },
+        }
+    }
+}
+
+fn connect_hint(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::TimedOut { .. } => {
+            "is the host up and the port open? --connect-timeout gives more time"
+        }
+        ConnectError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            "join the group of the socket, or run as root"
+        }
+        ConnectError::Io { .. } => {
+            "is mosd running there? start it with `mosd run`, or name its address with --endpoint"
+        }
+        ConnectError::Transport { .. } => "does --endpoint name mosd's gRPC address?",
+    }
+}
+
+/// Words for an error status, details included.
+fn explain_status(method: &str, status: &Status) -> Explanation {
+    let details = status.get_error_details();
+    let mut facts = Vec::new();
+    let mut fact = |label: &str, text: String| facts.push((label.to_owned(), text));
+    for violation in details.bad_request().map_or(&[][..], |bad| &bad.field_violations) {
+        fact("field", joined(&violation.field, &violation.description));
+    }
+    let reason = details.error_info().map_or("", |info| info.reason.as_str());
+    match details.error_info().and_then(|info| info.metadata.get("errno")) {
+        Some(errno) => fact("reason", format!("{reason} (errno {errno})")),
+        None if !reason.is_empty() => fact("reason", reason.to_owned()),
+        None => {}
+    }
+    fact("call", format!("{method} -> {}", code_name(status.code())));
+    facts.extend(detail_facts(&details));
+    if let Some(next) = next_step(reason, status.code()) {
+        facts.push(("next".to_owned(), next.to_owned()));
+    }
+    let headline = match status.message() {
+        "" => format!("the server answered {}", code_name(status.code())),
+        message => message.to_owned(),
+    };
+    Explanation { headline, facts }
+}
+
+/// Facts from everything but the field violations and the reason.
+fn detail_facts(details: &ErrorDetails) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    let mut fact = |label: &str, text: String| facts.push((label.to_owned(), text));
+    if let Some(info) = details.error_info() {
+        let mut metadata: Vec<_> = info.metadata.iter().collect();
+        metadata.sort();
+        for (key, value) in metadata {
+            if key != "errno" {
+                fact(key, humanized(key, value));
+            }
+        }
+    }
+    if let Some(resource) = details.resource_info() {
+        let name = joined(&resource.resource_name, &resource.description);
+        fact("resource", format!("{} {name}", resource.resource_type).trim().to_owned());
+    }
+    for violation in details.precondition_failure().map_or(&[][..], |failed| &failed.violations) {
+        fact("state", joined(&violation.subject, &violation.description));
+    }
+    for violation in details.quota_failure().map_or(&[][..], |quota| &quota.violations) {
+        fact("quota", joined(&violation.subject, &violation.description));
+    }
+    if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        fact("retry", format!("after {}", delay_text(delay)));
+    }
+    if let Some(request) = details.request_info() {
+        fact("request", request.request_id.clone());
+    }
+    facts
+}
+
+fn joined(subject: &str, description: &str) -> String {
+    match (subject, description) {
+        (subject, "") => subject.to_owned(),
+        ("", description) => description.to_owned(),
+        _ => format!("{subject}: {description}"),
+    }
+}
+
+fn delay_text(delay: Duration) -> String {
+    units::format_duration(delay)
+}
+
+/// A value of the error's metadata, with its size in words where it counts bytes.
+fn humanized(key: &str, value: &str) -> String {
+    let counts_bytes = key.ends_with("Bytes") || key.ends_with("_bytes") || key == "max";
+    match value.parse::<u64>() {
+        Ok(bytes) if counts_bytes && bytes >= 1024 => {
+            format!("{value} ({})", units::format_size(bytes))
+        }
+        Ok(_) | Err(_) => value.to_owned(),
+    }
+}
+
+/// What to try next, by reason; by code where the reason says nothing.
+fn next_step(reason: &str, code: Code) -> Option<&'static str> {
+    Some(match reason {
+        "FLOW_NOT_FOUND" | "FLOW_ENDED" => "`mosctl flows list` shows the live flows",
+        "FLOW_NAME_INVALID" => "`mosctl help tuples` shows how flows are named",
+        "AMBIGUOUS_FLOW" => "name one of the flows by its handle, or add @VLAN to the tuple",
+        "OPTION_VALUE_INVALID" => "`mosctl info` shows the limits",
+        "OPTION_UNKNOWN" | "OPTION_NOT_IMPLEMENTED" => {
+            "`mosctl setopt --help` lists the options; `mosctl info` shows version and features"
+        }
+        "OPTION_LOCKED" => "the option is locked by mosd's configuration ([options] locked)",
+        "FLOW_NOT_MONITORED" => "`mosctl getopt FLOW` shows what was stopped; it stays so",
+        "BUFFERING_DISABLED" => {
+            "give that side a buffer with `mosctl setopt`: --clibuf or --svrbuf"
+        }
+        "BUFFER_POOL_EXHAUSTED" => "ask for less, or free some; `mosctl status` shows the pool",
+        "DATA_OVERWRITTEN" | "DATA_NOT_YET_RECEIVED" => {
+            "leave --offset out, or take one within the offsets above"
+        }
+        "PAYLOAD_DISABLED" => "the owner of mosd allows it with `payload = true` in [server]",
+        "ETAG_MISMATCH" => "read again with `mosctl getopt FLOW`, then repeat with the new etag",
+        "CORE_NOT_RUNNING" | "CORE_DRAINING" | "CORE_QUEUE_FULL" | "CORE_ACK_TIMEOUT" => {
+            "`mosctl status` shows the cores; asking again is safe"
+        }
+        "FILTER_INVALID" | "FILTER_AMBIGUOUS" | "FILTER_FIELD_UNAVAILABLE" => {
+            "`mosctl help filters` shows fields and operators"
+        }
+        "PAGE_TOKEN_INVALID" => "mosd was restarted meanwhile: list again",
+        _ => match code {
+            Code::Unavailable | Code::DeadlineExceeded => "`mosctl status`; asking again is safe",
+            Code::Unimplemented => "`mosctl info` shows version and features of the server",
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unauthenticated => return None,
+        },
+    })
+}
+
+/// The code as gRPC spells it.
+#[rustfmt::skip] // A table.
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok                 => "OK",
+        Code::Cancelled          => "CANCELLED",
+        Code::Unknown            => "UNKNOWN",
+        Code::InvalidArgument    => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded   => "DEADLINE_EXCEEDED",
+        Code::NotFound           => "NOT_FOUND",
+        Code::AlreadyExists      => "ALREADY_EXISTS",
+        Code::PermissionDenied   => "PERMISSION_DENIED",
+        Code::ResourceExhausted  => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted            => "ABORTED",
+        Code::OutOfRange         => "OUT_OF_RANGE",
+        Code::Unimplemented      => "UNIMPLEMENTED",
+        Code::Internal           => "INTERNAL",
+        Code::Unavailable        => "UNAVAILABLE",
+        Code::DataLoss           => "DATA_LOSS",
+        Code::Unauthenticated    => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,157 @@
+//! Descriptions of services that only the server knows, and calls made with them.
+//!
+//! Server reflection v1 gives the file of a symbol; its imports are asked for one by one, because
+//! servers differ in whether they send them along.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_types::FileDescriptorProto;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Status, Streaming,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Channel,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, ServerReflectionResponse,
+    server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest,
+    server_reflection_response::MessageResponse,
+};
+
+/// One conversation with the reflection service.
+struct Conversation {
+    questions: mpsc::Sender<ServerReflectionRequest>,
+    answers: Streaming<ServerReflectionResponse>,
+}
+
+impl Conversation {
+    async fn open(channel: Channel) -> Result<Self, Status> {
+        // One question is under way at a time.
+        let (questions, receiver) = mpsc::channel(1);
+        let answers = ServerReflectionClient::new(channel)
+            .server_reflection_info(ReceiverStream::new(receiver))
+            .await?
+            .into_inner();
+        Ok(Self { questions, answers })
+    }
+
+    async fn ask(&mut self, question: MessageRequest) -> Result<MessageResponse, Status> {
+        let hung_up = || Status::unavailable("the reflection service hung up");
+        let request =
+            ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+        self.questions.send(request).await.map_err(|_closed| hung_up())?;
+        let answer = self.answers.message().await?.ok_or_else(hung_up)?;
+        answer.message_response.ok_or_else(hung_up)
+    }
+
+    /// The files that the answer to `question` holds; empty if the server does not know it.
+    async fn files(
+        &mut self,
+        question: MessageRequest,
+    ) -> Result<Vec<FileDescriptorProto>, Status> {
+        let MessageResponse::FileDescriptorResponse(answer) = self.ask(question).await? else {
+            return Ok(Vec::new());
+        };
+        answer
+            .file_descriptor_proto
+            .iter()
+            .map(|bytes| FileDescriptorProto::decode(bytes.as_slice()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Status::internal(format!("malformed description: {error}")))
+    }
+}
+
+/// Everything needed to call the service called `service`.
+///
+/// # Errors
+///
+/// `UNIMPLEMENTED` naming the services there are, when this one is none of them; the server's own
+/// error when it has no reflection.
+pub(crate) async fn describe(channel: Channel, service: &str) -> Result<DescriptorPool, Status> {
+    let mut server = Conversation::open(channel).await?;
+    let mut found = server.files(MessageRequest::FileContainingSymbol(service.to_owned())).await?;
+    if found.is_empty() {
+        let services = services(&mut server).await?.join(", ");
+        let message = format!("the server has no service {service:?}, it has: {services}");
+        return Err(Status::unimplemented(message));
+    }
+    let mut files = BTreeMap::new();
+    let mut wanted = VecDeque::new();
+    loop {
+        for file in found {
+            wanted.extend(file.dependency.iter().cloned());
+            files.insert(file.name().to_owned(), file);
+        }
+        wanted.retain(|name| !files.contains_key(name));
+        let Some(name) = wanted.pop_front() else { break };
+        found = server.files(MessageRequest::FileByFilename(name.clone())).await?;
+        if !found.iter().any(|file| file.name() == name) {
+            return Err(Status::internal(format!("the server does not describe {name:?}")));
+        }
+    }
+    let mut pool = DescriptorPool::new();
+    pool.add_file_descriptor_protos(files.into_values())
+        .map_err(|error| Status::internal(format!("inconsistent description: {error}")))?;
+    Ok(pool)
+}
+
+async fn services(server: &mut Conversation) -> Result<Vec<String>, Status> {
+    let answer = server.ask(MessageRequest::ListServices(String::new())).await?;
+    let MessageResponse::ListServicesResponse(list) = answer else { return Ok(Vec::new()) };
+    Ok(list.service.into_iter().map(|service| service.name).collect())
+}
+
+/// Carries messages whose type is known at run time only.
+#[derive(Debug, Clone)]
+pub(crate) struct DynamicCodec {
+    /// Type of the answers.
+    pub(crate) answer: MessageDescriptor,
+}
+
+impl Codec for DynamicCodec {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = DynamicEncoder;
+    type Decoder = DynamicDecoder;
+
+    fn encoder(&mut self) -> DynamicEncoder {
+        DynamicEncoder
+    }
+
+    fn decoder(&mut self) -> DynamicDecoder {
+        DynamicDecoder { answer: self.answer.clone() }
+    }
+}
+
+/// Writes messages that know their own type.
+#[derive(Debug)]
+pub(crate) struct DynamicEncoder;
+
+impl Encoder for DynamicEncoder {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, item: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(buffer).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// Reads messages of one type.
+#[derive(Debug)]
+pub(crate) struct DynamicDecoder {
+    answer: MessageDescriptor,
+}
+
+impl Decoder for DynamicDecoder {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        DynamicMessage::decode(self.answer.clone(), buffer)
+            .map(Some)
+            .map_err(|error| Status::internal(format!("malformed answer: {error}")))
+    }
+}

@@ -1,0 +1,401 @@
+//! Flows and their options in words.
+
+use std::time::SystemTime;
+
+use mos_proto::v1::{
+    Flow, FlowOptions, FlowTuple, OptionsOrigin, OverlapPolicy, SideStats, StopScope, TcpState,
+};
+use prost_types::Timestamp;
+
+use super::{Align, Table, Titles, pairs};
+use crate::{
+    flow_name, request,
+    units::{format_bytes, format_count, format_duration},
+};
+
+/// What a cell shows when its value is not known.
+const UNKNOWN: &str = "-";
+
+/// The columns of `table`, and behind them those that `wide` adds.
+const COLUMNS: [(&str, Align); 20] = [
+    ("NAME", Align::Left),
+    ("CLIENT", Align::Left),
+    ("SERVER", Align::Left),
+    ("CORE", Align::Right),
+    ("STATE", Align::Left),
+    ("CLIBUF", Align::Right),
+    ("SVRBUF", Align::Right),
+    ("BUFFERED", Align::Right),
+    ("AGE", Align::Right),
+    ("IDLE", Align::Right),
+    ("VLAN", Align::Right),
+    ("OVERLAP", Align::Left),
+    ("STOPPED", Align::Left),
+    ("PACKETS", Align::Right),
+    ("BYTES", Align::Right),
+    ("RETRANS", Align::Right),
+    ("MISSING", Align::Right),
+    ("CONFLICT", Align::Right),
+    ("ORIGIN", Align::Left),
+    ("COMMUNITY-ID", Align::Left),
+];
+
+/// How many columns a list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// Those of `table`.
+    Narrow,
+    /// All of them.
+    Wide,
+}
+
+/// Columns of `table`.
+const NARROW: usize = 9;
+
+/// The columns of a list of flows.
+pub(super) fn columns(width: Width) -> &'static [(&'static str, Align)] {
+    match width {
+        Width::Wide => &COLUMNS,
+        Width::Narrow => COLUMNS.get(..NARROW).unwrap_or(&COLUMNS),
+    }
+}
+
+/// The row of one flow, as of `now`.
+pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
+    let options = flow.options.unwrap_or_default();
+    let tuple = flow.tuple.clone().unwrap_or_default();
+    let stats = flow.client_stats.as_ref().zip(flow.server_stats.as_ref());
+    let sum = |field: fn(&SideStats) -> i64| {
+        stats.map(|(client, server)| field(client).saturating_add(field(server)))
+    };
+    let count = |field| sum(field).map_or_else(|| UNKNOWN.to_owned(), format_count);
+    let size = |bytes: Option<i64>| bytes.map_or_else(|| UNKNOWN.to_owned(), format_bytes);
+    let held = sum(|side| side.buffered_bytes.saturating_add(side.out_of_order_bytes));
+    let mut cells = vec![
+        flow_name::short(&flow.name).to_owned(),
+        endpoint(&tuple.client_address, tuple.client_port),
+        endpoint(&tuple.server_address, tuple.server_port),
+        flow.core.to_string(),
+        states(flow),
+        size(options.client_buffer_bytes),
+        size(options.server_buffer_bytes),
+        size(held),
+        since(flow.start_time.as_ref(), now),
+    ];
+    if width == Width::Wide {
+        cells.extend([
+            since(flow.last_packet_time.as_ref(), now),
+            tuple.vlan_id.map_or_else(|| UNKNOWN.to_owned(), |vlan| vlan.to_string()),
+            overlaps(&options),
+            options.stop_monitoring.map_or(UNKNOWN, |_| stop_name(&options)).to_owned(),
+            count(|side| side.packet_count),
+            size(sum(|side| side.payload_bytes)),
+            count(|side| side.retransmit_count),
+            size(sum(|side| side.missing_bytes)),
+            size(sum(|side| side.conflicting_bytes)),
+            origin_name(flow.options_origin()).to_owned(),
+            flow.community_id.clone(),
+        ]);
+    }
+    cells
+}
+
+/// Everything about one flow, as of `now`.
+pub(crate) fn flow_details(flow: &Flow, now: SystemTime) -> String {
+    let options = flow.options.unwrap_or_default();
+    let mut text = pairs(&[
+        ("flow", flow.name.clone()),
+        ("tuple", flow.tuple.as_ref().map_or_else(|| UNKNOWN.to_owned(), tuple_alias)),
+        ("core", flow.core.to_string()),
+        ("started", moment(flow.start_time.as_ref(), now)),
+        ("last packet", moment(flow.last_packet_time.as_ref(), now)),
+        ("options from", origin_name(flow.options_origin()).to_owned()),
+        ("etag", flow.etag.clone()),
+        ("community id", flow.community_id.clone()),
+    ]);
+    text.push('\n');
+    let columns = [("", Align::Left), ("CLIENT", Align::Right), ("SERVER", Align::Right)];
+    let mut rows = vec![
+        cells("state", state(flow.client_state()), state(flow.server_state())),
+        cells(
+            "receive buffer",
+            size_or_unknown(options.client_buffer_bytes),
+            size_or_unknown(options.server_buffer_bytes),
+        ),
+        cells(
+            "overlap",
+            overlap_name(options.client_overlap),
+            overlap_name(options.server_overlap),
+        ),
+    ];
+    if options.stop_monitoring.is_some() {
+        let stopped = |sides: [StopScope; 2]| {
+            if sides.contains(&options.stop_monitoring()) { "stopped" } else { "yes" }
+        };
+        rows.push(cells(
+            "monitored",
+            stopped([StopScope::Client, StopScope::Both]),
+            stopped([StopScope::Server, StopScope::Both]),
+        ));
+    }
+    if let (Some(client), Some(server)) = (&flow.client_stats, &flow.server_stats) {
+        rows.extend(side_rows(client, server));
+    }
+    text.push_str(&Table::new(&columns, Titles::Shown).rows(&rows));
+    text
+}
+
+fn side_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
+    let count = |label, field: fn(&SideStats) -> i64| {
+        cells(label, format_count(field(client)), format_count(field(server)))
+    };
+    let size = |label, field: fn(&SideStats) -> i64| {
+        cells(label, format_bytes(field(client)), format_bytes(field(server)))
+    };
+    vec![
+        size("buffered", |side| side.buffered_bytes),
+        size("out of order", |side| side.out_of_order_bytes),
+        size("overwritten", |side| side.overwritten_bytes),
+        count("packets sent", |side| side.packet_count),
+        size("payload sent", |side| side.payload_bytes),
+        count("retransmitted", |side| side.retransmit_count),
+        size("missing", |side| side.missing_bytes),
+        size("conflicting", |side| side.conflicting_bytes),
+    ]
+}
+
+/// One option: its name in words, whether a message sets it, and its value in words.
+struct Facet {
+    label: &'static str,
+    is_set: fn(&FlowOptions) -> bool,
+    value: fn(&FlowOptions) -> String,
+}
+
+/// The options, in the order in which they are shown.
+const FACETS: [Facet; 5] = [
+    Facet {
+        label: "client buffer",
+        is_set: |options| options.client_buffer_bytes.is_some(),
+        value: |options| size_or_unknown(options.client_buffer_bytes),
+    },
+    Facet {
+        label: "server buffer",
+        is_set: |options| options.server_buffer_bytes.is_some(),
+        value: |options| size_or_unknown(options.server_buffer_bytes),
+    },
+    Facet {
+        label: "client overlap",
+        is_set: |options| options.client_overlap.is_some(),
+        value: |options| overlap_name(options.client_overlap).to_owned(),
+    },
+    Facet {
+        label: "server overlap",
+        is_set: |options| options.server_overlap.is_some(),
+        value: |options| overlap_name(options.server_overlap).to_owned(),
+    },
+    Facet {
+        label: "stopped",
+        is_set: |options| options.stop_monitoring.is_some(),
+        value: |options| stop_name(options).to_owned(),
+    },
+];
+
+/// The options of one flow.
+pub(crate) fn option_details(name: &str, options: &FlowOptions) -> Vec<(&'static str, String)> {
+    let values = FACETS.iter().map(|facet| (facet.label, (facet.value)(options)));
+    std::iter::once(("flow", name.to_owned())).chain(values).collect()
+}
+
+/// What changed from `old` to `new`, or what was confirmed, of the options that `asked` names.
+///
+/// Without `old` only the values in force are told.
+pub(crate) fn option_change(
+    asked: Option<&FlowOptions>,
+    old: Option<&FlowOptions>,
+    new: &FlowOptions,
+) -> String {
+    let mut parts = Vec::new();
+    for facet in &FACETS {
+        let was_asked = asked.is_some_and(facet.is_set);
+        let after = (facet.value)(new);
+        let label = facet.label;
+        match old.map(facet.value) {
+            Some(before) if before != after => parts.push(format!("{label} {before} -> {after}")),
+            Some(_) if was_asked => parts.push(format!("{label} {after} (unchanged)")),
+            None if was_asked => parts.push(format!("{label} {after}")),
+            Some(_) | None => {}
+        }
+    }
+    if parts.is_empty() { "unchanged".to_owned() } else { parts.join(", ") }
+}
+
+/// An overlap policy in one word.
+pub(super) fn overlap_name(policy: Option<i32>) -> &'static str {
+    match policy.map(OverlapPolicy::try_from) {
+        Some(Ok(OverlapPolicy::First)) => "first",
+        Some(Ok(OverlapPolicy::Last)) => "last",
+        Some(Ok(OverlapPolicy::Unspecified) | Err(_)) | None => UNKNOWN,
+    }
+}
+
+/// The sides that are no longer monitored, in one word.
+fn stop_name(options: &FlowOptions) -> &'static str {
+    match options.stop_monitoring() {
+        StopScope::Unspecified => "none",
+        StopScope::Client => "client",
+        StopScope::Server => "server",
+        StopScope::Both => "both",
+    }
+}
+
+const fn origin_name(origin: OptionsOrigin) -> &'static str {
+    match origin {
+        OptionsOrigin::Unspecified => UNKNOWN,
+        OptionsOrigin::Default => "default",
+        OptionsOrigin::Explicit => "explicit",
+    }
+}
+
+fn cells(label: &str, client: impl Into<String>, server: impl Into<String>) -> Vec<String> {
+    vec![label.to_owned(), client.into(), server.into()]
+}
+
+fn overlaps(options: &FlowOptions) -> String {
+    let (client, server) =
+        (overlap_name(options.client_overlap), overlap_name(options.server_overlap));
+    if client == server { client.to_owned() } else { format!("{client}/{server}") }
+}
+
+fn size_or_unknown(bytes: Option<i64>) -> String {
+    bytes.map_or_else(|| UNKNOWN.to_owned(), format_bytes)
+}
+
+fn state(state: TcpState) -> &'static str {
+    request::state_name(state)
+}
+
+/// One state if both sides share it, else the client's and the server's.
+fn states(flow: &Flow) -> String {
+    let (client, server) = (state(flow.client_state()), state(flow.server_state()));
+    if client == server { client.to_owned() } else { format!("{client}/{server}") }
+}
+
+fn endpoint(address: &str, port: i32) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+/// The tuple in the form that every command takes.
+fn tuple_alias(tuple: &FlowTuple) -> String {
+    let vlan = tuple.vlan_id.map(|id| format!("@{id}")).unwrap_or_default();
+    format!(
+        "tcp/{}-{}{vlan}",
+        endpoint(&tuple.client_address, tuple.client_port),
+        endpoint(&tuple.server_address, tuple.server_port)
+    )
+}
+
+/// Time passed since then; nothing sensible where the clocks disagree.
+pub(super) fn since(then: Option<&Timestamp>, now: SystemTime) -> String {
+    then.and_then(|then| SystemTime::try_from(*then).ok())
+        .and_then(|then| now.duration_since(then).ok())
+        .map_or_else(|| UNKNOWN.to_owned(), format_duration)
+}
+
+fn moment(then: Option<&Timestamp>, now: SystemTime) -> String {
+    then.map_or_else(
+        || UNKNOWN.to_owned(),
+        |timestamp| format!("{timestamp} ({} ago)", since(Some(timestamp), now)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn options(client: i64, server: i64) -> FlowOptions {
+        FlowOptions {
+            client_buffer_bytes: Some(client),
+            server_buffer_bytes: Some(server),
+            client_overlap: Some(OverlapPolicy::First.into()),
+            server_overlap: Some(OverlapPolicy::Last.into()),
+            stop_monitoring: None,
+        }
+    }
+
+    fn flow() -> Flow {
+        Flow {
+            name: "flows/00c004a900c901f2".to_owned(),
+            tuple: Some(FlowTuple {
+                client_address: "2001:db8::5".to_owned(),
+                client_port: 40_022,
+                server_address: "2001:db8::a".to_owned(),
+                server_port: 443,
+                vlan_id: Some(100),
+            }),
+            core: 3,
+            client_state: TcpState::Established.into(),
+            server_state: TcpState::CloseWait.into(),
+            options: Some(options(8192, 0)),
+            client_stats: Some(SideStats { buffered_bytes: 1_400, ..SideStats::default() }),
+            server_stats: Some(SideStats { out_of_order_bytes: 20, ..SideStats::default() }),
+            start_time: Some(Timestamp { seconds: 1_000, nanos: 0 }),
+            ..Flow::default()
+        }
+    }
+
+    #[test]
+    fn a_row_shows_both_sides_and_what_is_held() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_192);
+        assert_eq!(
+            row(&flow(), Width::Narrow, now),
+            [
+                "00c004a900c901f2",
+                "[2001:db8::5]:40022",
+                "[2001:db8::a]:443",
+                "3",
+                "ESTABLISHED/CLOSE_WAIT",
+                "8 KiB",
+                "0 B",
+                "1420 B",
+                "3m12s",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_row_fills_its_columns() {
+        for width in [Width::Narrow, Width::Wide] {
+            let cells = row(&flow(), width, SystemTime::UNIX_EPOCH);
+            assert_eq!(cells.len(), columns(width).len());
+            assert_eq!(row(&Flow::default(), width, SystemTime::UNIX_EPOCH).len(), cells.len());
+        }
+    }
+
+    #[test]
+    fn details_name_the_tuple_as_commands_take_it() {
+        let text = flow_details(&flow(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_041));
+        assert!(text.contains("tcp/[2001:db8::5]:40022-[2001:db8::a]:443@100"), "{text}");
+        assert!(text.contains("1970-01-01T00:16:40Z (41s ago)"), "{text}");
+    }
+
+    #[test]
+    fn a_change_tells_old_and_new() {
+        let asked = FlowOptions { client_buffer_bytes: Some(65_536), ..FlowOptions::default() };
+        let (old, new) = (options(8_192, 8_192), options(65_536, 8_192));
+        let told = |old, new| option_change(Some(&asked), old, new);
+        assert_eq!(told(Some(&old), &new), "client buffer 8 KiB -> 64 KiB");
+        assert_eq!(told(Some(&new), &new), "client buffer 64 KiB (unchanged)");
+        assert_eq!(told(None, &new), "client buffer 64 KiB");
+        assert_eq!(option_change(None, Some(&old), &new), "client buffer 8 KiB -> 64 KiB");
+        assert_eq!(option_change(None, Some(&new), &new), "unchanged");
+    }
+
+    #[test]
+    fn a_stop_changes_a_word() {
+        let old = options(1, 1);
+        let new = FlowOptions { stop_monitoring: Some(StopScope::Both.into()), ..old };
+        assert_eq!(option_change(None, Some(&old), &new), "stopped none -> both");
+    }
+}

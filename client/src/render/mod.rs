@@ -1,0 +1,228 @@
+//! The only place that prints.
+//!
+//! Results go to standard output, everything about them (notes, warnings, errors, requests) to
+//! standard error. Tables and JSON of long lists are written page by page.
+
+mod document;
+mod flow;
+mod list;
+mod system;
+mod table;
+
+use std::{
+    env,
+    io::{self, BufWriter, IsTerminal as _, Write},
+};
+
+use prost::Message;
+use prost_reflect::DynamicMessage;
+
+pub(crate) use self::{
+    flow::{flow_details, option_change, option_details},
+    list::{Extent, FlowList},
+    system::{info_text, status_text},
+    table::{Align, Table, Titles, pairs},
+};
+use crate::{
+    args::{Color, Format, Global},
+    error::{Exit, Failure},
+};
+
+/// What is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Talk {
+    /// Warnings and errors.
+    Quiet,
+    /// Notes, too.
+    Normal,
+    /// Requests, too.
+    Requests,
+}
+
+/// A colour of a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Red,
+    Yellow,
+    Green,
+}
+
+/// One of the two ways out.
+struct Sink {
+    writer: Box<dyn Write + Send>,
+    colored: bool,
+}
+
+impl Sink {
+    /// The word in colour where colour is wanted.
+    fn painted(&self, paint: Paint, word: &str) -> String {
+        let code = match paint {
+            Paint::Red => 31,
+            Paint::Green => 32,
+            Paint::Yellow => 33,
+        };
+        if self.colored { format!("\u{1b}[1;{code}m{word}\u{1b}[0m") } else { word.to_owned() }
+    }
+}
+
+/// Where everything is printed, and how.
+pub(crate) struct Output {
+    stdout: Sink,
+    stderr: Sink,
+    talk: Talk,
+    format: Format,
+    titles: Titles,
+    documents: u64,
+}
+
+impl Output {
+    /// The process's own standard output and error.
+    pub(crate) fn new(global: &Global) -> Self {
+        let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colored = |is_terminal: bool| match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !no_color,
+        };
+        let talk = match (global.quiet, global.verbose) {
+            (true, _) => Talk::Quiet,
+            (false, 0) => Talk::Normal,
+            (false, _) => Talk::Requests,
+        };
+        Self {
+            stdout: Sink {
+                colored: colored(io::stdout().is_terminal()),
+                writer: Box::new(BufWriter::new(io::stdout())),
+            },
+            stderr: Sink {
+                colored: colored(io::stderr().is_terminal()),
+                writer: Box::new(io::stderr()),
+            },
+            talk,
+            format: global.output,
+            titles: if global.no_headers { Titles::Hidden } else { Titles::Shown },
+            documents: 0,
+        }
+    }
+
+    /// The form asked for.
+    pub(crate) const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether tables have titles.
+    pub(crate) const fn titles(&self) -> Titles {
+        self.titles
+    }
+
+    /// Writes text as it is.
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.stdout.writer.write_all(text.as_bytes())
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.writer.write_all(bytes)
+    }
+
+    /// Hands over what was written so far.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.stdout.writer.flush()
+    }
+
+    /// Writes a message of `mos.v1` in the JSON or YAML form asked for.
+    pub(crate) fn document(&mut self, name: &str, message: &impl Message) -> Result<(), Failure> {
+        let message = document::dynamic(name, message)?;
+        self.dynamic_document(&message)
+    }
+
+    /// Writes any message in the JSON or YAML form asked for.
+    pub(crate) fn dynamic_document(&mut self, message: &DynamicMessage) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Json | Format::Table | Format::Wide | Format::Name => {
+                document::json_pretty(message)?
+            }
+            Format::Jsonl => document::json(message)?,
+            Format::Yaml if self.documents == 0 => document::yaml(message)?,
+            Format::Yaml => format!("---\n{}", document::yaml(message)?),
+        };
+        self.documents += 1;
+        self.text(&text)?;
+        Ok(self.flush()?)
+    }
+
+    /// The word in colour where standard output takes colour.
+    pub(crate) fn painted(&self, paint: Paint, word: &str) -> String {
+        self.stdout.painted(paint, word)
+    }
+
+    /// Says something that is good to know.
+    pub(crate) fn note(&mut self, text: &str) {
+        if self.talk >= Talk::Normal {
+            self.say(&format!("{text}\n"));
+        }
+    }
+
+    /// Says that something is missing or odd.
+    pub(crate) fn warning(&mut self, text: &str) {
+        let label = self.stderr.painted(Paint::Yellow, "warning:");
+        self.say(&format!("{label} {text}\n"));
+    }
+
+    /// Shows a request before it is sent, where that was asked for.
+    pub(crate) fn request(&mut self, method: &str, name: &str, message: &impl Message) {
+        if self.talk < Talk::Requests {
+            return;
+        }
+        let json = document::dynamic(name, message).and_then(|message| document::json(&message));
+        self.say(&format!("> {method} {}\n", json.unwrap_or_default().trim_end()));
+    }
+
+    /// Shows a request whose type only the server knows, where that was asked for.
+    pub(crate) fn dynamic_request(&mut self, method: &str, message: &DynamicMessage) {
+        if self.talk >= Talk::Requests {
+            let json = document::json(message).unwrap_or_default();
+            self.say(&format!("> {method} {}\n", json.trim_end()));
+        }
+    }
+
+    /// Says what failed, `about` which flow if there are several.
+    pub(crate) fn failure(&mut self, about: Option<&str>, failure: &Failure) {
+        if failure.is_closed_pipe() {
+            return;
+        }
+        let explanation = failure.explain();
+        let label = self.stderr.painted(Paint::Red, "error:");
+        let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
+        let mut text = format!("{label} {about}{}\n", explanation.headline);
+        let width = explanation.facts.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        for (label, fact) in &explanation.facts {
+            text.push_str(&format!("  {label:<width$}  {fact}\n"));
+        }
+        self.say(&text);
+    }
+
+    /// Asks on the terminal; the answer is read elsewhere.
+    pub(crate) fn prompt(&mut self, question: &str) {
+        self.say(question);
+    }
+
+    /// Writes the last of the output; the failure to do so decides how mosctl ends.
+    pub(crate) fn finish(&mut self, exit: Exit) -> Exit {
+        match self.flush() {
+            Ok(()) => exit,
+            Err(error) => {
+                let failure = Failure::Output(error);
+                self.failure(None, &failure);
+                failure.exit()
+            }
+        }
+    }
+
+    /// Standard error comes after what standard output already has. When standard error itself is
+    /// gone there is nobody to tell, hence the ignored results.
+    fn say(&mut self, text: &str) {
+        self.stdout.writer.flush().unwrap_or_default();
+        self.stderr.writer.write_all(text.as_bytes()).unwrap_or_default();
+    }
+}

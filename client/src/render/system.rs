@@ -1,0 +1,170 @@
+//! Health and description of mosd in words.
+
+use std::time::{Duration, SystemTime};
+
+use mos_proto::v1::{
+    Condition, ConditionLevel, CoreStatus, GetServerInfoResponse, GetStatusResponse,
+};
+
+use super::{Align, Output, Paint, Table, flow, pairs};
+use crate::{
+    args::Format,
+    units::{format_bytes, format_count, format_duration},
+};
+
+/// A loop that has not turned for longer than this is marked.
+const LOOP_AGE_MARK: Duration = Duration::from_secs(1);
+
+/// One screen: the level, what is not fine with its next step, one row for each core.
+pub(crate) fn status_text(
+    output: &Output,
+    status: &GetStatusResponse,
+    info: Option<&GetServerInfoResponse>,
+    now: SystemTime,
+) -> String {
+    let mut text = format!("{}  {}\n", level(output, status.level(), 0), headline(info, now));
+    let (fine, odd): (Vec<_>, Vec<_>) =
+        status.conditions.iter().partition(|c| c.level() == ConditionLevel::Ok);
+    let width = odd.iter().map(|condition| condition.r#type.len()).max().unwrap_or(0);
+    for condition in odd {
+        let Condition { r#type, message, next_step, .. } = condition;
+        let level = level(output, condition.level(), 8);
+        let next = if next_step.is_empty() { String::new() } else { format!("   -> {next_step}") };
+        text.push_str(&format!("  {level}  {type:<width$}   {message}{next}\n"));
+    }
+    if !fine.is_empty() {
+        let noun = if fine.len() == 1 { "condition" } else { "conditions" };
+        let ok = level(output, ConditionLevel::Ok, 8);
+        text.push_str(&format!("  {ok}  {} {noun}\n", fine.len()));
+    }
+    text.push_str(&cores(&status.cores, output));
+    text
+}
+
+fn headline(info: Option<&GetServerInfoResponse>, now: SystemTime) -> String {
+    info.map_or_else(
+        || "mosd (its version and node did not arrive in time)".to_owned(),
+        |info| {
+            format!(
+                "node {}, up {}, {}, boot {}",
+                info.node,
+                flow::since(info.start_time.as_ref(), now),
+                info.version,
+                info.boot_id
+            )
+        },
+    )
+}
+
+fn cores(cores: &[CoreStatus], output: &Output) -> String {
+    let wide = output.format() == Format::Wide;
+    let mut columns = vec![
+        ("CORE", Align::Right),
+        ("FLOWS", Align::Right),
+        ("BUSY", Align::Right),
+        ("RX", Align::Right),
+        ("MISSED", Align::Right),
+        ("QUEUE", Align::Right),
+        ("BUFFERS", Align::Right),
+        ("LOOP", Align::Right),
+        ("", Align::Left),
+    ];
+    if wide {
+        columns.push(("OUTCOMES", Align::Left));
+    }
+    let rows: Vec<_> = cores
+        .iter()
+        .map(|core| {
+            let mut row = core_row(core);
+            row.extend(wide.then(|| outcomes(core)));
+            row
+        })
+        .collect();
+    Table::new(&columns, output.titles()).rows(&rows)
+}
+
+fn core_row(core: &CoreStatus) -> Vec<String> {
+    let age = Duration::from_millis(u64::try_from(core.loop_age_ms).unwrap_or(0));
+    vec![
+        core.core.to_string(),
+        format!("{}/{}", format_count(core.flow_count), format_count(core.flow_capacity)),
+        format!("{:.0}%", core.busy_ratio * 100.0),
+        format_count(core.rx_packet_count),
+        format_count(core.rx_missed_count),
+        core.control_queue_depth.to_string(),
+        share(core.buffer_used_bytes, core.buffer_capacity_bytes),
+        format_duration(age),
+        (if age > LOOP_AGE_MARK { "!" } else { "" }).to_owned(),
+    ]
+}
+
+/// Packets by what became of them.
+fn outcomes(core: &CoreStatus) -> String {
+    let mut outcomes: Vec<_> =
+        core.packet_outcomes.iter().filter(|(_, count)| **count != 0).collect();
+    outcomes.sort();
+    let outcomes: Vec<_> = outcomes
+        .into_iter()
+        .map(|(name, count)| format!("{name} {}", format_count(*count)))
+        .collect();
+    outcomes.join(", ")
+}
+
+/// A share in percent, of what there is.
+fn share(used: i64, capacity: i64) -> String {
+    let percent = i128::from(used) * 100 / i128::from(capacity.max(1));
+    if capacity > 0 { format!("{percent}%") } else { "-".to_owned() }
+}
+
+/// Version, features, defaults and limits.
+pub(crate) fn info_text(info: &GetServerInfoResponse, now: SystemTime) -> String {
+    let started = info.start_time.as_ref().map_or_else(
+        || "-".to_owned(),
+        |start| format!("{start} (up {})", flow::since(Some(start), now)),
+    );
+    let mut lines = vec![
+        ("node", info.node.clone()),
+        ("version", format!("{} {}", info.version, info.commit).trim_end().to_owned()),
+        ("boot id", info.boot_id.clone()),
+        ("started", started),
+        ("api", info.api_packages.join(", ")),
+        ("features", info.features.join(", ")),
+    ];
+    if let Some(options) = &info.default_options {
+        lines.push((
+            "defaults",
+            format!(
+                "client buffer {}, server buffer {}, client overlap {}, server overlap {}",
+                format_bytes(options.client_buffer_bytes()),
+                format_bytes(options.server_buffer_bytes()),
+                flow::overlap_name(options.client_overlap),
+                flow::overlap_name(options.server_overlap),
+            ),
+        ));
+    }
+    let mut limits: Vec<_> = info.limits.iter().collect();
+    limits.sort();
+    let limits: Vec<_> =
+        limits.into_iter().map(|(name, limit)| (name.as_str(), limit_text(name, *limit))).collect();
+    format!("{}\nLIMITS\n{}", pairs(&lines), pairs(&limits))
+}
+
+fn limit_text(name: &str, limit: i64) -> String {
+    if name.contains("bytes") && limit >= 1024 {
+        format!("{limit} ({})", format_bytes(limit))
+    } else {
+        limit.to_string()
+    }
+}
+
+/// The level in words and colour, padded to `width`.
+fn level(output: &Output, level: ConditionLevel, width: usize) -> String {
+    let (word, paint) = match level {
+        ConditionLevel::Unspecified => ("UNKNOWN", Paint::Yellow),
+        ConditionLevel::Ok => ("OK", Paint::Green),
+        ConditionLevel::Warning => ("WARNING", Paint::Yellow),
+        ConditionLevel::Critical => ("CRITICAL", Paint::Red),
+    };
+    let padding = " ".repeat(width.saturating_sub(word.len()));
+    format!("{}{padding}", output.painted(paint, word))
+}

@@ -1,0 +1,104 @@
+//! What each command does, one file for each group.
+
+mod call;
+mod flows;
+mod help;
+mod peek;
+mod sockopt;
+mod system;
+
+use std::time::Duration;
+
+use crate::{
+    args::{Cli, FlowsVerb, Format, Verb},
+    client::Client,
+    error::{Exit, Failure},
+    render::Output,
+};
+
+/// Time for a request unless told otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a command works with.
+pub(crate) struct Session {
+    client: Client,
+    output: Output,
+}
+
+/// Does what needs no server; `None` for every other command.
+pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<Exit, Failure>> {
+    match verb {
+        Verb::Completion { shell } => Some(help::completion(*shell, output)),
+        Verb::Version => Some(help::version(output)),
+        Verb::Help { topic } => Some(help::help(topic, output)),
+        Verb::Flows(_)
+        | Verb::List(_)
+        | Verb::Getopt(_)
+        | Verb::Setopt(_)
+        | Verb::Peek(_)
+        | Verb::Status
+        | Verb::Info
+        | Verb::Call(_) => None,
+    }
+}
+
+/// Does what needs a server, and says what failed.
+pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
+    let timeout = cli.global.timeout.unwrap_or(REQUEST_TIMEOUT);
+    let prepared = prepare(&cli.verb, &mut output).await;
+    let connected = match prepared {
+        Ok(()) => Client::connect(&cli.global.endpoint, cli.global.connect_timeout, timeout)
+            .await
+            .map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    let client = match connected {
+        Ok(client) => client,
+        Err(failure) => {
+            output.failure(None, &failure);
+            return failure.exit();
+        }
+    };
+    let mut session = Session { client, output };
+    let done = match &cli.verb {
+        Verb::Flows(FlowsVerb::List(args)) | Verb::List(args) => {
+            flows::list(&mut session, args).await
+        }
+        Verb::Flows(FlowsVerb::Get(args)) => flows::get(&mut session, args).await,
+        Verb::Getopt(args) => sockopt::getopt(&mut session, args).await,
+        Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
+        Verb::Peek(args) => peek::peek(&mut session, args).await,
+        Verb::Status => system::status(&mut session).await,
+        Verb::Info => system::info(&mut session).await,
+        Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
+        Verb::Completion { .. } | Verb::Version | Verb::Help { .. } => Ok(Exit::Done),
+    };
+    match done {
+        Ok(exit) => session.output.finish(exit),
+        Err(failure) => {
+            session.output.failure(None, &failure);
+            failure.exit()
+        }
+    }
+}
+
+/// Finds what is wrong with a command line, and asks for consent, before anything is sent.
+async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
+    let nameless = match verb {
+        Verb::Status => "status",
+        Verb::Info => "info",
+        Verb::Call(_) => "call",
+        Verb::Setopt(args) => return sockopt::consent(args, output).await,
+        Verb::Flows(_)
+        | Verb::List(_)
+        | Verb::Getopt(_)
+        | Verb::Peek(_)
+        | Verb::Completion { .. }
+        | Verb::Version
+        | Verb::Help { .. } => return Ok(()),
+    };
+    if output.format() == Format::Name {
+        return Err(Failure::Usage(format!("{nameless} has no names to print: leave -o name out")));
+    }
+    Ok(())
+}

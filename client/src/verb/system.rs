@@ -1,0 +1,52 @@
+//! `status` and `info`.
+
+use std::time::SystemTime;
+
+use mos_proto::v1::{ConditionLevel, GetServerInfoRequest, GetStatusRequest};
+
+use super::Session;
+use crate::{
+    args::Format,
+    error::{Exit, Failure},
+    render::{info_text, status_text},
+};
+
+/// Says whether mosd is well; the exit code says so, too.
+pub(super) async fn status(session: &mut Session) -> Result<Exit, Failure> {
+    let method = "mos.v1.SystemService/GetStatus";
+    session.output.request(method, "GetStatusRequest", &GetStatusRequest {});
+    // Both at once: the screen must come up quickly, and the second is decoration.
+    let (status, info) = tokio::join!(session.client.status(), session.client.server_info());
+    let status = status?;
+    match session.output.format() {
+        Format::Table | Format::Wide | Format::Name => {
+            let info = info.ok();
+            let text = status_text(&session.output, &status, info.as_ref(), SystemTime::now());
+            session.output.text(&text)?;
+        }
+        Format::Json | Format::Jsonl | Format::Yaml => {
+            session.output.document("GetStatusResponse", &status)?;
+        }
+    }
+    Ok(match status.level() {
+        ConditionLevel::Ok => Exit::Done,
+        ConditionLevel::Unspecified | ConditionLevel::Warning => Exit::Warning,
+        ConditionLevel::Critical => Exit::Critical,
+    })
+}
+
+/// Shows version, limits and features.
+pub(super) async fn info(session: &mut Session) -> Result<Exit, Failure> {
+    let method = "mos.v1.SystemService/GetServerInfo";
+    session.output.request(method, "GetServerInfoRequest", &GetServerInfoRequest {});
+    let info = session.client.server_info().await?;
+    match session.output.format() {
+        Format::Table | Format::Wide | Format::Name => {
+            session.output.text(&info_text(&info, SystemTime::now()))?;
+        }
+        Format::Json | Format::Jsonl | Format::Yaml => {
+            session.output.document("GetServerInfoResponse", &info)?;
+        }
+    }
+    Ok(Exit::Done)
+}
