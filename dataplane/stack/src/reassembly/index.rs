@@ -8,7 +8,7 @@
 //!
 //! A block is addressed by its number, stream offset / [`BLOCK_BYTES`], modulo the span of the
 //! level: the numbers in a window are fewer than that, so they never meet. Index blocks come from
-//! the same pool as the data. The level only rises, until the index is cleared.
+//! the same pool as the data. The level only rises.
 
 use core::ops::Range;
 
@@ -45,8 +45,9 @@ const fn level_for(capacity: u64) -> u8 {
 }
 
 impl BlockIndex {
-    pub(super) const fn new() -> Self {
-        Self { entries: [NONE; INLINE], level: 0 }
+    /// An empty index for a window of `capacity` bytes.
+    pub(super) const fn new(capacity: u64) -> Self {
+        Self { entries: [NONE; INLINE], level: level_for(capacity) }
     }
 
     /// Pool bytes that a rise to a window of `capacity` bytes may need for the index itself.
@@ -57,11 +58,10 @@ impl BlockIndex {
     /// Makes room for a window of `capacity` bytes; `live` are the numbers in use. Returns whether
     /// the pool had the blocks for it; without them nothing changes.
     pub(super) fn grow(&mut self, pool: &mut BufferPool, capacity: u64, live: Range<u64>) -> bool {
-        let level = level_for(capacity);
-        if level <= self.level {
+        if level_for(capacity) <= self.level {
             return true;
         }
-        let mut grown = Self { entries: [NONE; INLINE], level };
+        let mut grown = Self::new(capacity);
         for number in live {
             let Some(block) = self.get(pool, number) else { continue };
             if !grown.insert(pool, number, block) {
@@ -129,7 +129,6 @@ impl BlockIndex {
     pub(super) fn clear(&mut self, pool: &mut BufferPool, live: Range<u64>) {
         self.release(pool, live);
         self.release_index(pool);
-        *self = Self::new();
     }
 
     fn release_leaves(&self, pool: &mut BufferPool, numbers: Range<u64>) {

@@ -93,7 +93,7 @@ impl Reassembler {
             held: 0,
             held_beyond_next: 0,
             ranges: RangeSet::new(),
-            index: BlockIndex::new(),
+            index: BlockIndex::new(capacity),
             totals: Placed {
                 new_bytes: 0,
                 conflicting_bytes: 0,
