@@ -5,6 +5,10 @@ pub mod memory;
 
 use mos_stack::{Frame, Instant};
 
+use self::capture::{CaptureProblem, CaptureSource};
+#[cfg(feature = "dpdk")]
+use crate::dpdk::{HandoffSource, PortSource};
+
 /// What one call of [`PacketSource::receive`] brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
@@ -28,5 +32,49 @@ pub trait PacketSource {
     /// runs backwards.
     fn time(&self) -> Option<Instant> {
         None
+    }
+}
+
+/// The sources of the running dataplane.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A share of a capture.
+    Capture(CaptureSource),
+    /// A receive queue of a port.
+    #[cfg(feature = "dpdk")]
+    Port(PortSource),
+    /// Packets from the worker that received them.
+    #[cfg(feature = "dpdk")]
+    Handoff(HandoffSource),
+}
+
+impl Source {
+    /// What kept a capture from being read to its end.
+    pub(crate) const fn problem(&self) -> Option<&CaptureProblem> {
+        match self {
+            Self::Capture(capture) => capture.problem(),
+            #[cfg(feature = "dpdk")]
+            Self::Port(_) | Self::Handoff(_) => None,
+        }
+    }
+}
+
+impl PacketSource for Source {
+    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received {
+        match self {
+            Self::Capture(capture) => capture.receive(now, handle),
+            #[cfg(feature = "dpdk")]
+            Self::Port(port) => port.receive(now, handle),
+            #[cfg(feature = "dpdk")]
+            Self::Handoff(handoff) => handoff.receive(now, handle),
+        }
+    }
+
+    fn time(&self) -> Option<Instant> {
+        match self {
+            Self::Capture(capture) => capture.time(),
+            #[cfg(feature = "dpdk")]
+            Self::Port(_) | Self::Handoff(_) => None,
+        }
     }
 }

@@ -1,0 +1,296 @@
+//! Starts and stops everything: ports, workers, threads.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+};
+
+use mos_control::{Board, CommandPort, Phase, PortMonitor, link};
+use mos_stack::{Instant, Stack, WorkerId};
+
+#[cfg(feature = "dpdk")]
+use crate::dpdk::{self, Eal, Registration};
+#[cfg(not(feature = "dpdk"))]
+use crate::error::PortProblem;
+use crate::{
+    clock::{Clock, MonotonicClock, SourceTime},
+    config::{Config, IdleMode, PortConfig},
+    cpu,
+    error::{StartError, StopError},
+    idle::Idle,
+    ports::{Ports, Row},
+    source::{
+        Source,
+        capture::{CaptureError, CaptureSource, Share},
+    },
+    worker::{AtEnd, Finished, Worker},
+};
+
+/// The running dataplane. Stops when it is dropped; [`Dataplane::stop`] says how that went.
+#[derive(Debug)]
+pub struct Dataplane {
+    stop: Arc<AtomicBool>, // control: wo, workers: ro
+    threads: Vec<JoinHandle<()>>,
+    boards: Vec<Arc<Board>>,
+    ports: Arc<Ports>,
+    /// The last to go.
+    #[cfg(feature = "dpdk")]
+    eal: Option<Arc<Eal>>,
+}
+
+/// What was opened for the workers.
+#[derive(Debug)]
+struct Sources {
+    of_worker: Vec<Vec<Source>>,
+    rows: Vec<Row>,
+    #[cfg(feature = "dpdk")]
+    eal: Option<Arc<Eal>>,
+    #[cfg(feature = "dpdk")]
+    injectors: Vec<dpdk::Injector>,
+}
+
+/// The clock of all workers.
+#[derive(Debug, Clone, Copy)]
+enum WorkerClock {
+    Live(MonotonicClock),
+    Capture(SourceTime),
+}
+
+impl Clock for WorkerClock {
+    fn now(&self) -> Instant {
+        match self {
+            Self::Live(clock) => clock.now(),
+            Self::Capture(clock) => clock.now(),
+        }
+    }
+}
+
+impl Dataplane {
+    /// Opens the ports and starts the workers. Gives the control plane's end of each worker's
+    /// rings, in the order of the workers.
+    ///
+    /// # Errors
+    ///
+    /// One clear reason; then nothing is left running.
+    pub fn start(config: &Config) -> Result<(Self, Vec<CommandPort>), StartError> {
+        let ids = check(config)?;
+        let allowed = cpu::allowed();
+        let cpus = cpu::choose(&config.cpus, config.workers, &allowed)?;
+        let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
+        let stacks = ids
+            .iter()
+            .map(|id| Stack::new(*id, config.limits, seed))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (command_ports, worker_ports): (Vec<_>, Vec<_>) = ids.into_iter().map(link).unzip();
+        let boards: Vec<Arc<Board>> =
+            command_ports.iter().map(|port| Arc::clone(port.board())).collect();
+        let sources = open(config, &allowed, &boards)?;
+        let mut dataplane = Self {
+            stop: Arc::default(),
+            threads: Vec::new(),
+            boards,
+            ports: Arc::new(Ports::new(sources.rows)),
+            #[cfg(feature = "dpdk")]
+            eal: sources.eal,
+        };
+        let idle = config.idle.unwrap_or_else(|| IdleMode::suiting(allowed.len(), cpus.len()));
+        tracing::info!(workers = cpus.len(), ?cpus, ?idle, "starting workers");
+        let workers = worker_ports.into_iter().zip(stacks).zip(sources.of_worker);
+        let clock = clock(config, MonotonicClock::start());
+        for (((port, stack), sources), cpu) in workers.zip(cpus) {
+            let (idle, at_end) = (Idle::new(idle), AtEnd::Serve);
+            let worker = Worker { port, stack, sources, clock, sink: (), idle, at_end };
+            dataplane.start_worker(worker, cpu)?;
+        }
+        #[cfg(feature = "dpdk")]
+        for injector in sources.injectors {
+            dataplane.start_injector(injector)?;
+        }
+        Ok((dataplane, command_ports))
+    }
+
+    /// Reads the counters of the ports; keeps working when the dataplane has stopped.
+    #[must_use]
+    pub fn monitor(&self) -> Arc<dyn PortMonitor> {
+        Arc::<Ports>::clone(&self.ports)
+    }
+
+    /// Whether all sources of all workers have come to their end: captures do, ports do not.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.boards.iter().all(|board| board.phase() == Phase::Drained)
+    }
+
+    /// Stops the workers, closes the ports and ends DPDK. Commands that are still waiting are
+    /// refused by the workers.
+    ///
+    /// # Errors
+    ///
+    /// When something did not end cleanly; it has ended all the same.
+    pub fn stop(mut self) -> Result<(), StopError> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<(), StopError> {
+        self.stop.store(true, Relaxed);
+        let mut result = Ok(());
+        for thread in self.threads.drain(..) {
+            let name = name_of(&thread);
+            if thread.join().is_err() {
+                result = Err(StopError::Panicked(name));
+            }
+        }
+        #[cfg(feature = "dpdk")]
+        {
+            self.ports.close();
+            if let Some(eal) = self.eal.take() {
+                let ended = eal.end().map_err(StopError::from);
+                result = result.and(ended);
+            }
+        }
+        result
+    }
+
+    fn start_worker(
+        &mut self,
+        worker: Worker<Source, WorkerClock, ()>,
+        cpu: usize,
+    ) -> Result<(), StartError> {
+        let name = format!("mos-worker-{}", worker.port.worker());
+        self.start_thread(&name, Some(cpu), move |stop| log_problems(&worker.run(stop)))
+    }
+
+    #[cfg(feature = "dpdk")]
+    fn start_injector(&mut self, injector: dpdk::Injector) -> Result<(), StartError> {
+        let clock = MonotonicClock::start();
+        self.start_thread("mos-demo", None, move |stop| injector.run(&clock, stop))
+    }
+
+    /// Starts a thread on this CPU, known to DPDK where that runs, and waits until it has begun.
+    fn start_thread(
+        &mut self,
+        name: &str,
+        cpu: Option<usize>,
+        body: impl FnOnce(&AtomicBool) + Send + 'static,
+    ) -> Result<(), StartError> {
+        let (begun, has_begun) = mpsc::sync_channel(1);
+        let stop = Arc::clone(&self.stop);
+        #[cfg(feature = "dpdk")]
+        let eal = self.eal.clone();
+        let run = move || {
+            pin(cpu);
+            #[cfg(feature = "dpdk")]
+            let registration = eal
+                .as_ref()
+                .map(Registration::of_this_thread)
+                .transpose()
+                .map_err(StartError::from);
+            #[cfg(not(feature = "dpdk"))]
+            let registration = Ok::<_, StartError>(());
+            match registration {
+                Ok(_registration) if begun.send(Ok(())).is_ok() => body(&stop),
+                Ok(_registration) => {}
+                Err(error) => drop(begun.send(Err(error))),
+            }
+        };
+        let failed = |error| StartError::Thread { name: name.to_owned(), error };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)?;
+        self.threads.push(thread);
+        match has_begun.recv() {
+            Ok(result) => result,
+            Err(mpsc::RecvError) => Err(failed(io::Error::other("it ended at once"))),
+        }
+    }
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut_down() {
+            tracing::warn!(%error, "the dataplane does not end cleanly");
+        }
+    }
+}
+
+/// Checks what can be checked without starting anything. Gives the ids of the workers.
+fn check(config: &Config) -> Result<Vec<WorkerId>, StartError> {
+    let ids: Option<Vec<WorkerId>> = (0..config.workers).map(WorkerId::new).collect();
+    let ids = ids.filter(|ids| !ids.is_empty()).ok_or(StartError::Workers(config.workers))?;
+    let is_capture = |port: &&PortConfig| matches!(port, PortConfig::Capture(_));
+    match (config.ports.as_slice(), config.ports.iter().find(is_capture)) {
+        ([], _) => Err(StartError::NoPorts),
+        ([_, _, ..], Some(capture)) => Err(StartError::CaptureNotAlone(capture.clone())),
+        ([_], Some(_)) | ([_, ..], None) => Ok(ids),
+    }
+}
+
+/// The clock that suits the ports.
+fn clock(config: &Config, live: MonotonicClock) -> WorkerClock {
+    match config.ports.as_slice() {
+        [PortConfig::Capture(_)] => WorkerClock::Capture(SourceTime),
+        _ => WorkerClock::Live(live),
+    }
+}
+
+/// Opens everything that is configured.
+fn open(config: &Config, cpus: &[usize], boards: &[Arc<Board>]) -> Result<Sources, StartError> {
+    match config.ports.as_slice() {
+        [PortConfig::Capture(path)] => open_capture(path, config.workers, boards),
+        _ => open_ports(config, cpus),
+    }
+}
+
+/// Each worker reads the capture on its own, and keeps the flows of its share.
+fn open_capture(path: &Path, workers: u16, boards: &[Arc<Board>]) -> Result<Sources, StartError> {
+    let open = |index| CaptureSource::open(path, Share { index, workers });
+    let of_worker = (0..workers)
+        .map(|index| Ok(vec![Source::Capture(open(index)?)]))
+        .collect::<Result<_, CaptureError>>()?;
+    let row = Row::Capture { name: path.display().to_string(), boards: boards.to_vec() };
+    Ok(Sources {
+        of_worker,
+        rows: vec![row],
+        #[cfg(feature = "dpdk")]
+        eal: None,
+        #[cfg(feature = "dpdk")]
+        injectors: Vec::new(),
+    })
+}
+
+#[cfg(feature = "dpdk")]
+fn open_ports(config: &Config, cpus: &[usize]) -> Result<Sources, StartError> {
+    let dpdk::Opened { eal, ports, sources, injectors } = dpdk::open(config, cpus)?;
+    let rows = ports.into_iter().map(Row::Open).collect();
+    Ok(Sources { of_worker: sources, rows, eal: Some(eal), injectors })
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn open_ports(config: &Config, _cpus: &[usize]) -> Result<Sources, StartError> {
+    let port = config.ports.first().cloned().ok_or(StartError::NoPorts)?;
+    Err(StartError::Port { port, problem: PortProblem::NoDpdk })
+}
+
+fn pin(cpu: Option<usize>) {
+    if let Some(cpu) = cpu
+        && let Err(error) = cpu::pin_this_thread(cpu)
+    {
+        tracing::warn!(cpu, %error, "cannot tie the thread to its CPU");
+    }
+}
+
+/// A capture tells of its damage when it was read; one worker's word for it is enough.
+fn log_problems(finished: &Finished<Source, ()>) {
+    for problem in finished.sources.iter().filter_map(Source::problem) {
+        tracing::warn!(%problem, "the capture was not read to its end");
+    }
+}
+
+fn name_of(thread: &JoinHandle<()>) -> String {
+    thread.thread().name().unwrap_or("?").to_owned()
+}

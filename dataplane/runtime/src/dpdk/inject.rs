@@ -1,0 +1,117 @@
+//! Sends generated frames into a port at a steady rate: how the demo traffic gets its packets in.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use mos_stack::Instant;
+
+use super::{mbuf::Burst, port::TxQueue};
+use crate::{clock::Clock, idle::sleep, traffic::Conversations};
+
+/// A generator and the queue that it fills.
+#[derive(Debug)]
+pub(crate) struct Injector {
+    pub(crate) queue: TxQueue,
+    pub(crate) frames: Conversations,
+    /// Frames a second.
+    pub(crate) rate_pps: u32,
+}
+
+/// How often frames are sent.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Frames that fell due while there was no room are made up for, but not more than of this span.
+const BACKLOG: Duration = Duration::from_millis(100);
+
+impl Injector {
+    /// Sends until `stop` is set. A full queue is waited for: no frame of the generator is lost.
+    pub(crate) fn run(mut self, clock: &impl Clock, stop: &AtomicBool) {
+        let mut pace = Pace::new(clock.now(), self.rate_pps);
+        let mut ready = Burst::new();
+        let mut frame = Vec::new();
+        while !stop.load(Relaxed) {
+            let sent = self.send(&mut ready, pace.due(clock.now()), &mut frame);
+            pace.sent(sent);
+            if sent == 0 {
+                sleep(TICK);
+            }
+        }
+    }
+
+    /// Sends at most `due` frames of the burst in hand, or of the next one. Returns how many.
+    fn send(&mut self, ready: &mut Burst, due: usize, frame: &mut Vec<u8>) -> usize {
+        if ready.is_empty() {
+            *ready = self.generate(frame);
+        }
+        self.queue.send(ready, due)
+    }
+
+    /// The next frames as packets; none when no packet buffer is free.
+    fn generate(&mut self, frame: &mut Vec<u8>) -> Burst {
+        let mut burst = self.queue.pool().allocate_burst();
+        burst.retain(|packet| {
+            self.frames.next_frame(frame);
+            packet.append(frame)
+        });
+        burst
+    }
+}
+
+/// How many frames are due.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    rate_pps: u64,
+    sent: u64,
+}
+
+impl Pace {
+    fn new(now: Instant, rate_pps: u32) -> Self {
+        Self { since: now, rate_pps: rate_pps.into(), sent: 0 }
+    }
+
+    fn sent(&mut self, frames: usize) {
+        self.sent += frames as u64;
+    }
+
+    fn due(&mut self, now: Instant) -> usize {
+        let total = frames_in(now.since(self.since), self.rate_pps);
+        let most = frames_in(BACKLOG, self.rate_pps).max(1);
+        self.sent = self.sent.max(total.saturating_sub(most));
+        usize::try_from(total.saturating_sub(self.sent)).unwrap_or(usize::MAX)
+    }
+}
+
+fn frames_in(span: Duration, rate_pps: u64) -> u64 {
+    let frames = span.as_nanos() * u128::from(rate_pps) / 1_000_000_000;
+    u64::try_from(frames).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_kept_and_a_long_backlog_is_given_up() {
+        let at = |millis| Instant::EPOCH.after(Duration::from_millis(millis));
+        let mut pace = Pace::new(at(0), 1000);
+        assert_eq!(pace.due(at(0)), 0);
+        assert_eq!(pace.due(at(7)), 7);
+        pace.sent(5);
+        assert_eq!(pace.due(at(10)), 5);
+        pace.sent(5);
+        assert_eq!(pace.due(at(5000)), 100);
+        pace.sent(100);
+        assert_eq!(pace.due(at(5010)), 10);
+    }
+
+    #[test]
+    fn a_slow_rate_still_sends() {
+        let at = |millis| Instant::EPOCH.after(Duration::from_millis(millis));
+        let mut pace = Pace::new(at(0), 1);
+        assert_eq!(pace.due(at(999)), 0);
+        assert_eq!(pace.due(at(1000)), 1);
+    }
+}

@@ -1,0 +1,183 @@
+//! Kernel interfaces under a port: whether they can be opened, and their offloads.
+//!
+//! Offloads let the kernel pass around frames that were never on the wire: merged ones (TSO, GSO,
+//! GRO, LRO), ones without their checksum or VLAN tag. A monitor would see 64 KiB frames, of
+//! which a socket's ring keeps the first 2 KB. So they are switched off while the port is open.
+#![expect(unsafe_code, reason = "asks the kernel through SIOCETHTOOL")]
+
+use std::{
+    ffi::c_char,
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+
+/// Whether there is such an interface.
+pub(crate) fn exists(interface: &str) -> bool {
+    control_socket().is_ok_and(|socket| netdevice::name_to_index(socket, interface).is_ok())
+}
+
+/// Whether this process may open packet sockets.
+pub(crate) fn may_open_packet_sockets() -> bool {
+    let protocol = None;
+    let flags = SocketFlags::CLOEXEC;
+    !matches!(
+        socket_with(AddressFamily::PACKET, SocketType::RAW, flags, protocol),
+        Err(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS)
+    )
+}
+
+/// The offloads that were switched off on one interface; come back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Offloads {
+    socket: OwnedFd,
+    interface: String,
+    before: Vec<(Offload, u32)>,
+}
+
+/// One offload, or a word of flags that holds several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Offload {
+    get: u32,
+    set: u32,
+    /// The bits that matter to us.
+    mask: u32,
+}
+
+// Commands and flags of linux/ethtool.h.
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ALL: [Offload; 5] = [
+    // Large and generic receive: LRO and the stripping of VLAN tags are flags.
+    Offload { get: 0x25, set: 0x26, mask: (1 << 15) | (1 << 8) },
+    // GRO, GSO, TSO: one number each.
+    Offload { get: 0x2b, set: 0x2c, mask: 1 },
+    Offload { get: 0x23, set: 0x24, mask: 1 },
+    Offload { get: 0x1e, set: 0x1f, mask: 1 },
+    // Checksums filled in by the sender's device. TSO depends on it: last off, first on.
+    Offload { get: 0x16, set: 0x17, mask: 1 },
+];
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
+/// The beginning of `struct ethtool_drvinfo`, and room for its rest.
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+impl Offloads {
+    /// Switches them off, where this process may; else the log says which command does it.
+    pub(crate) fn switch_off(interface: &str) -> io::Result<Self> {
+        let mut offloads = Self {
+            socket: control_socket()?,
+            interface: interface.to_owned(),
+            before: Vec::with_capacity(ALL.len()),
+        };
+        let mut all_off = true;
+        for offload in ALL {
+            all_off &= offloads.switch_one_off(offload);
+        }
+        let command = "tso off gso off gro off lro off tx off rxvlan off";
+        if !all_off {
+            tracing::warn!(
+                interface,
+                "offloads that merge packets cannot be switched off: run \
+                 `ethtool -K {interface} {command}`"
+            );
+        }
+        if offloads.driver().is_some_and(|driver| driver == "veth") {
+            tracing::warn!(
+                interface,
+                "one end of a veth pair: the other end hands over merged packets unless its \
+                 offloads are off, too: run `ethtool -K PEER {command}`"
+            );
+        }
+        Ok(offloads)
+    }
+
+    /// Whether it is off now.
+    fn switch_one_off(&mut self, offload: Offload) -> bool {
+        let Ok(before) = self.value(offload.get, 0) else { return true };
+        if before & offload.mask == 0 {
+            return true;
+        }
+        if let Err(error) = self.value(offload.set, before & !offload.mask) {
+            tracing::debug!(interface = self.interface, ?offload, %error, "cannot switch off");
+            return false;
+        }
+        self.before.push((offload, before));
+        self.value(offload.get, 0).is_ok_and(|after| after & offload.mask == 0)
+    }
+
+    /// Carries out one command that takes and gives a number.
+    fn value(&self, command: u32, data: u32) -> io::Result<u32> {
+        let mut value = Value { command, data };
+        // SAFETY: the commands of `ALL` read and write a `struct ethtool_value`.
+        unsafe { self.ethtool((&raw mut value).cast())? };
+        Ok(value.data)
+    }
+
+    /// The interface's driver.
+    fn driver(&self) -> Option<String> {
+        let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+        // SAFETY: the command writes a `struct ethtool_drvinfo`, which is 196 bytes long.
+        unsafe { self.ethtool((&raw mut info).cast()).ok()? };
+        let name = info.driver.split(|byte| *byte == 0).next()?;
+        Some(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// Calls `SIOCETHTOOL`.
+    ///
+    /// # Safety
+    ///
+    /// `request` points to what its command, which it begins with, reads and writes.
+    unsafe fn ethtool(&self, request: *mut c_char) -> io::Result<()> {
+        let mut name = [0; libc::IFNAMSIZ];
+        for (to, from) in name[..libc::IFNAMSIZ - 1].iter_mut().zip(self.interface.bytes()) {
+            *to = c_char::from_ne_bytes([from]);
+        }
+        let ifru = libc::__c_anonymous_ifr_ifru { ifru_data: request };
+        let mut interface = libc::ifreq { ifr_name: name, ifr_ifru: ifru };
+        // SAFETY: the socket is open, `interface` is a `struct ifreq` whose data is as the caller
+        // says.
+        let code =
+            unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut interface) };
+        if code < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+const _: () = assert!(size_of::<DriverInfo>() == 196);
+
+impl Drop for Offloads {
+    fn drop(&mut self) {
+        for (offload, before) in self.before.iter().rev() {
+            if let Err(error) = self.value(offload.set, *before) {
+                tracing::debug!(interface = self.interface, ?offload, %error, "cannot put back");
+            }
+        }
+    }
+}
+
+/// A socket for questions about interfaces of this network namespace.
+fn control_socket() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_exists_and_another_does_not() {
+        assert!(exists("lo"));
+        assert!(!exists("no-such-if0"));
+    }
+}

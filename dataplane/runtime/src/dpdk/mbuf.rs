@@ -1,0 +1,162 @@
+//! Received packets, and frames that borrow from them.
+#![expect(unsafe_code, reason = "owns `rte_mbuf`s and reads their bytes")]
+
+use std::{fmt, mem, ptr::NonNull, slice};
+
+use arrayvec::ArrayVec;
+use mos_stack::{Frame, Instant, limits::BURST};
+
+use super::mempool::BURST_U16;
+
+/// One packet. Freed when it is dropped; whole bursts are cheaper through [`free_burst`].
+#[repr(transparent)]
+pub(crate) struct Mbuf(NonNull<dpdk_sys::rte_mbuf>);
+
+// SAFETY: a packet may be used and freed on any thread, by one at a time: `Mbuf` is not `Clone`.
+unsafe impl Send for Mbuf {}
+
+impl fmt::Debug for Mbuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mbuf")
+    }
+}
+
+/// A burst of packets.
+pub(crate) type Burst = ArrayVec<Mbuf, BURST>;
+
+impl Mbuf {
+    /// Takes ownership of a packet; `None` for a null pointer.
+    ///
+    /// # Safety
+    ///
+    /// The packet must be allocated, owned by nobody else, and its pool must outlive it.
+    pub(super) unsafe fn from_raw(packet: *mut dpdk_sys::rte_mbuf) -> Option<Self> {
+        NonNull::new(packet).map(Self)
+    }
+
+    /// Appends bytes. Whether they fitted; else nothing was appended.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {
+        let Ok(length) = u16::try_from(bytes.len()) else { return false };
+        // SAFETY: the packet is ours, and `bytes` are `length` readable bytes elsewhere.
+        unsafe { dpdk_sys::mos_append(self.0.as_ptr(), bytes.as_ptr(), length) == 0 }
+    }
+}
+
+impl Drop for Mbuf {
+    fn drop(&mut self) {
+        let mut packet = self.0.as_ptr();
+        // SAFETY: the packet is ours and never used again.
+        unsafe { dpdk_sys::rte_pktmbuf_free_bulk(&raw mut packet, 1) }
+    }
+}
+
+/// Frees a burst at once.
+pub(crate) fn free_burst(mut burst: Burst) {
+    let packets = as_pointers(&mut burst);
+    let (pointers, count) = (packets.as_mut_ptr(), count_of(packets));
+    // SAFETY: `pointers` are `count` packets that are ours; `forget` keeps us from freeing again.
+    unsafe { dpdk_sys::rte_pktmbuf_free_bulk(pointers, u32::from(count)) }
+    mem::forget(burst);
+}
+
+/// The packets of a burst as C wants them.
+pub(super) fn as_pointers(burst: &mut [Mbuf]) -> &mut [*mut dpdk_sys::rte_mbuf] {
+    let length = burst.len();
+    // SAFETY: `Mbuf` is a transparent `NonNull`, which has the layout of a pointer; callers only
+    // read the pointers, so that none becomes null.
+    unsafe { slice::from_raw_parts_mut(burst.as_mut_ptr().cast(), length) }
+}
+
+/// How many there are: a burst at most.
+fn count_of<T>(packets: &[T]) -> u16 {
+    u16::try_from(packets.len()).unwrap_or(BURST_U16)
+}
+
+/// Makes frames of packets.
+///
+/// A packet in one segment is borrowed where it lies. One in several segments is copied together
+/// into scratch memory, because the stack reads frames as one piece; a packet larger than
+/// that memory becomes a frame that is cut short and says so in its `wire_length`.
+pub(crate) struct Framer {
+    scratch: Box<[u8]>,
+    views: [dpdk_sys::mos_view; BURST],
+}
+
+/// Room for the largest frame there can be (64 KiB of IP and its headers), and a few jumbo frames.
+const SCRATCH_BYTES: usize = 128 * 1024;
+
+impl fmt::Debug for Framer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framer").field("scratch", &self.scratch.len()).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the views' pointers are dead between two calls of `frames`.
+unsafe impl Send for Framer {}
+
+impl Framer {
+    /// A framer with its scratch memory.
+    pub(crate) fn new() -> Self {
+        let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        Self { scratch, views: [dpdk_sys::mos_view::default(); BURST] }
+    }
+
+    /// Calls `handle` with the frames of all packets, in order: at once, unless the scratch memory
+    /// must be used again in between.
+    pub(crate) fn frames(
+        &mut self,
+        packets: &mut [Mbuf],
+        now: Instant,
+        mut handle: impl FnMut(&[Frame<'_>]),
+    ) {
+        let packets = as_pointers(packets);
+        let views = &mut self.views[..packets.len().min(BURST)];
+        // SAFETY: there are as many views as packets, and all packets are allocated.
+        unsafe {
+            dpdk_sys::mos_views(packets.as_ptr(), views.as_mut_ptr(), count_of(packets));
+        }
+        let mut done = 0;
+        while done < views.len() {
+            done += run(&packets[done..], &views[done..], &mut self.scratch, now, &mut handle);
+        }
+    }
+}
+
+/// Hands over as many frames as the scratch memory suffices for; returns how many.
+fn run(
+    packets: &[*mut dpdk_sys::rte_mbuf],
+    views: &[dpdk_sys::mos_view],
+    scratch: &mut [u8],
+    now: Instant,
+    handle: &mut impl FnMut(&[Frame<'_>]),
+) -> usize {
+    let mut free = scratch;
+    let mut frames: ArrayVec<Frame<'_>, BURST> = ArrayVec::new();
+    for (packet, view) in packets.iter().zip(views) {
+        let bytes = if view.data_length == view.packet_length {
+            // SAFETY: the view is of a packet that its owner keeps for the length of this call;
+            // its first segment holds that many bytes.
+            unsafe { slice::from_raw_parts(view.data, view.data_length as usize) }
+        } else {
+            let wanted = view.packet_length as usize;
+            if wanted > free.len() && !frames.is_empty() {
+                break;
+            }
+            let (piece, rest) = mem::take(&mut free).split_at_mut(wanted.min(SCRATCH_BYTES));
+            free = rest;
+            copy_out(*packet, piece);
+            &*piece
+        };
+        frames.push(Frame { arrival: now, bytes, wire_length: view.packet_length });
+    }
+    handle(&frames);
+    frames.len()
+}
+
+/// Copies the beginning of a packet in several segments.
+fn copy_out(packet: *mut dpdk_sys::rte_mbuf, piece: &mut [u8]) {
+    let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+    // SAFETY: the packet is allocated, `piece` has `length` bytes, and the shim stops at the end
+    // of whichever is shorter.
+    unsafe { dpdk_sys::mos_copy_out(packet, piece.as_mut_ptr(), length) }
+}

@@ -1,0 +1,129 @@
+//! A pool of packet buffers.
+//!
+//! Every pool has a cache for each lcore: without one, two threads on one CPU block each other
+//! for a scheduler's tick at a time.
+#![expect(unsafe_code, reason = "owns a `rte_mempool`")]
+
+use std::{ffi::CString, ptr::NonNull, sync::Arc};
+
+use arrayvec::ArrayVec;
+use mos_stack::limits::BURST;
+
+use super::{
+    eal::{Eal, last_errno},
+    log,
+    mbuf::Mbuf,
+};
+
+/// Buffers that each lcore keeps for itself.
+const CACHE: u32 = 256;
+
+/// The dimensions of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolSize {
+    /// Packet buffers.
+    pub(crate) mbufs: u32,
+    /// Bytes of data that one holds.
+    pub(crate) data_bytes: u16,
+}
+
+impl PoolSize {
+    /// A pool from which `taken` buffers may be away at once, in rings and queues, while each of
+    /// `threads` keeps some in its cache; `wished` buffers at least.
+    pub(crate) fn with_room(wished: u32, taken: u32, threads: u32, data_bytes: u16) -> Self {
+        // A cache is flushed when it holds half as much again as its size.
+        let caches = (threads + 1) * (CACHE + CACHE / 2);
+        Self { mbufs: wished.max(taken + caches), data_bytes }
+    }
+
+    /// Memory that the pool takes, in bytes.
+    pub(crate) fn bytes(self) -> u64 {
+        // SAFETY: computes with its argument only.
+        let each = unsafe { dpdk_sys::mos_mbuf_bytes(self.room()) };
+        let rings_and_caches = u64::from(self.mbufs) * 8 + 2 * 1024 * 1024;
+        u64::from(self.mbufs) * (each as u64) + rings_and_caches
+    }
+
+    /// The data room as DPDK counts it: with the headroom in front.
+    fn room(self) -> u16 {
+        self.data_bytes.saturating_add(HEADROOM)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "DPDK's headroom is a few hundred bytes")]
+const HEADROOM: u16 = dpdk_sys::RTE_PKTMBUF_HEADROOM as u16;
+
+/// A pool of packet buffers. It must outlive every [`Mbuf`] from it: those who hand them out own
+/// the pool through an `Arc`.
+#[derive(Debug)]
+pub(crate) struct Mempool {
+    pool: NonNull<dpdk_sys::rte_mempool>,
+    _eal: Arc<Eal>,
+}
+
+// SAFETY: a mempool may be used from any thread: that is what it is for.
+unsafe impl Send for Mempool {}
+// SAFETY: see above; `Mempool` has no state beside the pool.
+unsafe impl Sync for Mempool {}
+
+impl Mempool {
+    /// Makes a pool with this name, which must be new. The error is DPDK's text.
+    pub(crate) fn new(eal: &Arc<Eal>, name: &str, size: PoolSize) -> Result<Self, String> {
+        let name = CString::new(name).map_err(|error| error.to_string())?;
+        let (pool, cause) = log::explained(|| {
+            // SAFETY: EAL runs; the name is a string that DPDK copies; the numbers are checked by
+            // DPDK. Any NUMA node will do (-1).
+            unsafe {
+                dpdk_sys::rte_pktmbuf_pool_create(
+                    name.as_ptr(),
+                    size.mbufs,
+                    CACHE,
+                    0,
+                    size.room(),
+                    -1,
+                )
+            }
+        });
+        NonNull::new(pool)
+            .map(|pool| Self { pool, _eal: Arc::clone(eal) })
+            .ok_or_else(|| cause.unwrap_or_else(last_errno))
+    }
+
+    /// Allocates a burst of empty packets: a full one, or none when the pool has too few.
+    pub(crate) fn allocate_burst(&self) -> ArrayVec<Mbuf, BURST> {
+        let mut raw = [std::ptr::null_mut(); BURST];
+        // SAFETY: the pool lives, and `raw` has room for `BURST` pointers.
+        let code = unsafe { dpdk_sys::mos_alloc_bulk(self.as_ptr(), raw.as_mut_ptr(), BURST_U16) };
+        let allocated = if code == 0 { BURST } else { 0 };
+        // SAFETY: the first `allocated` are packets that nobody else has.
+        raw[..allocated].iter().filter_map(|packet| unsafe { Mbuf::from_raw(*packet) }).collect()
+    }
+
+    /// The pool as C knows it.
+    pub(super) const fn as_ptr(&self) -> *mut dpdk_sys::rte_mempool {
+        self.pool.as_ptr()
+    }
+}
+
+impl Drop for Mempool {
+    fn drop(&mut self) {
+        // SAFETY: the pool is ours, and no packet of it is left (see the type).
+        unsafe { dpdk_sys::rte_mempool_free(self.as_ptr()) }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a burst is 32 packets")]
+pub(super) const BURST_U16: u16 = BURST as u16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_has_room_for_what_may_be_away_and_for_the_caches() {
+        let size = PoolSize::with_room(100, 1024, 2, 2048);
+        assert_eq!(size.mbufs, 1024 + 3 * 384);
+        assert_eq!(PoolSize::with_room(10_000, 1024, 2, 2048).mbufs, 10_000);
+        assert!(size.bytes() > u64::from(size.mbufs) * (2048 + 128 + 128));
+    }
+}

@@ -1,0 +1,26 @@
+//! The safe wrappers around DPDK: the only unsafe code of this crate.
+//!
+//! Owners of DPDK's resources own what these need in turn (a queue its port, a port its pool, a
+//! pool EAL), so that everything ends in the right order whatever fails.
+
+mod devargs;
+mod eal;
+mod inject;
+mod interface;
+mod lcore;
+mod log;
+mod mbuf;
+mod mempool;
+mod open;
+mod port;
+mod source;
+
+pub use eal::EalError;
+
+pub(crate) use self::{
+    eal::Eal,
+    inject::Injector,
+    lcore::Registration,
+    open::{OpenPort, Opened, open},
+    source::{HandoffSource, PortSource},
+};

@@ -1,0 +1,265 @@
+//! Opens the configured ports one by one, so that each failure is seen and named.
+
+use std::{
+    fs::File,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use mos_control::PortStatus;
+use mos_stack::limits::BURST;
+
+use super::{
+    devargs::{Bus, Devargs},
+    eal::{Eal, EalConfig},
+    inject::Injector,
+    interface::{self, Offloads},
+    mempool::{Mempool, PoolSize},
+    port::{self, NewPort, Port, Queues, RX_DESCRIPTORS},
+    source::{PortSource, Spread, ring_slots},
+};
+use crate::{
+    config::{Config, DemoConfig, PortConfig},
+    error::{PortProblem, StartError},
+    source::Source,
+    traffic::Conversations,
+};
+
+/// A port and what belongs to it.
+#[derive(Debug)]
+pub(crate) struct OpenPort {
+    name: String,
+    port: Arc<Port>,
+    handoff_dropped: Arc<AtomicU64>, // workers: rw, control: ro
+    /// Come back after the port is closed: fields are dropped in order.
+    _offloads: Vec<Offloads>,
+}
+
+/// Everything that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) eal: Arc<Eal>,
+    pub(crate) ports: Vec<OpenPort>,
+    /// The sources of each worker.
+    pub(crate) sources: Vec<Vec<Source>>,
+    pub(crate) injectors: Vec<Injector>,
+}
+
+/// A port as it is planned before anything is started.
+#[derive(Debug)]
+struct Plan<'a> {
+    config: &'a PortConfig,
+    devargs: Devargs,
+    demo: Option<DemoConfig>,
+    pool: PoolSize,
+}
+
+/// Memory for EAL and what drivers allocate, in MiB: once, and for each port. Normal pages are
+/// taken from the system only when they are used.
+const DRIVERS_MIB: u64 = 64;
+const DRIVER_MIB: u64 = 8;
+
+/// The demo's frames fit into one packet buffer, whatever size others have.
+const DEMO_MBUF_BYTES: u16 = 2048;
+
+/// Starts EAL and opens all ports of the configuration; `cpus` are those that EAL may use.
+pub(crate) fn open(config: &Config, cpus: &[usize]) -> Result<Opened, StartError> {
+    let plans = plan(config)?;
+    for plan in &plans {
+        check(&plan.devargs).map_err(|problem| plan.failed(problem))?;
+    }
+    let eal = Eal::start(&EalConfig {
+        cpus: cpus.to_vec(),
+        hugepages: config.memory.hugepages,
+        memory_mib: memory_mib(&plans),
+        pci: plans
+            .iter()
+            .filter(|plan| plan.devargs.bus == Bus::Pci)
+            .map(|plan| plan.devargs.full())
+            .collect(),
+    })?;
+    let mut opened = Opened {
+        eal,
+        ports: Vec::new(),
+        sources: (0..config.workers).map(|_| Vec::new()).collect(),
+        injectors: Vec::new(),
+    };
+    for (index, plan) in plans.iter().enumerate() {
+        opened.open(index, plan).map_err(|problem| plan.failed(problem))?;
+    }
+    Ok(opened)
+}
+
+impl Plan<'_> {
+    fn failed(&self, problem: PortProblem) -> StartError {
+        StartError::Port { port: self.config.clone(), problem }
+    }
+}
+
+impl Opened {
+    fn open(&mut self, index: usize, plan: &Plan<'_>) -> Result<(), PortProblem> {
+        let devargs = &plan.devargs;
+        let mut offloads = Vec::new();
+        for interface in devargs.interfaces() {
+            offloads.extend(switch_off(interface));
+        }
+        let new = NewPort::make(&self.eal, devargs).map_err(PortProblem::Refused)?;
+        if let Some(interface) = devargs.made_interface() {
+            offloads.extend(switch_off(interface));
+        }
+        let memory_problem = |cause| PortProblem::Memory { mbufs: plan.pool.mbufs, cause };
+        let pool = Mempool::new(&self.eal, &format!("mos_pool_{index}"), plan.pool)
+            .map_err(memory_problem)?;
+        let workers = self.sources.len();
+        let queues = new.queues(devargs, u16::try_from(workers).unwrap_or(u16::MAX));
+        let port = new.start(pool, queues).map_err(PortProblem::Refused)?;
+        let handoff_dropped = Arc::default();
+        self.add_sources(index, &port, queues, &handoff_dropped);
+        if let Some(demo) = plan.demo {
+            self.injectors.push(Injector {
+                queue: port::tx_queue(&port),
+                frames: Conversations::new(demo.flows, demo.seed),
+                rate_pps: demo.rate_pps,
+            });
+        }
+        let name = plan.config.to_string();
+        tracing::info!(port = name, driver = port.driver(), queues = port.queues(), "port open");
+        self.ports.push(OpenPort { name, port, handoff_dropped, _offloads: offloads });
+        Ok(())
+    }
+
+    /// Gives each queue to a worker, and rings to the others where the port itself does not see
+    /// to it that a flow stays on one worker.
+    fn add_sources(
+        &mut self,
+        index: usize,
+        port: &Arc<Port>,
+        queues: Queues,
+        handoff_dropped: &Arc<AtomicU64>,
+    ) {
+        let workers = self.sources.len();
+        for (number, queue) in port::rx_queues(port).enumerate() {
+            // Ports with one queue begin at different workers.
+            let receiver = if queues.rss { number } else { (index + number) % workers };
+            let spread = if workers > 1 && !queues.rss {
+                Some(self.spread(receiver, handoff_dropped))
+            } else {
+                None
+            };
+            self.sources[receiver].push(Source::Port(PortSource::new(queue, spread)));
+        }
+    }
+
+    /// Makes the rings from one worker to the others.
+    fn spread(&mut self, receiver: usize, dropped: &Arc<AtomicU64>) -> Spread {
+        let (spread, handoffs) = Spread::new(receiver, self.sources.len(), Arc::clone(dropped));
+        for (worker, handoff) in handoffs {
+            self.sources[worker].push(Source::Handoff(handoff));
+        }
+        spread
+    }
+}
+
+impl OpenPort {
+    /// Its counters now.
+    pub(crate) fn status(&self) -> PortStatus {
+        let counters = self.port.counters().unwrap_or_default();
+        PortStatus {
+            name: self.name.clone(),
+            driver: self.port.driver().to_owned(),
+            queues: self.port.queues(),
+            rx_packets: counters.packets,
+            rx_bytes: counters.bytes,
+            rx_missed: counters.missed,
+            rx_errors: counters.errors,
+            rx_no_mbuf: counters.no_mbuf,
+            handoff_dropped: self.handoff_dropped.load(Relaxed),
+        }
+    }
+}
+
+/// Reads what is configured; starts nothing.
+fn plan(config: &Config) -> Result<Vec<Plan<'_>>, StartError> {
+    let mut plans = Vec::new();
+    for (index, port) in config.ports.iter().enumerate() {
+        let (text, demo) = match port {
+            PortConfig::Dpdk(devargs) => (devargs.clone(), None),
+            PortConfig::Demo(demo) => (format!("net_ring_demo{index}"), Some(*demo)),
+            PortConfig::Capture(_) => continue,
+        };
+        let devargs = Devargs::parse(&text).map_err(|problem| StartError::Port {
+            port: port.clone(),
+            problem: PortProblem::Devargs(problem),
+        })?;
+        let pool = pool_size(config, &devargs, demo.map_or(0, |_| DEMO_MBUF_BYTES));
+        plans.push(Plan { config: port, devargs, demo, pool });
+    }
+    Ok(plans)
+}
+
+/// The pool of one port: as many buffers as its queues, rings and bursts
+/// can hold at once, of at least that many bytes.
+fn pool_size(config: &Config, devargs: &Devargs, least_bytes: u16) -> PoolSize {
+    let workers = u32::from(config.workers);
+    let queues = match devargs.bus {
+        Bus::Vdev => u32::from(devargs.queues()),
+        Bus::Pci => workers,
+    };
+    let burst = u32::try_from(BURST).unwrap_or(u32::MAX);
+    let ring = u32::try_from(ring_slots(usize::from(config.workers))).unwrap_or(u32::MAX);
+    let taken =
+        queues * (u32::from(RX_DESCRIPTORS) + (workers - 1) * ring) + (workers + 1) * 2 * burst;
+    let data_bytes = config.memory.mbuf_bytes.max(least_bytes);
+    PoolSize::with_room(config.memory.mbufs, taken, workers + 1, data_bytes)
+}
+
+fn memory_mib(plans: &[Plan<'_>]) -> u64 {
+    let mib = |plan: &Plan<'_>| plan.pool.bytes().div_ceil(1024 * 1024) + DRIVER_MIB;
+    DRIVERS_MIB + plans.iter().map(mib).sum::<u64>()
+}
+
+/// Looks for what drivers would fail on without saying so plainly.
+fn check(devargs: &Devargs) -> Result<(), PortProblem> {
+    for name in devargs.interfaces() {
+        if !interface::exists(name) {
+            return Err(PortProblem::NoInterface(name.to_owned()));
+        }
+        if !interface::may_open_packet_sockets() {
+            return Err(PortProblem::Permission {
+                what: format!("packet sockets on {name}"),
+                capability: "CAP_NET_RAW",
+            });
+        }
+    }
+    for path in devargs.files() {
+        File::open(path).map_err(|error| PortProblem::File { path: path.into(), error })?;
+    }
+    if devargs.is("net_tap") {
+        check_tap()?;
+    }
+    Ok(())
+}
+
+fn check_tap() -> Result<(), PortProblem> {
+    let path = "/dev/net/tun";
+    match File::options().read(true).write(true).open(path) {
+        Ok(_file) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(PortProblem::Permission { what: path.to_owned(), capability: "CAP_NET_ADMIN" })
+        }
+        Err(error) => Err(PortProblem::File { path: path.into(), error }),
+    }
+}
+
+fn switch_off(interface: &str) -> Option<Offloads> {
+    match Offloads::switch_off(interface) {
+        Ok(offloads) => Some(offloads),
+        Err(error) => {
+            tracing::warn!(interface, %error, "cannot look at the interface's offloads");
+            None
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Why the dataplane cannot be started: one clear line each, and whose fault it is.
+
+use std::{io, path::PathBuf};
+
+use mos_stack::{LimitsError, WorkerId};
+
+#[cfg(feature = "dpdk")]
+use crate::dpdk::EalError;
+use crate::{config::PortConfig, source::capture::CaptureError};
+
+/// As many as a flow's handle can name.
+const WORKERS_MAX: u16 = WorkerId::MAX + 1;
+
+/// Why [`crate::Dataplane::start`] failed. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The number of workers is out of range.
+    #[error("workers must be 1 to {WORKERS_MAX}, not {0}")]
+    Workers(u16),
+    /// There is nothing to watch.
+    #[error("no port is configured: name at least one device or capture")]
+    NoPorts,
+    /// Captures bring their own clocks, and a worker has one.
+    #[error("the capture {0} brings its own clock, so it must be the only port")]
+    CaptureNotAlone(PortConfig),
+    /// Too few CPUs are named.
+    #[error("cpus names {given} CPUs for {workers} workers")]
+    TooFewCpus {
+        /// How many are named.
+        given: usize,
+        /// How many are needed.
+        workers: u16,
+    },
+    /// A CPU is not ours to use.
+    #[error("this process may not use CPU {cpu}; it may use {allowed:?}")]
+    CpuNotAllowed {
+        /// The CPU that is named.
+        cpu: usize,
+        /// Those that may be named.
+        allowed: Vec<usize>,
+    },
+    /// The bounds of a stack contradict themselves, or its memory is not there.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// A capture cannot be opened.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A port cannot be opened.
+    #[error("port {port}: {problem}")]
+    Port {
+        /// The port as the configuration names it.
+        port: PortConfig,
+        /// What is wrong.
+        problem: PortProblem,
+    },
+    /// DPDK does not start.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// A thread cannot be started.
+    #[error("cannot start the thread {name}: {error}")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// What is wrong with a port.
+#[derive(Debug, thiserror::Error)]
+pub enum PortProblem {
+    /// This program was built without DPDK.
+    #[error("this program was built without DPDK (feature `dpdk`): it can read captures only")]
+    NoDpdk,
+    /// The description cannot be read.
+    #[error("{0}")]
+    Devargs(String),
+    /// There is no such network interface.
+    #[error("there is no network interface {0}")]
+    NoInterface(String),
+    /// A file that the device needs cannot be opened.
+    #[error("cannot open {path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// This process lacks a capability.
+    #[error(
+        "no permission to open {what}: {capability} is needed (run as root, or grant it, for \
+         example with AmbientCapabilities= in a systemd unit)"
+    )]
+    Permission {
+        /// What cannot be opened.
+        what: String,
+        /// The Linux capability that allows it.
+        capability: &'static str,
+    },
+    /// DPDK refuses the device.
+    #[error("DPDK refuses it: {0}")]
+    Refused(String),
+    /// There is not enough memory for packet buffers.
+    #[error("no memory for {mbufs} packet buffers: {cause}")]
+    Memory {
+        /// How many are needed.
+        mbufs: u32,
+        /// What DPDK said.
+        cause: String,
+    },
+}
+
+impl StartError {
+    /// Whether the user can mend it by another configuration, a right, or a resource of the
+    /// machine; else it is the system's fault, or ours.
+    #[must_use]
+    pub const fn is_user_error(&self) -> bool {
+        match self {
+            Self::Workers(_)
+            | Self::NoPorts
+            | Self::CaptureNotAlone(_)
+            | Self::TooFewCpus { .. }
+            | Self::CpuNotAllowed { .. }
+            | Self::Capture(_) => true,
+            Self::Limits(error) => !matches!(error, LimitsError::Memory(_)),
+            Self::Port { problem, .. } => !matches!(problem, PortProblem::Memory { .. }),
+            #[cfg(feature = "dpdk")]
+            Self::Eal(error) => matches!(error, EalError::Hugepages { .. }),
+            Self::Thread { .. } => false,
+        }
+    }
+}
+
+/// Why the dataplane did not stop cleanly. It has stopped all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// A thread ended by a panic.
+    #[error("the thread {0} panicked")]
+    Panicked(String),
+    /// DPDK did not end cleanly.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Eal(#[from] EalError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_port_and_what_to_do() {
+        let error = StartError::Port {
+            port: "af_packet:eth7".parse().unwrap(),
+            problem: PortProblem::NoInterface("eth7".to_owned()),
+        };
+        assert_eq!(
+            error.to_string(),
+            "port net_af_packet_eth7,iface=eth7: there is no network interface eth7"
+        );
+        assert!(error.is_user_error());
+        assert_eq!(StartError::Workers(0).to_string(), "workers must be 1 to 512, not 0");
+    }
+
+    #[test]
+    fn lack_of_memory_is_not_the_users_fault() {
+        assert!(!StartError::Limits(LimitsError::Memory(1)).is_user_error());
+        assert!(StartError::Limits(LimitsError::Flows(0)).is_user_error());
+    }
+}

@@ -1,0 +1,116 @@
+//! Ports of DPDK in normal pages, from the device to the stack. No test needs hugepages.
+#![cfg(feature = "dpdk")]
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+#![expect(clippy::disallowed_methods, reason = "a test waits for other threads")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{
+    assert_counted, config, counted_by_one_worker, frames, in_own_process, packets, start, sum,
+    wait_for, write_capture,
+};
+use mos_control::{CommandPort, Phase};
+use mos_dataplane::config::{DemoConfig, PortConfig};
+use mos_stack::Stat;
+
+#[test]
+fn every_packet_of_a_null_port_reaches_the_stack() {
+    in_own_process("every_packet_of_a_null_port_reaches_the_stack", || {
+        let (dataplane, ports) = start(&config(1, &["net_null0,size=64"]));
+        wait_for("packets", || packets(&ports) > 10_000);
+        assert!(!dataplane.has_ended(), "a port has no end");
+        let monitor = dataplane.monitor();
+        dataplane.stop().unwrap();
+        let status = &monitor.ports()[0];
+        assert_eq!((status.driver.as_str(), status.queues), ("net_null", 1));
+        assert_eq!(status.rx_packets, packets(&ports));
+        assert_eq!(sum(&ports, Stat::PacketsNotIp), packets(&ports), "frames are zeroes");
+        assert!(ports.iter().all(|port| port.board().phase() == Phase::Stopped));
+        assert!(ports.iter().all(CommandPort::is_abandoned));
+    });
+}
+
+/// Reads 4000 frames through `net_pcap`, and asserts that the workers together count exactly what
+/// one worker counts that gets them from memory.
+fn check_against_memory(workers: u16, mbuf_bytes: u16) {
+    let frames = frames(4000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traffic.pcap");
+    write_capture(&path, &frames);
+    let port = format!("net_pcap0,rx_pcap={}", path.display());
+    let mut config = config(workers, &[&port]);
+    config.memory.mbuf_bytes = mbuf_bytes;
+    let (dataplane, ports) = start(&config);
+    wait_for("all packets", || packets(&ports) == 4000);
+    let flows: Vec<u64> = ports.iter().map(|port| port.board().gauges().flows).collect();
+    let monitor = dataplane.monitor();
+    dataplane.stop().unwrap();
+    assert_counted(&ports, &counted_by_one_worker(&frames));
+    let status = &monitor.ports()[0];
+    assert_eq!((status.rx_packets, status.lost()), (4000, 0));
+    assert!(flows.iter().all(|flows| *flows > 0), "a worker has no flow: {flows:?}");
+}
+
+#[test]
+fn a_worker_counts_the_same_from_a_port_as_from_memory() {
+    in_own_process("a_worker_counts_the_same_from_a_port_as_from_memory", || {
+        check_against_memory(1, 2048);
+    });
+}
+
+#[test]
+fn both_directions_of_a_flow_meet_on_one_worker() {
+    in_own_process("both_directions_of_a_flow_meet_on_one_worker", || {
+        check_against_memory(2, 2048);
+    });
+}
+
+#[test]
+fn packets_in_several_buffers_are_read_as_one_frame() {
+    in_own_process("packets_in_several_buffers_are_read_as_one_frame", || {
+        check_against_memory(3, 128);
+    });
+}
+
+#[test]
+fn the_demo_keeps_its_pace_and_loses_nothing() {
+    in_own_process("the_demo_keeps_its_pace_and_loses_nothing", || {
+        let mut config = config(2, &["net_null0,size=64"]);
+        config.ports = vec![PortConfig::Demo(DemoConfig { flows: 40, rate_pps: 4000, seed: 7 })];
+        config.memory.mbuf_bytes = 256;
+        let (dataplane, ports) = start(&config);
+        std::thread::sleep(Duration::from_millis(1500));
+        let monitor = dataplane.monitor();
+        dataplane.stop().unwrap();
+        let status = &monitor.ports()[0];
+        assert_eq!((status.name.as_str(), status.driver.as_str()), ("demo", "net_ring"));
+        assert_eq!(status.lost(), 0, "{status:?}");
+        let count = packets(&ports);
+        assert!((2000..=6100).contains(&count), "{count} packets in 1.5 s");
+        assert_eq!(sum(&ports, Stat::PacketsTruncated), 0, "frames fit into one buffer");
+        assert!(sum(&ports, Stat::FlowsEstablished) > 0);
+    });
+}
+
+#[test]
+fn several_ports_and_workers_run_side_by_side() {
+    in_own_process("several_ports_and_workers_run_side_by_side", || {
+        let mut config = config(2, &["net_null0,size=64", "net_null1,size=128", "demo"]);
+        config.memory.mbufs = 1000;
+        let (dataplane, ports) = start(&config);
+        let monitor = dataplane.monitor();
+        wait_for("packets of all ports", || {
+            monitor.ports().iter().all(|status| status.rx_packets > 100)
+        });
+        wait_for("packets on all workers", || {
+            ports.iter().all(|port| port.board().turns().1 > 100)
+        });
+        dataplane.stop().unwrap();
+        let received: u64 = monitor.ports().iter().map(|status| status.rx_packets).sum();
+        let dropped: u64 = monitor.ports().iter().map(|status| status.handoff_dropped).sum();
+        assert!(packets(&ports) + dropped <= received);
+    });
+}
