@@ -1,5 +1,31 @@
 //! The control plane of `mosd`: the gRPC services over the workers' command rings.
+//!
+//! ```text
+//! listen ─▶ serve ─▶ service ─▶ rpc/* ─▶ worker_client ─▶ (command ring) ─▶ worker
+//!                       │          │
+//!                    status     convert, filter, page_token, answers, vitals
+//! ```
+//!
+//! Speaks to `mos-control` only: everything here runs and is tested against any thread that answers
+//! on a worker port. `main.rs` alone starts the dataplane.
 
+pub mod answers;
+pub mod call;
+mod community_id;
+pub mod control;
+pub mod convert;
+pub mod etag;
+pub mod filter;
+pub mod flow_name;
+pub mod listen;
+pub mod page_token;
+pub mod rejection;
+mod rpc;
+pub mod serve;
+pub mod service;
 pub mod size;
 pub mod span;
+pub mod status;
+pub mod telemetry;
+pub mod vitals;
 pub mod worker_client;

@@ -74,6 +74,8 @@ struct Task {
     counts: Arc<Counts>,
     pending: HashMap<RequestId, oneshot::Sender<Result<Reply, Refusal>>>,
     next_id: RequestId,
+    /// Polls of the answer ring in a row that found nothing.
+    idle_polls: u32,
 }
 
 impl Workers {
@@ -133,7 +135,8 @@ impl WorkerClient {
             calls: sender,
             counts: Arc::clone(&counts),
         };
-        let task = Task { port, calls: receiver, counts, pending: HashMap::new(), next_id: 0 };
+        let pending = HashMap::new();
+        let task = Task { port, calls: receiver, counts, pending, next_id: 0, idle_polls: 0 };
         (client, tokio::spawn(task.run()))
     }
 
@@ -212,40 +215,36 @@ impl PendingAnswer {
 
 impl Task {
     async fn run(mut self) {
-        let mut idle_polls = 0;
-        loop {
-            if self.pending.is_empty() {
-                let Some(call) = self.calls.recv().await else { return };
-                self.submit(call);
-                idle_polls = 0;
-            }
-            while let Ok(call) = self.calls.try_recv() {
-                self.submit(call);
-                idle_polls = 0;
-            }
-            if self.collect() {
-                idle_polls = 0;
-                continue;
-            }
-            if self.port.is_abandoned() {
-                self.give_up();
-                continue;
-            }
-            idle_polls += 1;
-            if idle_polls <= YIELDS {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            match timeout(POLL_PAUSE, self.calls.recv()).await {
-                Ok(Some(call)) => {
-                    self.submit(call);
-                    idle_polls = 0;
-                }
-                // Nobody is left who could wait for an answer.
-                Ok(None) => return,
-                Err(_elapsed) => {}
-            }
+        while self.turn().await {}
+    }
+
+    /// One look at everything. Returns false when nobody is left who could ask or wait.
+    async fn turn(&mut self) -> bool {
+        if self.pending.is_empty() {
+            let Some(call) = self.calls.recv().await else { return false };
+            self.submit(call);
         }
+        while let Ok(call) = self.calls.try_recv() {
+            self.submit(call);
+        }
+        if self.collect() {
+            return true;
+        }
+        if self.port.is_abandoned() {
+            self.give_up();
+            return true;
+        }
+        self.idle_polls += 1;
+        if self.idle_polls <= YIELDS {
+            tokio::task::yield_now().await;
+            return true;
+        }
+        match timeout(POLL_PAUSE, self.calls.recv()).await {
+            Ok(Some(call)) => self.submit(call),
+            Ok(None) => return false,
+            Err(_elapsed) => {}
+        }
+        true
     }
 
     /// Puts a call on the ring, or answers it at once where that cannot be.
@@ -256,6 +255,7 @@ impl Task {
         let worker = self.port.worker();
         let id = self.next_id;
         self.next_id += 1;
+        self.idle_polls = 0;
         if self.port.is_abandoned() {
             answer(&self.counts, outcome, Err(Refusal::WorkerNotRunning(worker)));
         } else if self.port.try_submit(Request { id, command }).is_err() {
@@ -271,6 +271,7 @@ impl Task {
         let mut any = false;
         while let Some(Answer { id, outcome }) = self.port.try_receive() {
             any = true;
+            self.idle_polls = 0;
             if let Some(waiting) = self.pending.remove(&id) {
                 answer(&self.counts, waiting, outcome);
             }

@@ -1,0 +1,72 @@
+//! What every RPC shares: the way to the workers, and what this start of the process is.
+
+use std::{sync::Arc, time::SystemTime};
+
+use mos_control::{CommandPort, PortMonitor};
+use mos_proto::v1;
+use mos_stack::Limits;
+use uuid::Uuid;
+
+use crate::{
+    answers::Answers, etag::Etags, page_token::PageTokens, vitals::Vitals, worker_client::Workers,
+};
+
+/// What the configuration decides about the services.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bounds and defaults of every worker's stack.
+    pub limits: Limits,
+    /// Whether payload may be read.
+    pub payload: bool,
+    /// Connections at once, at most.
+    pub connections_max: usize,
+    /// Name of this machine.
+    pub node: String,
+}
+
+/// The state that the services share.
+#[derive(Debug)]
+pub struct Control {
+    /// The way to the workers.
+    pub workers: Workers,
+    /// The ports' counters.
+    pub ports: Arc<dyn PortMonitor>,
+    /// What the configuration decides.
+    pub settings: Settings,
+    /// Changes at every start; flow names belong to it.
+    pub boot: Uuid,
+    /// When this start was.
+    pub started: SystemTime,
+    /// Etags of this start.
+    pub etags: Etags,
+    /// Page tokens of this start.
+    pub page_tokens: PageTokens,
+    /// First answers of `SetSockOpt`.
+    pub answers: Answers<v1::SetSockOptResponse>,
+    /// What was seen of the workers lately.
+    pub vitals: Vitals,
+}
+
+impl Control {
+    /// Takes over the workers' command ports. Called within the tokio runtime that serves them.
+    #[must_use]
+    pub fn new(
+        commands: Vec<CommandPort>,
+        ports: Arc<dyn PortMonitor>,
+        settings: Settings,
+    ) -> Self {
+        let boot = Uuid::new_v4();
+        let workers = Workers::spawn(commands);
+        Self {
+            vitals: Vitals::new(&workers),
+            workers,
+            ports,
+            settings,
+            boot,
+            started: SystemTime::now(),
+            etags: Etags::new(boot),
+            page_tokens: PageTokens::new(boot),
+            answers: Answers::default(),
+        }
+    }
+}

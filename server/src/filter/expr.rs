@@ -1,0 +1,102 @@
+//! The syntax tree. Printing one and reading the text gives the same tree.
+
+use std::fmt;
+
+use super::field::{Field, Value};
+
+/// A condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expr {
+    /// All of at least two.
+    And(Vec<Self>),
+    /// One or more of at least two.
+    Or(Vec<Self>),
+    /// The opposite.
+    Not(Box<Self>),
+    /// A field against a value.
+    Compare {
+        /// What is compared.
+        field: Field,
+        /// How.
+        op: Op,
+        /// With what; of the field's type.
+        value: Value,
+    },
+}
+
+/// How two values are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Op {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// Whether the operator needs values with an order.
+    pub(super) const fn is_ordering(self) -> bool {
+        match self {
+            Self::Equal | Self::NotEqual => false,
+            Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual => true,
+        }
+    }
+
+    pub(super) fn holds<T: Ord>(self, left: &T, right: &T) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
+        }
+    }
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::And(parts) => joined(parts, " AND ", f),
+            Self::Or(parts) => joined(parts, " OR ", f),
+            Self::Not(part) => {
+                f.write_str("NOT ")?;
+                operand(part, f)
+            }
+            Self::Compare { field, op, value } => {
+                write!(f, "{} {} {value}", field.name(), op.as_str())
+            }
+        }
+    }
+}
+
+fn joined(parts: &[Expr], operator: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            f.write_str(operator)?;
+        }
+        operand(part, f)?;
+    }
+    Ok(())
+}
+
+/// An operand, in parentheses where it is itself a list.
+fn operand(part: &Expr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match part {
+        Expr::And(_) | Expr::Or(_) => write!(f, "({part})"),
+        Expr::Not(_) | Expr::Compare { .. } => write!(f, "{part}"),
+    }
+}

@@ -1,0 +1,278 @@
+//! What a filter can compare: the fields, and the values of their types.
+
+use std::{fmt, net::IpAddr};
+
+use mos_stack::{OverlapPolicy, Side, StopScope, TcpState};
+
+use crate::span::Span;
+
+/// A field of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Address(Side),
+    Port(Side),
+    Vlan,
+    Core,
+    State(Side),
+    Age,
+    Idle,
+    PayloadBytes,
+    BufferedBytes,
+    OutOfOrderBytes,
+    StopMonitoring,
+    BufferCapacity(Side),
+    Overlap(Side),
+}
+
+/// The type of a field, which decides what it can be compared with and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Address,
+    Number,
+    State,
+    Span,
+    Scope,
+    Overlap,
+}
+
+/// What a field is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Addresses of one prefix; a single address is a prefix of full length.
+    Prefix(Prefix),
+    Number(u64),
+    State(TcpState),
+    Span(Span),
+    Scope(Option<StopScope>),
+    Overlap(OverlapPolicy),
+}
+
+/// An address prefix. Bits behind `length` are 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prefix {
+    pub(super) address: IpAddr,
+    pub(super) length: u8,
+}
+
+/// Fields that the API names and that no flow has yet.
+pub(super) const UNAVAILABLE: [&str; 1] = ["policy"];
+
+impl Field {
+    pub(super) const ALL: [Self; 18] = [
+        Self::Address(Side::Client),
+        Self::Port(Side::Client),
+        Self::Address(Side::Server),
+        Self::Port(Side::Server),
+        Self::Vlan,
+        Self::Core,
+        Self::State(Side::Client),
+        Self::State(Side::Server),
+        Self::Age,
+        Self::Idle,
+        Self::PayloadBytes,
+        Self::BufferedBytes,
+        Self::OutOfOrderBytes,
+        Self::StopMonitoring,
+        Self::BufferCapacity(Side::Client),
+        Self::BufferCapacity(Side::Server),
+        Self::Overlap(Side::Client),
+        Self::Overlap(Side::Server),
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Address(Side::Client) => "client.address",
+            Self::Address(Side::Server) => "server.address",
+            Self::Port(Side::Client) => "client.port",
+            Self::Port(Side::Server) => "server.port",
+            Self::Vlan => "vlan",
+            Self::Core => "core",
+            Self::State(Side::Client) => "client_state",
+            Self::State(Side::Server) => "server_state",
+            Self::Age => "age",
+            Self::Idle => "idle",
+            Self::PayloadBytes => "payload_bytes",
+            Self::BufferedBytes => "buffered_bytes",
+            Self::OutOfOrderBytes => "out_of_order_bytes",
+            Self::StopMonitoring => "stop_monitoring",
+            Self::BufferCapacity(Side::Client) => "options.client_buffer_bytes",
+            Self::BufferCapacity(Side::Server) => "options.server_buffer_bytes",
+            Self::Overlap(Side::Client) => "options.client_overlap",
+            Self::Overlap(Side::Server) => "options.server_overlap",
+        }
+    }
+
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Address(_) => Kind::Address,
+            Self::Port(_)
+            | Self::Vlan
+            | Self::Core
+            | Self::PayloadBytes
+            | Self::BufferedBytes
+            | Self::OutOfOrderBytes
+            | Self::BufferCapacity(_) => Kind::Number,
+            Self::State(_) => Kind::State,
+            Self::Age | Self::Idle => Kind::Span,
+            Self::StopMonitoring => Kind::Scope,
+            Self::Overlap(_) => Kind::Overlap,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether values of this type have an order.
+    pub(super) const fn is_ordered(self) -> bool {
+        matches!(self, Self::Number | Self::Span)
+    }
+
+    /// What a value of this type looks like, for messages.
+    pub(super) const fn expected(self) -> &'static str {
+        match self {
+            Self::Address => "an address or a prefix, such as 10.0.0.1 or \"10.0.0.0/8\"",
+            Self::Number => "a whole number",
+            Self::State => {
+                "a TCP state: CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, \
+                 FIN_WAIT_2, CLOSE_WAIT, CLOSING, LAST_ACK or TIME_WAIT"
+            }
+            Self::Span => "a span of time, such as 500ms, 10s, 5m or 2h",
+            Self::Scope => "NONE, CLIENT, SERVER or BOTH",
+            Self::Overlap => "FIRST or LAST",
+        }
+    }
+
+    /// The value of this type with this text.
+    pub(super) fn value(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Address => text.parse().ok().map(Value::Prefix),
+            Self::Number => {
+                let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+                if is_number { text.parse().ok().map(Value::Number) } else { None }
+            }
+            Self::State => state(text).map(Value::State),
+            Self::Span => text.parse().ok().map(Value::Span),
+            Self::Scope => {
+                let (_, scope) =
+                    SCOPES.into_iter().find(|(name, _)| text.eq_ignore_ascii_case(name))?;
+                Some(Value::Scope(scope))
+            }
+            Self::Overlap => {
+                let (_, policy) =
+                    POLICIES.into_iter().find(|(name, _)| text.eq_ignore_ascii_case(name))?;
+                Some(Value::Overlap(policy))
+            }
+        }
+    }
+}
+
+const SCOPES: [(&str, Option<StopScope>); 4] = [
+    ("NONE", None),
+    ("CLIENT", Some(StopScope::Client)),
+    ("SERVER", Some(StopScope::Server)),
+    ("BOTH", Some(StopScope::Both)),
+];
+
+const POLICIES: [(&str, OverlapPolicy); 2] =
+    [("FIRST", OverlapPolicy::First), ("LAST", OverlapPolicy::Last)];
+
+pub(super) const STATES: [(&str, TcpState); 11] = [
+    ("CLOSED", TcpState::Closed),
+    ("LISTEN", TcpState::Listen),
+    ("SYN_SENT", TcpState::SynSent),
+    ("SYN_RECEIVED", TcpState::SynReceived),
+    ("ESTABLISHED", TcpState::Established),
+    ("FIN_WAIT_1", TcpState::FinWait1),
+    ("FIN_WAIT_2", TcpState::FinWait2),
+    ("CLOSE_WAIT", TcpState::CloseWait),
+    ("CLOSING", TcpState::Closing),
+    ("LAST_ACK", TcpState::LastAck),
+    ("TIME_WAIT", TcpState::TimeWait),
+];
+
+/// A state in the spelling of the API (`TCP_STATE_SYN_SENT`, `SYN_SENT`) or of RFC 9293
+/// (`SYN-SENT`), in any case.
+fn state(text: &str) -> Option<TcpState> {
+    let text = text.to_ascii_uppercase().replace('-', "_");
+    let text = text.strip_prefix("TCP_STATE_").unwrap_or(&text);
+    STATES.into_iter().find(|(name, _)| *name == text).map(|(_, state)| state)
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(Prefix { address, length }) if *length == full_length(*address) => {
+                write!(f, "\"{address}\"")
+            }
+            Self::Prefix(Prefix { address, length }) => write!(f, "\"{address}/{length}\""),
+            Self::Number(number) => number.fmt(f),
+            Self::State(state) => name_of(*state, STATES, f),
+            Self::Span(span) => span.fmt(f),
+            Self::Scope(scope) => name_of(*scope, SCOPES, f),
+            Self::Overlap(policy) => name_of(*policy, POLICIES, f),
+        }
+    }
+}
+
+fn name_of<T: Copy + PartialEq, const N: usize>(
+    value: T,
+    names: [(&str, T); N],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    names
+        .into_iter()
+        .filter(|(_, named)| *named == value)
+        .try_for_each(|(name, _)| f.write_str(name))
+}
+
+const fn full_length(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// The address as a number whose first bit is the highest of 128.
+fn left_aligned(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+const fn mask(length: u8) -> u128 {
+    match u128::MAX.checked_shl(128 - length as u32) {
+        Some(mask) => mask,
+        None => 0,
+    }
+}
+
+impl Prefix {
+    /// Whether the prefix holds this address. An IPv4 prefix holds no IPv6 address.
+    pub(super) fn contains(self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4()
+            && (left_aligned(self.address) ^ left_aligned(address)) & mask(self.length) == 0
+    }
+}
+
+impl std::str::FromStr for Prefix {
+    type Err = ();
+
+    /// Reads an address or a prefix. Bits behind the prefix length must be 0: whoever writes
+    /// 10.1.0.0/8 means something else.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_bad| ())?;
+        let length = match length {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_bad| ())?
+            }
+            Some(_) => return Err(()),
+            None => full_length(address),
+        };
+        let fits = length <= full_length(address) && left_aligned(address) & !mask(length) == 0;
+        if fits { Ok(Self { address, length }) } else { Err(()) }
+    }
+}

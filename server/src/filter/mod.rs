@@ -1,0 +1,80 @@
+//! The flow filter: a subset of AIP-160, evaluated over copies of flows.
+//!
+//! ```text
+//! client.address = "10.0.0.0/8" AND (server.port = 443 OR server.port = 8443) AND age > 10s
+//! ```
+//!
+//! `=` `!=` `<` `<=` `>` `>=`, `AND`, `OR`, `NOT` or `-`, parentheses. One deliberate deviation:
+//! `AND` and `OR` side by side need parentheses. AIP-160 binds OR tighter, tcpdump binds AND
+//! tighter, and a selector that changes flows must not depend on who is right.
+
+mod eval;
+mod expr;
+mod field;
+mod lexer;
+mod parser;
+
+#[cfg(test)]
+mod tests;
+
+use mos_stack::{FlowSummary, Instant};
+
+use expr::Expr;
+
+/// Longest text of a filter, in bytes.
+pub const TEXT_MAX: usize = 2048;
+
+/// Most comparisons in a filter.
+pub const COMPARISONS_MAX: usize = 32;
+
+/// Deepest nesting of parentheses and negations.
+pub const DEPTH_MAX: usize = 8;
+
+/// A filter that has been read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter(Option<Expr>);
+
+/// Why a text is not a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterError {
+    /// What kind of mistake it is.
+    pub kind: FilterErrorKind,
+    /// Where it is: the number of the character, from 1.
+    pub column: usize,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// What kind of mistake a filter has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterErrorKind {
+    /// It cannot be read, names something unknown, or compares what cannot be compared.
+    Invalid,
+    /// AND and OR side by side.
+    Ambiguous,
+    /// It asks for something that flows do not have (yet).
+    FieldUnavailable,
+}
+
+impl Filter {
+    /// Reads a filter. An empty text matches every flow.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong and in which column.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        parser::parse(text).map(Self)
+    }
+
+    /// Whether the filter matches every flow.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether the filter matches a flow at the time `now` of its worker.
+    #[must_use]
+    pub fn matches(&self, flow: &FlowSummary, now: Instant) -> bool {
+        self.0.as_ref().is_none_or(|expr| eval::matches(expr, flow, now))
+    }
+}

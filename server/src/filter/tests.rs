@@ -1,0 +1,388 @@
+//! Tests of the filter: the language by examples, printing and evaluation by properties.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use mos_stack::{
+    FlowId, FlowSummary, FlowTuple, Instant, OptionsOrigin, OverlapPolicy, Side, SideSummary,
+    Sides, SockOpts, StopScope, TcpState, WorkerId,
+};
+use proptest::prelude::*;
+
+use super::{
+    expr::{Expr, Op},
+    field::{Field, Kind, Prefix, STATES, Value},
+    *,
+};
+use crate::span::Span;
+
+fn side(state: TcpState) -> SideSummary {
+    SideSummary {
+        state,
+        packets: 3,
+        payload_bytes: 100,
+        retransmits: 0,
+        buffer: mos_stack::BufferSummary { buffered_bytes: 7, ..Default::default() },
+    }
+}
+
+fn flow() -> FlowSummary {
+    FlowSummary {
+        id: FlowId::from_parts(WorkerId::new(2).unwrap(), 5, 9),
+        tuple: FlowTuple {
+            client: "10.1.2.3:43512".parse().unwrap(),
+            server: "192.0.2.10:443".parse().unwrap(),
+            vlan: None,
+        },
+        sides: Sides { client: side(TcpState::Established), server: side(TcpState::CloseWait) },
+        options: SockOpts::default(),
+        origin: OptionsOrigin::Default,
+        revision: 0,
+        started: Instant::from_nanos(1_000_000_000),
+        last_packet: Instant::from_nanos(55_000_000_000),
+    }
+}
+
+const NOW: Instant = Instant::from_nanos(61_000_000_000);
+
+fn matches(text: &str) -> bool {
+    let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+    filter.matches(&flow(), NOW)
+}
+
+#[track_caller]
+fn refused(text: &str, kind: FilterErrorKind, column: usize) -> String {
+    let error = Filter::parse(text).unwrap_err();
+    assert_eq!((error.kind, error.column), (kind, column), "{text}: {}", error.message);
+    error.message
+}
+
+#[test]
+fn every_field_can_be_compared() {
+    for (text, expected) in [
+        ("client.address = 10.1.2.3", true),
+        ("client.address = \"10.0.0.0/8\"", true),
+        ("client.address != 10.0.0.0/8", false),
+        ("server.address = '10.0.0.0/8'", false),
+        ("client.address = \"::/0\"", false),
+        ("client.port = 43512", true),
+        ("server.port >= 1024", false),
+        ("vlan = 5", false),
+        ("vlan != 5", true),
+        ("core = 2", true),
+        ("client_state = ESTABLISHED", true),
+        ("client_state = established", true),
+        ("server_state = CLOSE-WAIT", true),
+        ("server_state != TCP_STATE_CLOSE_WAIT", false),
+        ("age = 1m", true),
+        ("age > 60s", false),
+        ("idle >= 6s", true),
+        ("idle < 500ms", false),
+        ("payload_bytes = 200", true),
+        ("buffered_bytes > 13", true),
+        ("out_of_order_bytes = 0", true),
+        ("stop_monitoring = NONE", true),
+        ("stop_monitoring = BOTH", false),
+        ("options.client_buffer_bytes = 8192", true),
+        ("options.server_buffer_bytes < 8192", false),
+        ("options.client_overlap = FIRST", true),
+        ("options.server_overlap = LAST", false),
+    ] {
+        assert_eq!(matches(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn operators_combine_as_written() {
+    assert!(matches(""));
+    assert!(matches("  "));
+    assert!(!matches("core = 2 AND core = 3"));
+    assert!(matches("core = 2 OR core = 3"));
+    assert!(matches("NOT core = 3"));
+    assert!(matches("-core = 3"));
+    assert!(matches("- core = 3 AND NOT NOT core = 2"));
+    assert!(matches("(core = 3 OR core = 2) AND -(core = 4)"));
+    assert!(matches("core=2"));
+}
+
+#[test]
+fn and_beside_or_needs_parentheses() {
+    refused("core = 1 AND core = 2 OR core = 3", FilterErrorKind::Ambiguous, 23);
+    refused("core = 1 OR core = 2 AND core = 3", FilterErrorKind::Ambiguous, 22);
+    refused("(core = 1 OR core = 2 AND core = 3)", FilterErrorKind::Ambiguous, 23);
+}
+
+#[test]
+fn mistakes_are_refused_with_their_column() {
+    use FilterErrorKind::Invalid;
+    for (text, column, part) in [
+        ("colour = 1", 1, "no field \"colour\""),
+        ("core = 1 AND", 13, "expected a field"),
+        ("core", 5, "expected =, !=, <, <=, > or >="),
+        ("core =", 7, "expected a whole number"),
+        ("core = x", 8, "a whole number"),
+        ("core = -1", 8, "a whole number"),
+        ("core = 18446744073709551616", 8, "a whole number"),
+        ("age > 10", 7, "a span of time"),
+        ("client_state = OPEN", 16, "a TCP state"),
+        ("client_state < ESTABLISHED", 14, "has no order"),
+        ("client.address > 10.0.0.1", 16, "has no order"),
+        ("client.address = 10.1.0.0/8", 18, "a prefix"),
+        ("client.address = 10.0.0.0/33", 18, "a prefix"),
+        ("(core = 1", 10, "closing parenthesis"),
+        ("core = 1)", 9, "was not opened"),
+        ("core = 1 core = 2", 10, "expected AND, OR or the end"),
+        ("core = \"1", 8, "has no end"),
+        ("core = 1 ; x", 10, "does not belong"),
+        ("client_state = \u{fc} ", 16, "does not belong"),
+        ("AND", 1, "expected a field"),
+        ("\"core\" = 1", 1, "expected a field"),
+        ("core ! 1", 6, "does not belong"),
+    ] {
+        let message = refused(text, Invalid, column);
+        assert!(message.contains(part), "{text}: {message}");
+    }
+    refused("core = 1 AND policy = web", FilterErrorKind::FieldUnavailable, 14);
+}
+
+#[test]
+fn text_comparisons_and_depth_are_bounded() {
+    let many = |n: usize| vec!["core = 1"; n].join(" OR ");
+    assert_eq!(Filter::parse(&many(COMPARISONS_MAX)).err(), None);
+    refused(&many(COMPARISONS_MAX + 1), FilterErrorKind::Invalid, 385);
+    let deep = |n: usize| format!("{}core = 1{}", "(".repeat(n), ")".repeat(n));
+    assert_eq!(Filter::parse(&deep(DEPTH_MAX)).err(), None);
+    refused(&deep(DEPTH_MAX + 1), FilterErrorKind::Invalid, 9);
+    let long = |n: usize| format!("{:n$}", "core = 1");
+    assert_eq!(Filter::parse(&long(TEXT_MAX)).err(), None);
+    refused(&long(TEXT_MAX + 1), FilterErrorKind::Invalid, TEXT_MAX + 1);
+    // A hostile depth ends the parse, not the stack.
+    refused(&"-".repeat(TEXT_MAX), FilterErrorKind::Invalid, 9);
+}
+
+fn any_address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        (0_u32..16).prop_map(|low| IpAddr::V4((0x0a00_0000 | low << 20 | low).into())),
+        (0_u128..16).prop_map(|low| IpAddr::V6(((0x2001_0db8 << 96) | low << 60 | low).into())),
+    ]
+}
+
+fn any_prefix() -> impl Strategy<Value = Value> {
+    (any_address(), 0_u8..=128).prop_map(|(address, length)| {
+        let (address, length): (IpAddr, u8) = match address {
+            IpAddr::V4(v4) => {
+                let length = length % 33;
+                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+                (IpAddr::V4((v4.to_bits() & mask).into()), length)
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+                (IpAddr::V6((v6.to_bits() & mask).into()), length)
+            }
+        };
+        Value::Prefix(Prefix { address, length })
+    })
+}
+
+fn any_state() -> impl Strategy<Value = TcpState> {
+    (0..STATES.len()).prop_map(|index| STATES[index].1)
+}
+
+fn any_scope() -> impl Strategy<Value = Option<StopScope>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(StopScope::Client)),
+        Just(Some(StopScope::Server)),
+        Just(Some(StopScope::Both))
+    ]
+}
+
+fn any_policy() -> impl Strategy<Value = OverlapPolicy> {
+    prop_oneof![Just(OverlapPolicy::First), Just(OverlapPolicy::Last)]
+}
+
+fn any_value(kind: Kind) -> BoxedStrategy<Value> {
+    match kind {
+        Kind::Address => any_prefix().boxed(),
+        Kind::Number => prop_oneof![0..10_u64, any::<u64>()].prop_map(Value::Number).boxed(),
+        Kind::State => any_state().prop_map(Value::State).boxed(),
+        Kind::Span => prop_oneof![0..10_u64, any::<u64>()]
+            .prop_map(|nanos| Value::Span(Span(Duration::from_nanos(nanos))))
+            .boxed(),
+        Kind::Scope => any_scope().prop_map(Value::Scope).boxed(),
+        Kind::Overlap => any_policy().prop_map(Value::Overlap).boxed(),
+    }
+}
+
+const OPS: [Op; 6] =
+    [Op::Equal, Op::NotEqual, Op::Less, Op::LessOrEqual, Op::Greater, Op::GreaterOrEqual];
+
+fn any_comparison() -> impl Strategy<Value = Expr> {
+    (0..Field::ALL.len(), 0..OPS.len()).prop_flat_map(|(field, op)| {
+        let field = Field::ALL[field];
+        let op = if field.kind().is_ordered() { OPS[op] } else { OPS[op % 2] };
+        any_value(field.kind()).prop_map(move |value| Expr::Compare { field, op, value })
+    })
+}
+
+fn any_expr() -> impl Strategy<Value = Expr> {
+    any_comparison().prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::And),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::Or),
+            inner.prop_map(|part| Expr::Not(Box::new(part))),
+        ]
+    })
+}
+
+prop_compose! {
+    fn any_flow()(
+        ends in (any_address(), any_address(), 0_u16..10, 0_u16..10),
+        vlan in prop::option::of(0_u16..10),
+        core in 0_u16..10,
+        states in (any_state(), any_state()),
+        bytes in prop::array::uniform6(0_u64..6),
+        options in (0_u64..10, 0_u64..10, any_policy(), any_policy(), any_scope()),
+        times in (0_u64..10, 0_u64..10),
+    ) -> FlowSummary {
+        let side = |state, at: usize| SideSummary {
+            state,
+            packets: 0,
+            payload_bytes: bytes[at],
+            retransmits: 0,
+            buffer: mos_stack::BufferSummary {
+                buffered_bytes: bytes[at + 1],
+                out_of_order_bytes: bytes[at + 2],
+                ..Default::default()
+            },
+        };
+        FlowSummary {
+            id: FlowId::from_parts(WorkerId::new(core).unwrap(), 1, 1),
+            tuple: FlowTuple {
+                client: SocketAddr::new(ends.0, ends.2),
+                server: SocketAddr::new(ends.1, ends.3),
+                vlan,
+            },
+            sides: Sides { client: side(states.0, 0), server: side(states.1, 3) },
+            options: SockOpts {
+                buffer_bytes: Sides { client: options.0, server: options.1 },
+                overlap: Sides { client: options.2, server: options.3 },
+                stopped: options.4,
+            },
+            origin: OptionsOrigin::Default,
+            revision: 0,
+            started: Instant::from_nanos(times.0),
+            last_packet: Instant::from_nanos(times.1),
+        }
+    }
+}
+
+const MODEL_NOW: u64 = 12;
+
+/// The naive model: everything as decimal text or bits, no shared code with the evaluator.
+fn model(expr: &Expr, flow: &FlowSummary) -> bool {
+    match expr {
+        Expr::And(parts) => !parts.iter().any(|part| !model(part, flow)),
+        Expr::Or(parts) => parts.iter().map(|part| model(part, flow)).fold(false, |a, b| a | b),
+        Expr::Not(part) => !model(part, flow),
+        Expr::Compare { field, op, value } => {
+            let order = match (field, value) {
+                (Field::Address(side), Value::Prefix(prefix)) => {
+                    let end =
+                        if *side == Side::Client { flow.tuple.client } else { flow.tuple.server };
+                    let inside = bits(end.ip())
+                        .starts_with(&bits(prefix.address)[..prefix.length as usize + 1]);
+                    return inside == (op.as_str() == "=");
+                }
+                (Field::State(side), Value::State(state)) => {
+                    return (format!("{:?}", flow.sides[*side].state) == format!("{state:?}"))
+                        == (op.as_str() == "=");
+                }
+                (Field::StopMonitoring, Value::Scope(scope)) => {
+                    return (format!("{:?}", flow.options.stopped) == format!("{scope:?}"))
+                        == (op.as_str() == "=");
+                }
+                (Field::Overlap(side), Value::Overlap(policy)) => {
+                    return (format!("{:?}", flow.options.overlap[*side]) == format!("{policy:?}"))
+                        == (op.as_str() == "=");
+                }
+                (field, Value::Span(Span(span))) => {
+                    let then = if *field == Field::Age { flow.started } else { flow.last_packet };
+                    i128::from(MODEL_NOW - then.as_nanos()) - span.as_nanos().cast_signed()
+                }
+                (field, Value::Number(wanted)) => match model_number(*field, flow) {
+                    Some(number) => i128::from(number) - i128::from(*wanted),
+                    None => return op.as_str() == "!=",
+                },
+                other => panic!("{other:?}"),
+            };
+            match op.as_str() {
+                "=" => order == 0,
+                "!=" => order != 0,
+                "<" => order < 0,
+                "<=" => order <= 0,
+                ">" => order > 0,
+                _ => order >= 0,
+            }
+        }
+    }
+}
+
+fn model_number(field: Field, flow: &FlowSummary) -> Option<u64> {
+    let sides = [flow.sides.client, flow.sides.server];
+    Some(match field.name() {
+        "client.port" => flow.tuple.client.port().into(),
+        "server.port" => flow.tuple.server.port().into(),
+        "vlan" => return flow.tuple.vlan.map(u64::from),
+        "core" => flow.id.to_bits() >> 54,
+        "payload_bytes" => sides.iter().map(|side| side.payload_bytes).sum(),
+        "buffered_bytes" => sides.iter().map(|side| side.buffer.buffered_bytes).sum(),
+        "out_of_order_bytes" => sides.iter().map(|side| side.buffer.out_of_order_bytes).sum(),
+        "options.client_buffer_bytes" => flow.options.buffer_bytes.client,
+        "options.server_buffer_bytes" => flow.options.buffer_bytes.server,
+        other => panic!("{other}"),
+    })
+}
+
+/// `4` or `6`, and then the address bit by bit.
+fn bits(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("4{:032b}", address.to_bits()),
+        IpAddr::V6(address) => format!("6{:0128b}", address.to_bits()),
+    }
+}
+
+fn size(expr: &Expr) -> usize {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().map(size).sum(),
+        Expr::Not(part) => size(part),
+        Expr::Compare { .. } => 1,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_printed_filter_reads_as_the_same_filter(expr in any_expr()) {
+        let text = expr.to_string();
+        prop_assume!(text.len() <= TEXT_MAX && size(&expr) <= COMPARISONS_MAX);
+        prop_assert_eq!(Filter::parse(&text), Ok(Filter(Some(expr))), "{}", text);
+    }
+
+    #[test]
+    fn evaluation_agrees_with_the_naive_model(expr in any_expr(), flow in any_flow()) {
+        let expected = model(&expr, &flow);
+        let filter = Filter(Some(expr));
+        prop_assert_eq!(filter.matches(&flow, Instant::from_nanos(MODEL_NOW)), expected);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "[a-z_.()\"'<>=!0-9 ANDORNT/:ü-]{0,80}") {
+        if let Err(error) = Filter::parse(&text) {
+            prop_assert!(error.column >= 1 && error.column <= text.chars().count() + 1);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The RPCs, one file each: thin translators from a request to commands and back.
+
+mod get_flow;
+mod get_server_info;
+mod get_sock_opt;
+mod get_status;
+mod list_flows;
+mod peek_flow;
+mod resolve;
+mod set_sock_opt;
+
+pub(crate) use get_flow::get_flow;
+pub(crate) use get_server_info::get_server_info;
+pub(crate) use get_sock_opt::get_sock_opt;
+pub(crate) use get_status::get_status;
+pub(crate) use list_flows::list_flows;
+pub(crate) use peek_flow::peek_flow;
+pub(crate) use set_sock_opt::set_sock_opt;
