@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mos_proto::v1::Side;
 use mos_tests::lab::{Helper, Lab, Wire};
-use mos_tests::program::within;
+use mos_tests::program::{Finished, within};
 use mos_tests::rpc::Rpc;
 use mos_tests::service::{Mosd, Setup, number};
 use rustix::process::Signal;
@@ -151,27 +151,27 @@ impl Scene {
         usize::try_from(bytes).expect("a count")
     }
 
-    /// What one side's buffer holds, as `mosctl peek` extracts it.
+    /// What one side's buffer holds, as `mosctl peek` extracts it; it fails where there is a hole.
     #[track_caller]
-    fn peek(&self, flow: &str, side: &str) -> Vec<u8> {
-        let peek = ["peek", flow, "--side", side, "--all", "--raw"];
-        self.mosd.mosctl(&peek).succeeded().stdout
+    fn peek(&self, flow: &str, side: &str) -> Finished {
+        self.mosd.mosctl(&["peek", flow, "--side", side, "--all", "--raw"])
     }
 
     /// Waits until one side's buffer ends where the stream does; asserts that it holds all of it.
     #[track_caller]
     fn holds(&self, flow: &str, side: &str, stream: &[u8]) {
-        let mut held = Vec::new();
+        let mut held = self.peek(flow, side);
         let same = within(SETTLE_MAX, || {
             held = self.peek(flow, side);
-            held == stream
+            held.status.success() && held.stdout == stream
         });
-        let differs = held.iter().zip(stream).position(|(a, b)| a != b);
+        let differs = held.stdout.iter().zip(stream).position(|(a, b)| a != b);
         assert!(
             same,
-            "the {side}'s buffer holds {} bytes of {}, first difference {differs:?}: {}",
-            held.len(),
+            "the {side}'s buffer holds {} bytes of {}, first difference {differs:?}: {}\n{}",
+            held.stdout.len(),
             stream.len(),
+            held.stderr,
             self.details(flow)
         );
     }
