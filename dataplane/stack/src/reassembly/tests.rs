@@ -132,7 +132,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100_000))]
 
     #[test]
-    fn the_buffer_equals_the_model(blocks in prop_oneof![0..24u64, Just(600)], ops in prop::collection::vec(op(), 1..14)) {
+    fn the_buffer_equals_the_model(
+        blocks in prop_oneof![0..24u64, Just(600)],
+        ops in prop::collection::vec(op(), 1..14),
+    ) {
         let mut pool = BufferPool::new(4 << 20).expect("memory");
         let mut buffer = Reassembler::new(blocks * BLOCK);
         let mut model = Model {
