@@ -20,6 +20,7 @@ pub mod flow_name;
 pub mod listen;
 pub mod page_token;
 pub mod rejection;
+pub mod replay;
 mod rpc;
 pub mod serve;
 pub mod service;

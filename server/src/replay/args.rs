@@ -1,0 +1,176 @@
+//! The command line of `mosd replay`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mos_dataplane::replay::ReplayConfig;
+use mos_stack::{
+    Limits, OverlapPolicy, Sides, SockOpts, Timeouts, WorkerId, limits::BUFFER_BYTES_CEILING,
+    round_up_to_block,
+};
+
+use crate::{size::Size, span::Span};
+
+/// Nothing that is printed depends on it, and nobody attacks the hash of a replay.
+const HASH_SEED: u64 = 0;
+
+/// Replay a capture and print one record for each TCP flow.
+///
+/// The capture's own times are the clock. A record holds what the flow's receive buffers hold when
+/// the flow, or the capture, ends. The buffers are large, and the timeouts long, so that they are
+/// the whole streams of whole connections; make them smaller to see what a live service would hold.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// Capture to read: pcap or pcapng, with Ethernet frames.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Capacity of each client's receive buffer, which holds what the server sent.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer_size)]
+    pub client_buffer: Size,
+    /// Capacity of each server's receive buffer, which holds what the client sent.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer_size)]
+    pub server_buffer: Size,
+    /// Which copy of a byte is kept where segments overlap: the first or the last that came.
+    #[arg(long, value_name = "POLICY", default_value = "first")]
+    pub overlap: Overlap,
+    /// Worker threads, among which the flows are spread.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = workers())]
+    pub workers: u16,
+    /// Memory for all receive buffers together; it is taken as data arrive.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub pool: Size,
+    /// Flows tracked at once by each worker.
+    #[arg(long, value_name = "N", default_value_t = 262_144)]
+    pub flows: u32,
+    /// End a flow whose handshake is not complete after this silence.
+    #[arg(long, value_name = "SPAN", default_value = "1h")]
+    pub half_open_timeout: Span,
+    /// End an established flow after this silence.
+    #[arg(long, value_name = "SPAN", default_value = "1h")]
+    pub idle_timeout: Span,
+    /// End a flow that began to close after this silence.
+    #[arg(long, value_name = "SPAN", default_value = "1h")]
+    pub closing_timeout: Span,
+    /// Keep a closed or reset flow for this long: later packets still count as its own.
+    #[arg(long, value_name = "SPAN", default_value = "4m")]
+    pub time_wait: Span,
+    /// Form of the records.
+    #[arg(short, long, value_name = "FORM", default_value = "jsonl")]
+    pub output: Output,
+}
+
+/// Which copy of a byte is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Overlap {
+    /// The first that came.
+    First,
+    /// The last that came.
+    Last,
+}
+
+/// Form of the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One JSON object per line, for machines.
+    Jsonl,
+    /// A table, for people.
+    Table,
+}
+
+impl ReplayArgs {
+    /// What the dataplane is to do.
+    ///
+    /// The timeouts of a live service free memory for new flows; here they would only cut
+    /// connections of the capture in two. Hence an hour of silence, which real connections hardly
+    /// reach, and twice the maximum segment lifetime of RFC 9293 for one that is closed: after
+    /// that its tuple may belong to another.
+    #[must_use]
+    pub fn config(&self) -> ReplayConfig {
+        let policy = match self.overlap {
+            Overlap::First => OverlapPolicy::First,
+            Overlap::Last => OverlapPolicy::Last,
+        };
+        let blocks = |size: Size| round_up_to_block(size.0).unwrap_or(size.0);
+        let buffer_bytes =
+            Sides { client: blocks(self.client_buffer), server: blocks(self.server_buffer) };
+        let limits = Limits {
+            flows_max: self.flows,
+            pool_bytes: self.pool.0 / u64::from(self.workers.max(1)),
+            buffer_bytes_max: buffer_bytes.client.max(buffer_bytes.server),
+            defaults: SockOpts {
+                buffer_bytes,
+                overlap: Sides::both(policy),
+                ..SockOpts::default()
+            },
+            timeouts: Timeouts {
+                half_open: self.half_open_timeout.0,
+                idle: self.idle_timeout.0,
+                closing: self.closing_timeout.0,
+                time_wait: self.time_wait.0,
+            },
+            ..Limits::default()
+        };
+        ReplayConfig { workers: self.workers, limits, seed: HASH_SEED }
+    }
+}
+
+fn workers() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=i64::from(WorkerId::MAX) + 1)
+}
+
+fn buffer_size(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse().map_err(|error: crate::size::SizeError| error.to_string())?;
+    if size.0 > BUFFER_BYTES_CEILING {
+        return Err(format!("{size} is above the limit of {}", Size(BUFFER_BYTES_CEILING)));
+    }
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReplayArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<ReplayArgs, String> {
+        Line::try_parse_from(std::iter::once(&"replay").chain(words))
+            .map(|line| line.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_hold_whole_streams() {
+        let ReplayConfig { workers, limits, .. } = parse(&["x.pcap"]).unwrap().config();
+        assert_eq!(workers, 1);
+        assert_eq!(limits.defaults.buffer_bytes, Sides::both(64 << 20));
+        assert_eq!(limits.buffer_bytes_max, 64 << 20);
+        assert_eq!(limits.defaults.overlap, Sides::both(OverlapPolicy::First));
+        assert_eq!(limits.timeouts.time_wait.as_secs(), 240);
+    }
+
+    #[test]
+    fn sizes_are_rounded_up_to_blocks_and_the_pool_is_shared_by_the_workers() {
+        let words =
+            ["x", "--client-buffer=3KiB", "--server-buffer=0", "--pool=64MiB", "--workers=4"];
+        let limits = parse(&words).unwrap().config().limits;
+        assert_eq!(limits.defaults.buffer_bytes, Sides { client: 4096, server: 0 });
+        assert_eq!(limits.pool_bytes, 16 << 20);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_limit() {
+        let above = parse(&["x", "--client-buffer", "257MiB"]).unwrap_err();
+        assert!(above.contains("257MiB is above the limit of 256MiB"), "{above}");
+        let ambiguous = parse(&["x", "--server-buffer", "64k"]).unwrap_err();
+        assert!(ambiguous.contains("64KiB") && ambiguous.contains("64kB"), "{ambiguous}");
+        let workers = parse(&["x", "--workers", "513"]).unwrap_err();
+        assert!(workers.contains("1..=512"), "{workers}");
+        assert!(parse(&["x", "--overlap", "newest"]).unwrap_err().contains("first, last"));
+    }
+}

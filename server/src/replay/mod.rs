@@ -1,0 +1,94 @@
+//! `mosd replay`: a capture through the same workers as live traffic, one record for each flow.
+//!
+//! Records go to stdout, in the order of the flows' first packets; everything else to stderr.
+
+mod args;
+mod output;
+mod progress;
+mod record;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use mos_dataplane::replay::{Replay, ReplayError, ReplayOutcome};
+use mos_stack::{LimitsError, Stat, Stats};
+
+pub use self::args::{Output, Overlap, ReplayArgs};
+use self::record::{FlowRecord, Records};
+
+/// What the user asked for cannot be done.
+const USER_ERROR: u8 = 2;
+
+/// What was printed is not all that there is.
+const INCOMPLETE: u8 = 1;
+
+/// Replays the capture and prints its records. The exit code is 0, 1 where not all of the capture
+/// could be read or tracked, and 2 where the command line or the file is at fault.
+///
+/// # Errors
+///
+/// Those that are not the user's fault: no memory, no thread, a failing stdout.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let (mut out, mut err) = (io::BufWriter::new(io::stdout().lock()), io::stderr().lock());
+    replay(args, &mut out, &mut err).map(ExitCode::from)
+}
+
+fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
+    let replay = match Replay::open(&args.config(), &args.file) {
+        Ok(replay) => replay,
+        Err(error @ ReplayError::Limits(LimitsError::Memory(_))) => return Err(error.into()),
+        Err(
+            error @ (ReplayError::Capture(_) | ReplayError::Workers(_) | ReplayError::Limits(_)),
+        ) => {
+            writeln!(err, "error: {error}")?;
+            return Ok(USER_ERROR);
+        }
+    };
+    let watched = replay.progress();
+    let ReplayOutcome { sinks, stats, problem } =
+        progress::shown(&watched, || replay.run(Records::default))
+            .context("cannot start the workers")?;
+    let mut records: Vec<FlowRecord> = sinks.into_iter().flat_map(|sink| sink.0).collect();
+    records.sort_by_cached_key(FlowRecord::order);
+    match output::print(&records, args.output, out) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+        result => result.context("cannot write the records")?,
+    }
+    let mut code = 0;
+    if let Some(problem) = problem {
+        writeln!(err, "warning: {}: {problem}", args.file.display())?;
+        code = INCOMPLETE;
+    }
+    for warning in shortages(&stats, args) {
+        writeln!(err, "warning: {warning}")?;
+        code = INCOMPLETE;
+    }
+    Ok(code)
+}
+
+/// What the given bounds left out.
+fn shortages(stats: &Stats, args: &ReplayArgs) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let untracked = stats.get(Stat::PacketsTableFull);
+    if untracked > 0 {
+        let flows = args.flows;
+        warnings.push(format!(
+            "{untracked} packets are of flows that found no room among {flows}; raise --flows"
+        ));
+    }
+    let refused = stats.get(Stat::RefusedBytes);
+    if refused > 0 {
+        warnings.push(format!(
+            "{refused} bytes were not stored; raise --pool (now {}), or the flow has more holes \
+             than are tracked",
+            args.pool
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

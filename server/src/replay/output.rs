@@ -1,0 +1,115 @@
+//! The records as text: JSON lines, or a table.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::{
+    args::Output,
+    record::{DirectionRecord, FlowRecord},
+};
+
+/// Prints the records in their order.
+///
+/// # Errors
+///
+/// Those of writing.
+pub(super) fn print(
+    records: &[FlowRecord],
+    output: Output,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match output {
+        Output::Jsonl => {
+            for record in records {
+                serde_json::to_writer(&mut *out, record)?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Output::Table => writeln!(out, "{}", table(records).trim_fmt())?,
+    }
+    out.flush()
+}
+
+const HEADER: [&str; 11] = [
+    "START",
+    "SECONDS",
+    "CLIENT",
+    "SERVER",
+    "STATES",
+    "END",
+    "C2S PKTS",
+    "C2S BYTES",
+    "S2C PKTS",
+    "S2C BYTES",
+    "NOTES",
+];
+
+fn table(records: &[FlowRecord]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(HEADER);
+    for record in records {
+        table.add_row([
+            time_of_day(record.start_ns),
+            seconds(record.end_ns.saturating_sub(record.start_ns)),
+            record.client().to_string(),
+            record.server().to_string(),
+            format!("{}/{}", record.client_state, record.server_state),
+            record.end_cause.unwrap_or("open").to_owned(),
+            record.c2s.packets.to_string(),
+            record.c2s.stream_len.to_string(),
+            record.s2c.packets.to_string(),
+            record.s2c.stream_len.to_string(),
+            [notes("c2s", &record.c2s), notes("s2c", &record.s2c)].concat().join(", "),
+        ]);
+    }
+    for column in [1, 6, 7, 8, 9] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// What is not as it should be in one direction.
+fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
+    let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
+    let DirectionRecord { conflicting_bytes, refused_bytes, retransmits, .. } = record;
+    [
+        (retransmits, "retransmitted"),
+        (conflicting_bytes, "conflicting bytes"),
+        (missing_bytes, "missing bytes"),
+        (out_of_order_bytes, "bytes behind a hole"),
+        (evicted, "bytes evicted"),
+        (refused_bytes, "bytes refused"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| **count > 0)
+    .map(|(count, what)| format!("{direction} {count} {what}"))
+    .collect()
+}
+
+/// Hours, minutes, seconds and milliseconds of the day, UTC.
+fn time_of_day(nanos: u64) -> String {
+    let millis = nanos / 1_000_000;
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
+}
+
+fn seconds(nanos: u64) -> String {
+    let millis = nanos / 1_000_000;
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_of_the_day_and_spans_in_seconds() {
+        let nanos = 1_483_459_978_959_064_000;
+        assert_eq!(time_of_day(nanos), "16:12:58.959");
+        assert_eq!(seconds(61_002_900_000), "61.002");
+    }
+}

@@ -1,0 +1,42 @@
+//! A progress bar on stderr while a replay runs; nothing where stderr is no terminal.
+
+use std::{
+    io::{self, IsTerminal as _},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mos_dataplane::replay::ReplayProgress;
+
+const REDRAW: Duration = Duration::from_millis(100);
+
+const STYLE: &str = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+
+/// Does `work` and shows how far it is meanwhile.
+pub(super) fn shown<T>(progress: &ReplayProgress, work: impl FnOnce() -> T) -> T {
+    if !io::stderr().is_terminal() {
+        return work();
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(progress, &done));
+        let result = work();
+        done.store(true, Relaxed);
+        watcher.thread().unpark();
+        result
+    })
+}
+
+fn watch(progress: &ReplayProgress, done: &AtomicBool) {
+    let bar = ProgressBar::with_draw_target(Some(progress.total()), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(STYLE) {
+        bar.set_style(style);
+    }
+    while !done.load(Relaxed) {
+        bar.set_position(progress.consumed());
+        thread::park_timeout(REDRAW);
+    }
+    bar.finish_and_clear();
+}

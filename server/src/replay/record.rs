@@ -1,0 +1,135 @@
+//! One record for each flow: what is printed, and the sink that collects it.
+
+use std::net::SocketAddr;
+
+use mos_stack::{EndCause, EventSink, FlowRef, FlowSummary, FlowTuple, OverlapPolicy, Side};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// What is known of one flow when it, or the capture, has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct FlowRecord {
+    pub(super) client_ip: String,
+    pub(super) client_port: u16,
+    pub(super) server_ip: String,
+    pub(super) server_port: u16,
+    /// Outermost 802.1Q id.
+    pub(super) vlan: Option<u16>,
+    /// Time of the first packet, in nanoseconds since the Unix epoch.
+    pub(super) start_ns: u64,
+    /// Time of the last packet.
+    pub(super) end_ns: u64,
+    /// How the flow ended; absent where the capture ended before.
+    pub(super) end_cause: Option<&'static str>,
+    pub(super) client_state: String,
+    pub(super) server_state: String,
+    /// What the client sent: the server's receive buffer.
+    pub(super) c2s: DirectionRecord,
+    /// What the server sent: the client's receive buffer.
+    pub(super) s2c: DirectionRecord,
+    #[serde(skip)]
+    tuple: FlowTuple,
+}
+
+/// What one endpoint sent, as the other's receive buffer holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct DirectionRecord {
+    /// Overlap policy of the receive buffer.
+    pub(super) policy: &'static str,
+    pub(super) packets: u64,
+    /// TCP payload bytes, repeated ones included.
+    pub(super) payload_bytes: u64,
+    pub(super) retransmits: u64,
+    /// Length of the stream's beginning without a hole.
+    pub(super) stream_len: u64,
+    /// SHA-256 of that beginning; absent where the buffer did not hold all of it to the end.
+    pub(super) sha256: Option<String>,
+    /// Bytes that made room for newer ones: the buffer was too small.
+    pub(super) evicted: u64,
+    /// Ranges of the stream that were never captured, and the bytes in them.
+    pub(super) gaps: u64,
+    pub(super) missing_bytes: u64,
+    /// Bytes that are held behind a hole.
+    pub(super) out_of_order_bytes: u64,
+    /// Bytes that differed from the held copy of their position.
+    pub(super) conflicting_bytes: u64,
+    /// Bytes that were not stored: the pool was empty or the held ranges were too many.
+    pub(super) refused_bytes: u64,
+}
+
+/// Collects the records of one worker's flows.
+#[derive(Debug, Default)]
+pub(super) struct Records(pub(super) Vec<FlowRecord>);
+
+impl EventSink for Records {
+    fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
+        self.0.push(FlowRecord::new(flow, cause));
+    }
+}
+
+impl FlowRecord {
+    fn new(flow: &FlowRef<'_>, cause: Option<EndCause>) -> Self {
+        let FlowSummary { tuple, sides, started, last_packet, .. } = *flow.summary();
+        Self {
+            client_ip: tuple.client.ip().to_string(),
+            client_port: tuple.client.port(),
+            server_ip: tuple.server.ip().to_string(),
+            server_port: tuple.server.port(),
+            vlan: tuple.vlan,
+            start_ns: started.as_nanos(),
+            end_ns: last_packet.as_nanos(),
+            end_cause: cause.map(EndCause::as_str),
+            client_state: sides.client.state.to_string(),
+            server_state: sides.server.state.to_string(),
+            c2s: DirectionRecord::new(flow, Side::Client),
+            s2c: DirectionRecord::new(flow, Side::Server),
+            tuple,
+        }
+    }
+
+    /// Records in this order are in that of the flows' first packets.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        let FlowTuple { client, server, vlan } = self.tuple;
+        (self.start_ns, client, server, vlan, self.end_ns)
+    }
+
+    pub(super) const fn client(&self) -> SocketAddr {
+        self.tuple.client
+    }
+
+    pub(super) const fn server(&self) -> SocketAddr {
+        self.tuple.server
+    }
+}
+
+impl DirectionRecord {
+    fn new(flow: &FlowRef<'_>, from: Side) -> Self {
+        let summary = flow.summary();
+        let sender = &summary.sides[from];
+        let buffer = summary.sides[from.peer()].buffer;
+        let mut digest = Sha256::new();
+        let held = flow.read_beginning(from.peer(), |piece| digest.update(piece));
+        let is_whole = held >= buffer.contiguous.0 && buffer.overwritten_bytes == 0;
+        Self {
+            policy: match summary.options.overlap[from.peer()] {
+                OverlapPolicy::First => "first",
+                OverlapPolicy::Last => "last",
+            },
+            packets: sender.packets,
+            payload_bytes: sender.payload_bytes,
+            retransmits: sender.retransmits,
+            stream_len: buffer.contiguous.0.max(held),
+            sha256: is_whole.then(|| hexadecimal(&digest.finalize())),
+            evicted: buffer.overwritten_bytes,
+            gaps: buffer.gaps,
+            missing_bytes: buffer.missing_bytes,
+            out_of_order_bytes: buffer.out_of_order_bytes,
+            conflicting_bytes: buffer.conflicting_bytes,
+            refused_bytes: buffer.refused_bytes,
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

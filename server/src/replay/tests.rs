@@ -1,0 +1,168 @@
+//! Replays of demo traffic, judged by what is printed and by the exit code.
+
+use clap::Parser;
+use mos_dataplane::traffic::Conversations;
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: ReplayArgs,
+}
+
+#[derive(Debug)]
+struct Printed {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+impl Printed {
+    fn records(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Replays a file with more words of the command line.
+fn mosd_replay(file: &str, words: &[&str]) -> Printed {
+    let line = ["replay", file].into_iter().chain(words.iter().copied());
+    let args = Line::try_parse_from(line).unwrap().args;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = replay(&args, &mut out, &mut err).unwrap();
+    let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap());
+    Printed { code, out, err }
+}
+
+/// A capture of demo traffic: 1 ms between two frames.
+fn capture(frames: u32) -> NamedTempFile {
+    let mut conversations = Conversations::new(30, 5);
+    let mut file = NamedTempFile::new().unwrap();
+    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>();
+    file.write_all(&words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1])).unwrap();
+    let mut frame = Vec::new();
+    for millis in 0..frames {
+        conversations.next_frame(&mut frame);
+        let length = u32::try_from(frame.len()).unwrap();
+        let (seconds, micros) = (1_700_000_000 + millis / 1000, millis % 1000 * 1000);
+        file.write_all(&words(&[seconds, micros, length, length])).unwrap();
+        file.write_all(&frame).unwrap();
+    }
+    file
+}
+
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
+}
+
+#[test]
+fn one_record_for_each_flow_in_the_order_of_first_packets() {
+    let file = capture(20_000);
+    let printed = mosd_replay(path(&file), &[]);
+    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+    let records = printed.records();
+    assert!(records.len() > 40);
+    assert!(records.is_sorted_by_key(|record| record["start_ns"].as_u64()));
+    let packets = |direction: &str| {
+        records.iter().map(|record| record[direction]["packets"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(packets("c2s") + packets("s2c"), 20_000);
+    let closed = records.iter().find(|record| record["end_cause"] == "fin").unwrap();
+    assert_eq!(closed["s2c"]["policy"], "first");
+    assert_eq!(closed["s2c"]["sha256"].as_str().unwrap().len(), 64);
+    assert!(closed["s2c"]["stream_len"].as_u64() <= closed["s2c"]["payload_bytes"].as_u64());
+    assert!(records.iter().any(|record| record["end_cause"].is_null()), "still open at the end");
+    assert!(records.iter().any(|record| record["client_ip"].as_str().unwrap().contains("2001:")));
+}
+
+#[test]
+fn the_number_of_workers_does_not_change_the_records() {
+    let file = capture(20_000);
+    let one = mosd_replay(path(&file), &[]);
+    assert_eq!(mosd_replay(path(&file), &["--workers=3"]).out, one.out);
+    assert_ne!(mosd_replay(path(&file), &["--overlap=last"]).out, one.out);
+}
+
+#[test]
+fn a_buffer_that_is_too_small_gives_no_digest_but_the_bytes_evicted() {
+    let file = capture(20_000);
+    let printed = mosd_replay(path(&file), &["--client-buffer=8KiB"]);
+    assert_eq!(printed.code, 0);
+    let whole = mosd_replay(path(&file), &[]).records();
+    let mut evicted = 0;
+    for (record, whole) in printed.records().into_iter().zip(whole) {
+        assert_eq!(record["c2s"], whole["c2s"]);
+        assert_eq!(record["s2c"]["stream_len"], whole["s2c"]["stream_len"]);
+        let lost = record["s2c"]["evicted"].as_u64().unwrap();
+        assert_eq!(record["s2c"]["sha256"].is_null(), lost > 0);
+        evicted += lost;
+    }
+    assert!(evicted > 100_000);
+}
+
+#[test]
+fn a_truncated_capture_prints_what_is_whole_and_one_warning() {
+    let file = capture(2000);
+    let length = file.as_file().metadata().unwrap().len();
+    file.as_file().set_len(length - 10).unwrap();
+    let printed = mosd_replay(path(&file), &[]);
+    assert_eq!(printed.code, INCOMPLETE);
+    assert!(!printed.records().is_empty());
+    assert_eq!(printed.err.lines().count(), 1, "{}", printed.err);
+    assert!(printed.err.contains("cut off in the middle of a record (at byte"), "{}", printed.err);
+}
+
+#[test]
+fn what_cannot_be_replayed_is_the_users_fault_in_one_line() {
+    let text = NamedTempFile::new().unwrap();
+    text.as_file().write_all(b"no capture at all").unwrap();
+    for (file, words) in [("/no/such/file", "No such file"), (path(&text), "not a capture")] {
+        let printed = mosd_replay(file, &[]);
+        assert_eq!((printed.code, printed.out.as_str()), (USER_ERROR, ""));
+        assert_eq!(printed.err.lines().count(), 1);
+        assert!(printed.err.starts_with("error: ") && printed.err.contains(words), "{printed:?}");
+    }
+    let printed = mosd_replay("/no/such/file", &["--workers=2"]);
+    assert_eq!(printed.code, USER_ERROR);
+}
+
+#[test]
+fn shortage_of_room_is_said() {
+    let file = capture(3000);
+    let flows = mosd_replay(path(&file), &["--flows=3"]);
+    assert_eq!(flows.code, INCOMPLETE);
+    assert!(flows.err.contains("raise --flows"), "{}", flows.err);
+    let pool = mosd_replay(path(&file), &["--pool=64KiB"]);
+    assert_eq!(pool.code, INCOMPLETE);
+    assert!(pool.err.contains("raise --pool (now 64KiB)"), "{}", pool.err);
+}
+
+#[test]
+fn the_table_has_a_line_for_each_flow() {
+    let file = capture(3000);
+    let table = mosd_replay(path(&file), &["-o", "table"]).out;
+    assert_eq!(table.lines().count(), mosd_replay(path(&file), &[]).out.lines().count() + 1);
+    assert!(table.lines().next().unwrap().trim_start().starts_with("START"));
+    assert!(table.contains("ESTABLISHED/ESTABLISHED") && table.contains("retransmitted"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let file = capture(100);
+    let args = Line::try_parse_from(["replay", path(&file)]).unwrap().args;
+    assert_eq!(replay(&args, &mut Gone, &mut Vec::new()).unwrap(), 0);
+}
