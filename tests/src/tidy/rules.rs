@@ -104,7 +104,7 @@ pub fn every_file_has_a_header(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Lines of Rust fit into [`COLUMNS_MAX`].
+/// Lines of Rust fit into 100 columns.
 pub fn lines_are_short(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for file in tree.rust() {
@@ -118,7 +118,7 @@ pub fn lines_are_short(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Files fit into [`LINES_MAX`], tests not counted.
+/// Files have at most 600 lines, tests not counted.
 pub fn files_are_short(tree: &Tree) -> Vec<String> {
     tree.rust()
         .filter(|file| !file.is_test())
@@ -129,7 +129,7 @@ pub fn files_are_short(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Unsafe code stands in [`UNSAFE_PLACES`] alone.
+/// Unsafe code stands in the wrappers of DPDK alone.
 pub fn unsafe_is_confined(tree: &Tree) -> Vec<String> {
     let outside = |path: &str| !starts_with_any(path, &UNSAFE_PLACES);
     mentions(tree, outside, "unsafe", "outside its places")
