@@ -3,7 +3,7 @@
 //! [`Exit`] is the one table of exit codes, [`Failure::explain`] the one place that turns errors
 //! into words. Nothing here prints.
 
-use std::{io, time::Duration};
+use std::io;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -218,6 +218,12 @@ fn explain_status(method: &str, status: &Status) -> Explanation {
     let details = status.get_error_details();
     let mut facts = Vec::new();
     let mut fact = |label: &str, text: String| facts.push((label.to_owned(), text));
+    // Servers repeat the message in the details; people need it once.
+    let joined = |subject: &str, description: &str| match (subject, description) {
+        (subject, text) if text.is_empty() || text == status.message() => subject.to_owned(),
+        ("", text) => text.to_owned(),
+        (subject, text) => format!("{subject}: {text}"),
+    };
     for violation in details.bad_request().map_or(&[][..], |bad| &bad.field_violations) {
         fact("field", joined(&violation.field, &violation.description));
     }
@@ -228,7 +234,7 @@ fn explain_status(method: &str, status: &Status) -> Explanation {
         None => {}
     }
     fact("call", format!("{method} -> {}", code_name(status.code())));
-    facts.extend(detail_facts(&details));
+    facts.extend(detail_facts(&details, joined));
     if let Some(next) = next_step(reason, status.code()) {
         facts.push(("next".to_owned(), next.to_owned()));
     }
@@ -240,7 +246,10 @@ fn explain_status(method: &str, status: &Status) -> Explanation {
 }
 
 /// Facts from everything but the field violations and the reason.
-fn detail_facts(details: &ErrorDetails) -> Vec<(String, String)> {
+fn detail_facts(
+    details: &ErrorDetails,
+    joined: impl Fn(&str, &str) -> String,
+) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     let mut fact = |label: &str, text: String| facts.push((label.to_owned(), text));
     if let Some(info) = details.error_info() {
@@ -263,24 +272,12 @@ fn detail_facts(details: &ErrorDetails) -> Vec<(String, String)> {
         fact("quota", joined(&violation.subject, &violation.description));
     }
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
-        fact("retry", format!("after {}", delay_text(delay)));
+        fact("retry", format!("after {}", units::format_duration(delay)));
     }
     if let Some(request) = details.request_info() {
         fact("request", request.request_id.clone());
     }
     facts
-}
-
-fn joined(subject: &str, description: &str) -> String {
-    match (subject, description) {
-        (subject, "") => subject.to_owned(),
-        ("", description) => description.to_owned(),
-        _ => format!("{subject}: {description}"),
-    }
-}
-
-fn delay_text(delay: Duration) -> String {
-    units::format_duration(delay)
 }
 
 /// A value of the error's metadata, with its size in words where it counts bytes.
@@ -305,7 +302,7 @@ fn next_step(reason: &str, code: Code) -> Option<&'static str> {
             "`mosctl setopt --help` lists the options; `mosctl info` shows version and features"
         }
         "OPTION_LOCKED" => "the option is locked by mosd's configuration ([options] locked)",
-        "FLOW_NOT_MONITORED" => "`mosctl getopt FLOW` shows what was stopped; it stays so",
+        "FLOW_NOT_MONITORED" => "a stop is for good; `mosctl flows list` shows what is monitored",
         "BUFFERING_DISABLED" => {
             "give that side a buffer with `mosctl setopt`: --clibuf or --svrbuf"
         }
@@ -315,6 +312,7 @@ fn next_step(reason: &str, code: Code) -> Option<&'static str> {
         }
         "PAYLOAD_DISABLED" => "the owner of mosd allows it with `payload = true` in [server]",
         "ETAG_MISMATCH" => "read again with `mosctl getopt FLOW`, then repeat with the new etag",
+        "CORE_NOT_FOUND" => "`mosctl status` shows the cores",
         "CORE_NOT_RUNNING" | "CORE_DRAINING" | "CORE_QUEUE_FULL" | "CORE_ACK_TIMEOUT" => {
             "`mosctl status` shows the cores; asking again is safe"
         }
@@ -364,5 +362,96 @@ const fn code_name(code: Code) -> &'static str {
         Code::Unavailable        => "UNAVAILABLE",
         Code::DataLoss           => "DATA_LOSS",
         Code::Unauthenticated    => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every code there is.
+    fn codes() -> impl Iterator<Item = Code> {
+        (0..17).map(Code::from_i32)
+    }
+
+    #[test]
+    fn every_grpc_code_ends_as_the_table_says() {
+        for code in codes().filter(|code| !matches!(code, Code::Ok)) {
+            let (_, _, grpc) = Exit::of_status(code).row();
+            assert!(grpc.split(", ").any(|name| name == code_name(code)), "{code:?}: {grpc}");
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_distinct_and_in_order() {
+        let exits = Exit::ALL.map(Exit::code);
+        assert!(exits.is_sorted_by(|a, b| a < b), "{exits:?}");
+    }
+
+    #[test]
+    fn a_status_without_details_still_has_a_headline_and_a_call() {
+        let failure = Failure::from(CallError::Status {
+            method: "mos.v1.FlowService/GetFlow".to_owned(),
+            status: Box::new(Status::internal("")),
+        });
+        assert_eq!(failure.exit(), Exit::Other);
+        assert_eq!(
+            failure.explain(),
+            Explanation {
+                headline: "the server answered INTERNAL".to_owned(),
+                facts: vec![(
+                    "call".to_owned(),
+                    "mos.v1.FlowService/GetFlow -> INTERNAL".to_owned()
+                )],
+            }
+        );
+    }
+
+    #[test]
+    fn every_detail_of_an_error_is_told_once() {
+        let mut details = ErrorDetails::with_error_info(
+            "BUFFER_POOL_EXHAUSTED",
+            "mos.v1",
+            [
+                ("errno".to_owned(), "ENOMEM".to_owned()),
+                ("requestedBytes".to_owned(), "1048576".to_owned()),
+                ("freeBytes".to_owned(), "512".to_owned()),
+            ],
+        );
+        details.add_quota_failure_violation("buffer-pool", "the pool is empty");
+        details.set_retry_info(Some(std::time::Duration::from_millis(50)));
+        let status =
+            Status::with_error_details(Code::ResourceExhausted, "the pool is empty", details);
+        let facts = explain_status("S/M", &status).facts;
+        let told: Vec<_> = facts.iter().map(|(label, text)| format!("{label}={text}")).collect();
+        assert_eq!(
+            told,
+            [
+                "reason=BUFFER_POOL_EXHAUSTED (errno ENOMEM)",
+                "call=S/M -> RESOURCE_EXHAUSTED",
+                "freeBytes=512",
+                "requestedBytes=1048576 (1 MiB)",
+                "quota=buffer-pool",
+                "retry=after 50ms",
+                "next=ask for less, or free some; `mosctl status` shows the pool",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_is_not_an_absent_server() {
+        let refused = |kind: io::ErrorKind| {
+            let endpoint = crate::connect::Endpoint::Unix("/run/mosd/mosd.sock".into());
+            Failure::from(ConnectError::Io { endpoint, source: kind.into() })
+        };
+        assert_eq!(refused(io::ErrorKind::PermissionDenied).exit(), Exit::NotAllowed);
+        assert_eq!(refused(io::ErrorKind::NotFound).exit(), Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error_and_a_full_disk_is() {
+        let output = |kind: io::ErrorKind| Failure::from(io::Error::from(kind)).exit();
+        assert_eq!(output(io::ErrorKind::BrokenPipe), Exit::Done);
+        assert_eq!(output(io::ErrorKind::StorageFull), Exit::Other);
     }
 }

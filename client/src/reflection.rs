@@ -11,7 +11,7 @@ use prost_types::FileDescriptorProto;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Status, Streaming,
+    Code, Status, Streaming,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     transport::Channel,
 };
@@ -71,10 +71,15 @@ impl Conversation {
 /// `UNIMPLEMENTED` naming the services there are, when this one is none of them; the server's own
 /// error when it has no reflection.
 pub(crate) async fn describe(channel: Channel, service: &str) -> Result<DescriptorPool, Status> {
-    let mut server = Conversation::open(channel).await?;
-    let mut found = server.files(MessageRequest::FileContainingSymbol(service.to_owned())).await?;
+    let mut server = Conversation::open(channel.clone()).await?;
+    let symbol = MessageRequest::FileContainingSymbol(service.to_owned());
+    // Some servers answer that they know no such symbol, others end the conversation.
+    let mut found = match server.files(symbol).await {
+        Err(status) if status.code() == Code::NotFound => Vec::new(),
+        answer => answer?,
+    };
     if found.is_empty() {
-        let services = services(&mut server).await?.join(", ");
+        let services = services(channel).await?.join(", ");
         let message = format!("the server has no service {service:?}, it has: {services}");
         return Err(Status::unimplemented(message));
     }
@@ -98,7 +103,8 @@ pub(crate) async fn describe(channel: Channel, service: &str) -> Result<Descript
     Ok(pool)
 }
 
-async fn services(server: &mut Conversation) -> Result<Vec<String>, Status> {
+async fn services(channel: Channel) -> Result<Vec<String>, Status> {
+    let mut server = Conversation::open(channel).await?;
     let answer = server.ask(MessageRequest::ListServices(String::new())).await?;
     let MessageResponse::ListServicesResponse(list) = answer else { return Ok(Vec::new()) };
     Ok(list.service.into_iter().map(|service| service.name).collect())

@@ -1,21 +1,21 @@
 //! Health and description of mosd in words.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mos_proto::v1::{
-    Condition, ConditionLevel, CoreStatus, GetServerInfoResponse, GetStatusResponse,
+    Condition, ConditionLevel, CoreStatus, GetServerInfoResponse, GetStatusResponse, PortStatus,
 };
 
 use super::{Align, Output, Paint, Table, flow, pairs};
 use crate::{
     args::Format,
-    units::{format_bytes, format_count, format_duration},
+    units::{format_bytes, format_count},
 };
 
-/// A loop that has not turned for longer than this is marked.
-const LOOP_AGE_MARK: Duration = Duration::from_secs(1);
+/// A loop that has not turned for more milliseconds than this is marked.
+const LOOP_AGE_MARK_MS: i64 = 1_000;
 
-/// One screen: the level, what is not fine with its next step, one row for each core.
+/// One screen: the level, what is not fine with its next step, one row for each core and port.
 pub(crate) fn status_text(
     output: &Output,
     status: &GetStatusResponse,
@@ -38,6 +38,9 @@ pub(crate) fn status_text(
         text.push_str(&format!("  {ok}  {} {noun}\n", fine.len()));
     }
     text.push_str(&cores(&status.cores, output));
+    if !status.ports.is_empty() {
+        text.push_str(&ports(&status.ports, output));
+    }
     text
 }
 
@@ -84,7 +87,6 @@ fn cores(cores: &[CoreStatus], output: &Output) -> String {
 }
 
 fn core_row(core: &CoreStatus) -> Vec<String> {
-    let age = Duration::from_millis(u64::try_from(core.loop_age_ms).unwrap_or(0));
     vec![
         core.core.to_string(),
         format!("{}/{}", format_count(core.flow_count), format_count(core.flow_capacity)),
@@ -93,8 +95,45 @@ fn core_row(core: &CoreStatus) -> Vec<String> {
         format_count(core.rx_missed_count),
         core.control_queue_depth.to_string(),
         share(core.buffer_used_bytes, core.buffer_capacity_bytes),
-        format_duration(age),
-        (if age > LOOP_AGE_MARK { "!" } else { "" }).to_owned(),
+        format!("{} ms", format_count(core.loop_age_ms)),
+        (if core.loop_age_ms > LOOP_AGE_MARK_MS { "!" } else { "" }).to_owned(),
+    ]
+}
+
+fn ports(ports: &[PortStatus], output: &Output) -> String {
+    let columns = [
+        ("PORT", Align::Left),
+        ("DRIVER", Align::Left),
+        ("QUEUES", Align::Right),
+        ("RX", Align::Right),
+        ("BYTES", Align::Right),
+        ("LOST", Align::Right),
+        ("", Align::Left),
+    ];
+    let rows: Vec<_> = ports.iter().map(port_row).collect();
+    Table::new(&columns, output.titles()).rows(&rows)
+}
+
+fn port_row(port: &PortStatus) -> Vec<String> {
+    let causes = [
+        ("queue full", port.rx_missed_count),
+        ("damaged", port.rx_error_count),
+        ("no buffer", port.rx_no_buffer_count),
+        ("worker's ring full", port.handoff_dropped_count),
+    ];
+    let causes: Vec<_> = causes
+        .into_iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(cause, count)| format!("{cause} {}", format_count(count)))
+        .collect();
+    vec![
+        port.name.clone(),
+        port.driver.clone(),
+        port.queue_count.to_string(),
+        format_count(port.rx_packet_count),
+        format_bytes(port.rx_bytes),
+        format_count(port.lost_packet_count),
+        causes.join(", "),
     ]
 }
 

@@ -158,11 +158,11 @@ fn advance(
 /// Says how much more there is.
 fn summarize(session: &mut Session, args: &PeekArgs, piece: &PeekFlowResponse, behind: i64) {
     let PeekFlowResponse { oldest_offset, newest_offset, next_held_offset, .. } = piece;
-    if args.all {
-        return;
-    }
     if oldest_offset == newest_offset {
         session.output.note(&format!("nothing is buffered; the stream stands at {newest_offset}"));
+        return;
+    }
+    if args.all {
         return;
     }
     let more = next_held_offset.map(|next| format!("; more at --offset {next}"));

@@ -1,0 +1,12 @@
+//! The real `mosctl` against a server with canned answers: output, messages and exit codes.
+#![expect(clippy::tests_outside_test_module, reason = "this whole crate is tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+mod call;
+mod endings;
+mod fake;
+mod list;
+mod options;
+mod payload;
+mod run;
+mod system;
