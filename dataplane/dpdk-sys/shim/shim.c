@@ -70,7 +70,10 @@ int mos_errno(void)
 
 size_t mos_mbuf_bytes(uint16_t data_room)
 {
-	return rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + data_room, 0, NULL);
+	/* Spreading asks EAL for the number of memory channels, and EAL may not run: it adds less
+	 * than one cache line for each of them. */
+	return rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + data_room,
+					 RTE_MEMPOOL_F_NO_SPREAD, NULL) + 4 * RTE_CACHE_LINE_SIZE;
 }
 
 /* DPDK writes whole lines, but stdio may cut them where its own buffer ends. */

@@ -46,7 +46,8 @@ int mos_append(struct rte_mbuf *packet, const uint8_t *bytes, uint16_t length);
 /* The calling thread's rte_errno. */
 int mos_errno(void);
 
-/* Bytes that one packet buffer with this data room takes in a pool, headers included. */
+/* Bytes that one packet buffer with this data room takes in a pool, at most, headers included.
+ * EAL need not run. */
 size_t mos_mbuf_bytes(uint16_t data_room);
 
 /* Receive-side scaling by addresses and ports of IP and TCP, and scattered reception. */

@@ -12,6 +12,7 @@ mod log;
 mod mbuf;
 mod mempool;
 mod open;
+mod packet_socket;
 mod port;
 mod source;
 

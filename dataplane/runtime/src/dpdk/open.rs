@@ -18,6 +18,7 @@ use super::{
     inject::Injector,
     interface::{self, Offloads},
     mempool::{Mempool, PoolSize},
+    packet_socket::{Before, PacketSockets},
     port::{self, NewPort, Port, Queues, RX_DESCRIPTORS},
     source::{PortSource, Spread, ring_slots},
 };
@@ -33,6 +34,7 @@ use crate::{
 pub(crate) struct OpenPort {
     name: String,
     port: Arc<Port>,
+    sockets: PacketSockets,
     handoff_dropped: Arc<AtomicU64>, // workers: rw, control: ro
     /// Come back after the port is closed: fields are dropped in order.
     _offloads: Vec<Offloads>,
@@ -106,7 +108,13 @@ impl Opened {
         for interface in devargs.interfaces() {
             offloads.extend(switch_off(interface));
         }
+        let before = Before::now();
         let new = NewPort::make(&self.eal, devargs).map_err(PortProblem::Refused)?;
+        let sockets = if devargs.is("net_af_packet") {
+            before.new_sockets()
+        } else {
+            PacketSockets::default()
+        };
         if let Some(interface) = devargs.made_interface() {
             offloads.extend(switch_off(interface));
         }
@@ -127,7 +135,7 @@ impl Opened {
         }
         let name = plan.config.to_string();
         tracing::info!(port = name, driver = port.driver(), queues = port.queues(), "port open");
-        self.ports.push(OpenPort { name, port, handoff_dropped, _offloads: offloads });
+        self.ports.push(OpenPort { name, port, sockets, handoff_dropped, _offloads: offloads });
         Ok(())
     }
 
@@ -173,7 +181,7 @@ impl OpenPort {
             queues: self.port.queues(),
             rx_packets: counters.packets,
             rx_bytes: counters.bytes,
-            rx_missed: counters.missed,
+            rx_missed: counters.missed + self.sockets.dropped(),
             rx_errors: counters.errors,
             rx_no_mbuf: counters.no_mbuf,
             handoff_dropped: self.handoff_dropped.load(Relaxed),

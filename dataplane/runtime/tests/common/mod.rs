@@ -1,6 +1,8 @@
 //! What the tests of the running dataplane share.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "fails its test")]
 #![expect(clippy::disallowed_methods, reason = "a test waits for other threads")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::allow_attributes, reason = "which part is unused differs")]
 
 use std::{
     env, fs,
@@ -10,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mos_control::{CommandPort, link};
+use mos_control::{CommandPort, Reply, Request, link};
 use mos_dataplane::{
     Config, Dataplane,
     clock::MonotonicClock,
@@ -93,6 +95,18 @@ pub(crate) fn packets(ports: &[CommandPort]) -> u64 {
     stats.map(|stat| sum(ports, stat)).sum()
 }
 
+/// Asks a worker, and waits for the answer.
+#[track_caller]
+pub(crate) fn ask(port: &mut CommandPort, command: mos_control::Command) -> Reply {
+    port.try_submit(Request { id: 1, command }).expect("room in the ring");
+    let mut answer = None;
+    wait_for("an answer", || {
+        answer = port.try_receive();
+        answer.is_some()
+    });
+    answer.unwrap().outcome.expect("no refusal")
+}
+
 /// The first `count` frames of the demo traffic.
 pub(crate) fn frames(count: usize) -> Vec<Vec<u8>> {
     let mut traffic = Conversations::new(40, 7);
@@ -147,5 +161,9 @@ pub(crate) fn write_capture(path: &Path, frames: &[Vec<u8>]) {
     fs::write(path, file).expect("a capture");
 }
 
-/// The second in which captures begin.
+/// The time of the first frame of captures.
+pub(crate) fn capture_begin() -> mos_stack::Instant {
+    mos_stack::Instant::EPOCH.after(Duration::from_secs(CAPTURE_BEGIN.into()))
+}
+
 const CAPTURE_BEGIN: u32 = 1_600_000_000;
