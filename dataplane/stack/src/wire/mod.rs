@@ -1,6 +1,6 @@
 //! Parsing of untrusted bytes.
 //!
-//! The contract: [`parse_frame`] checks every length once; what it returns cannot fail any more.
+//! The contract: `parse_frame` checks every length once; what it returns cannot fail any more.
 //! Lengths are believed only within the captured bytes. The variants of [`ParseError`] are the
 //! drop reasons that are counted.
 
