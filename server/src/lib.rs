@@ -7,17 +7,20 @@
 //! ```
 //!
 //! Speaks to `mos-control` only: everything here runs and is tested against any thread that answers
-//! on a worker port. `main.rs` alone starts the dataplane.
+//! on a worker port. `main.rs` alone starts the dataplane; `replay` runs a capture through it.
 
 pub mod answers;
+pub mod args;
 pub mod call;
 mod community_id;
+pub mod config;
 pub mod control;
 pub mod convert;
 pub mod etag;
 pub mod filter;
 pub mod flow_name;
 pub mod listen;
+pub mod logging;
 pub mod page_token;
 pub mod rejection;
 pub mod replay;

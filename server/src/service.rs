@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use mos_proto::v1::{self, flow_service_server::FlowService, system_service_server::SystemService};
 use tokio::time::Instant;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use crate::{call::Call, control::Control, rejection::Rejection, rpc};
+use crate::{call::Call, control::Control, rejection::Rejection, rpc, status::code_of};
 
 /// Implements every service over the shared state.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl Service {
         let start = Instant::now();
         let call = Call::of(&request);
         let outcome = rpc(&self.0, &call, request.into_inner()).await.map_err(Status::from);
-        let code = outcome.as_ref().err().map_or(Code::Ok, Status::code);
+        let code = code_of(&outcome);
         metrics::histogram!(
             "rpc_server_duration_seconds",
             "rpc_method" => method,

@@ -28,6 +28,11 @@ pub struct Row {
     pub reason: &'static str,
 }
 
+/// The code that an RPC ended with.
+pub fn code_of<T>(outcome: &Result<T, Status>) -> Code {
+    outcome.as_ref().err().map_or(Code::Ok, Status::code)
+}
+
 const fn row(errno: &'static str, code: Code, reason: &'static str) -> Row {
     Row { errno: Some(errno), code, reason }
 }
