@@ -2,6 +2,7 @@
 //! flows, sets and gets options, and shows an error with decoded details.
 
 #![expect(
+    clippy::expect_used,
     clippy::panic,
     clippy::tests_outside_test_module,
     reason = "an integration test is one test module, its helpers included"
@@ -10,6 +11,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use mos_tests::program::{self, Finished};
 use mos_tests::service::{Mosd, Setup, free_address, number};
 use mos_tests::tidy;
@@ -69,6 +72,21 @@ fn shows_details(text: &str) {
     }
 }
 
+/// Types and text of the details in buf's form of an error. It names the types, and shows the
+/// messages themselves in base64.
+fn decoded(error: &Value) -> Vec<String> {
+    let details = error["details"].as_array().expect("an error has details");
+    let text = |detail: &Value, key: &str| detail[key].as_str().expect("text").to_owned();
+    details
+        .iter()
+        .map(|detail| {
+            let value = STANDARD_NO_PAD.decode(text(detail, "value").trim_end_matches('='));
+            let message = value.expect("a message in base64");
+            format!("{} {}", text(detail, "type"), String::from_utf8_lossy(&message))
+        })
+        .collect()
+}
+
 #[test]
 fn grpcurl() {
     let scene = Scene::new();
@@ -123,7 +141,8 @@ fn buf_curl() {
     // This client's exit code is 8 times the gRPC code.
     let error = rpc("SetSockOpt", &scene.change(-1));
     assert_eq!(error.code(), Some(8 * 3), "{}", error.stderr);
-    shows_details(&error.stderr);
+    let shown: Value = serde_json::from_str(&error.stderr).expect("an error is JSON");
+    shows_details(&decoded(&shown).join("\n"));
     scene.end();
 }
 
