@@ -67,11 +67,11 @@ show_status() {
     show status || [ $? -ge 13 ] || die "mosctl status failed"
 }
 
-# Prints the name of an established flow, preferring one that has been there for a while.
+# Prints the name of an established flow: one of the long conversations, which use port 22.
 pick_flow() {
     local name
     for _ in $(seq 40); do
-        name="$(mosctl --quiet flows list --state established --older-than 2s --limit 1 -o name)"
+        name="$(mosctl --quiet flows list --state established --port 22 --limit 1 -o name)"
         if [ -n "$name" ]; then
             printf '%s\n' "$name"
             return
