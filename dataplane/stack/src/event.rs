@@ -1,19 +1,287 @@
 //! Facts that the stack states while it works, and who is told them.
+//!
+//! mOS: the `MOS_ON_*` events. Each fact is stated exactly once, and the facts of one flow in the
+//! order in which they happened. A kind that nobody wants is not built.
 
-use crate::{EndCause, FlowSummary, Side, StreamOffset, reassembly::Reassembler};
+use crate::{
+    EndCause, FlowId, FlowSummary, FlowTuple, Instant, Side, Sides, SockOpts, StreamOffset,
+    TcpState,
+    reassembly::{BufferPool, Reassembler},
+};
+
+/// Bytes of each copy that an overlap conflict shows, at most.
+pub const HEAD_BYTES: usize = 32;
+
+/// The first bytes of one copy of a stretch of stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    bytes: [u8; HEAD_BYTES],
+    length: usize,
+}
+
+impl Head {
+    /// The first bytes of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let length = bytes.len().min(HEAD_BYTES);
+        let mut head = [0; HEAD_BYTES];
+        head[..length].copy_from_slice(&bytes[..length]);
+        Self { bytes: head, length }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// What happened. `side` names the endpoint whose state or receive buffer is meant; the client's
+/// buffer holds what the server sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// A flow has begun. mOS: `MOS_ON_CONN_START`.
+    FlowStarted,
+    /// Its handshake is complete. mOS: `MOS_ON_CONN_SETUP`.
+    FlowEstablished,
+    /// A side has another TCP state. mOS: `MOS_ON_TCP_STATE_CHANGE`.
+    StateChanged {
+        /// Whose state.
+        side: Side,
+        /// Before.
+        from: TcpState,
+        /// After.
+        to: TcpState,
+    },
+    /// More of what a side receives can be read in order: once per side and burst.
+    /// mOS: `MOS_ON_CONN_NEW_DATA`.
+    NewData {
+        /// Whose buffer.
+        side: Side,
+        /// First new offset.
+        offset: StreamOffset,
+        /// One past the last one. Gaps in between are stated as such.
+        end: StreamOffset,
+    },
+    /// A segment whose payload was seen before. mOS: `MOS_ON_REXMIT`.
+    Retransmission {
+        /// Whose buffer it was for.
+        side: Side,
+        /// First offset of the segment, 0 where it begins before that.
+        offset: StreamOffset,
+        /// Length of its payload, in bytes.
+        length: u64,
+    },
+    /// Arriving bytes differ from the held copy of their position, whichever of them is kept.
+    OverlapConflict {
+        /// Whose buffer.
+        side: Side,
+        /// First offset that differs.
+        offset: StreamOffset,
+        /// Bytes from there to the last one that differs.
+        length: u64,
+        /// The held copy from `offset` on.
+        held: Head,
+        /// The arriving copy from `offset` on.
+        arrived: Head,
+    },
+    /// Bytes that nobody had read made room for newer ones. mOS: `MOS_ON_ERROR`.
+    BufferOverrun {
+        /// Whose buffer.
+        side: Side,
+        /// First offset of the stretch that made room.
+        offset: StreamOffset,
+        /// Held bytes in it.
+        length: u64,
+    },
+    /// A range of the stream was given up as never captured.
+    Gap {
+        /// Whose buffer.
+        side: Side,
+        /// First offset missing.
+        offset: StreamOffset,
+        /// Bytes missing.
+        length: u64,
+    },
+    /// A packet of no known flow. mOS: `MOS_ON_ORPHAN`.
+    OrphanPacket,
+    /// The flow has ended; `None`: it was still open when the source ended.
+    /// mOS: `MOS_ON_CONN_END`, `MOS_ON_TIMEOUT`.
+    FlowEnded(Option<EndCause>),
+    /// Options of the flow were changed.
+    OptionsChanged {
+        /// Those in force now.
+        options: SockOpts,
+        /// Their revision.
+        revision: u32,
+    },
+}
+
+/// The kinds of [`Fact`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is described at its fact")]
+pub enum EventKind {
+    FlowStarted,
+    FlowEstablished,
+    StateChanged,
+    NewData,
+    Retransmission,
+    OverlapConflict,
+    BufferOverrun,
+    Gap,
+    OrphanPacket,
+    FlowEnded,
+    OptionsChanged,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::FlowStarted,
+        Self::FlowEstablished,
+        Self::StateChanged,
+        Self::NewData,
+        Self::Retransmission,
+        Self::OverlapConflict,
+        Self::BufferOverrun,
+        Self::Gap,
+        Self::OrphanPacket,
+        Self::FlowEnded,
+        Self::OptionsChanged,
+    ];
+
+    /// The name, as records and command lines write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FlowStarted => "flow_started",
+            Self::FlowEstablished => "flow_established",
+            Self::StateChanged => "state_changed",
+            Self::NewData => "new_data",
+            Self::Retransmission => "retransmission",
+            Self::OverlapConflict => "overlap_conflict",
+            Self::BufferOverrun => "buffer_overrun",
+            Self::Gap => "gap",
+            Self::OrphanPacket => "orphan_packet",
+            Self::FlowEnded => "flow_ended",
+            Self::OptionsChanged => "options_changed",
+        }
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventKinds(u16);
+
+impl EventKinds {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+    /// Every kind.
+    pub const ALL: Self = Self((1 << EventKind::ALL.len()) - 1);
+
+    /// The set with one kind more.
+    #[must_use]
+    pub const fn with(self, kind: EventKind) -> Self {
+        Self(self.0 | 1 << kind as u16)
+    }
+
+    /// The kinds of both sets.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the set holds the kind.
+    #[must_use]
+    pub const fn contains(self, kind: EventKind) -> bool {
+        self.0 & (1 << kind as u16) != 0
+    }
+
+    /// The set as bits, for [`Self::from_bits`].
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The set with these bits; unknown ones are dropped.
+    #[must_use]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+}
+
+impl Fact {
+    /// What kind of fact it is.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::FlowStarted => EventKind::FlowStarted,
+            Self::FlowEstablished => EventKind::FlowEstablished,
+            Self::StateChanged { .. } => EventKind::StateChanged,
+            Self::NewData { .. } => EventKind::NewData,
+            Self::Retransmission { .. } => EventKind::Retransmission,
+            Self::OverlapConflict { .. } => EventKind::OverlapConflict,
+            Self::BufferOverrun { .. } => EventKind::BufferOverrun,
+            Self::Gap { .. } => EventKind::Gap,
+            Self::OrphanPacket => EventKind::OrphanPacket,
+            Self::FlowEnded(_) => EventKind::FlowEnded,
+            Self::OptionsChanged { .. } => EventKind::OptionsChanged,
+        }
+    }
+
+    /// The side that the fact is about.
+    #[must_use]
+    pub const fn side(&self) -> Option<Side> {
+        match self {
+            Self::StateChanged { side, .. }
+            | Self::NewData { side, .. }
+            | Self::Retransmission { side, .. }
+            | Self::OverlapConflict { side, .. }
+            | Self::BufferOverrun { side, .. }
+            | Self::Gap { side, .. } => Some(*side),
+            Self::FlowStarted
+            | Self::FlowEstablished
+            | Self::OrphanPacket
+            | Self::FlowEnded(_)
+            | Self::OptionsChanged { .. } => None,
+        }
+    }
+}
+
+/// A fact with its time and its flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// When: the arrival of the packet that caused it, or the time of the turn.
+    pub time: Instant,
+    /// The flow; `None` for a packet of no flow.
+    pub flow: Option<FlowId>,
+    /// The flow's addresses and ports. Of a packet of no flow, the sender counts as the client.
+    pub tuple: FlowTuple,
+    /// What happened.
+    pub fact: Fact,
+}
 
 /// A flow at the moment of an event, readable for the length of the call.
 #[derive(Debug)]
 pub struct FlowRef<'a> {
     pub(crate) summary: FlowSummary,
-    pub(crate) buffers: crate::Sides<&'a Reassembler>,
-    pub(crate) pool: &'a crate::reassembly::BufferPool,
+    pub(crate) buffers: Sides<&'a Reassembler>,
+    pub(crate) pool: &'a BufferPool,
 }
 
 /// Is told what happens to flows. Called on the worker, within a burst: must not block.
 pub trait EventSink {
+    /// The kinds that [`Self::on_event`] is to be told.
+    fn wanted(&self) -> EventKinds {
+        EventKinds::NONE
+    }
+
+    /// Something of a wanted kind has happened.
+    fn on_event(&mut self, _event: &Event) {}
+
     /// A flow has ended; its buffers are returned to the pool after the call. The cause is absent
     /// where the flow was still open when [`Stack::finish`](crate::Stack::finish) was called.
+    /// Told whatever is wanted, before the [`Fact::FlowEnded`].
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>);
 }
 

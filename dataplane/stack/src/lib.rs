@@ -26,7 +26,7 @@ mod testing;
 mod time;
 pub mod wire;
 
-pub use event::{EventSink, FlowRef};
+pub use event::{Event, EventKind, EventKinds, EventSink, Fact, FlowRef, HEAD_BYTES, Head};
 pub use flow::{
     BufferSummary, EndCause, FlowId, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked,
     SideSummary, WorkerId,

@@ -14,6 +14,16 @@ pub(crate) enum End {
     High,
 }
 
+impl End {
+    /// The opposite end.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
 /// The canonical key of a flow: both directions have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {

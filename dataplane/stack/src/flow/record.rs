@@ -2,10 +2,10 @@
 
 use super::{End, FlowId, FlowKey, FlowSummary, FlowTuple, SideSummary};
 use crate::{
-    FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, TcpState,
+    Fact, FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset, TcpState,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Connection, Lifetime, Workbench},
+    tcp::{Connection, Lifetime, Workbench, fact_of},
     wire::Segment,
 };
 
@@ -27,11 +27,7 @@ pub(crate) struct Flow {
 impl Flow {
     /// The flow that a SYN, or a SYN/ACK, begins.
     pub(crate) fn new(segment: &Segment<'_>, now: Instant, defaults: SockOpts) -> Self {
-        let client = match (segment.from, segment.flags.is_ack()) {
-            (from, false) => from,
-            (End::Low, true) => End::High,
-            (End::High, true) => End::Low,
-        };
+        let client = if segment.flags.is_ack() { segment.from.other() } else { segment.from };
         Self {
             client,
             vlan: segment.vlan,
@@ -56,6 +52,7 @@ impl Flow {
         now: Instant,
         pool: &mut BufferPool,
         stats: &mut Stats,
+        tell: impl FnMut(Fact),
     ) {
         self.last_packet = self.last_packet.max(now);
         let from = self.side_of(segment.from);
@@ -65,8 +62,19 @@ impl Flow {
             overlap: self.socket.options.overlap,
             frozen: self.frozen.map(|state| state.is_some()),
             stats,
+            tell,
         };
         self.connection.on_segment(segment, from, &mut on);
+    }
+
+    /// How far each side's stream can be read.
+    pub(crate) const fn next_offsets(&self) -> Sides<StreamOffset> {
+        Sides { client: self.buffers.client.next(), server: self.buffers.server.next() }
+    }
+
+    /// Whether a side is still monitored.
+    pub(crate) fn is_monitored(&self, side: Side) -> bool {
+        !self.socket.options.is_stopped(side)
     }
 
     /// When the flow ends unless another packet comes.
@@ -81,16 +89,27 @@ impl Flow {
 
     /// Puts planned options in force. Returns the bytes that this discards, or `None` where the
     /// pool has no room for a larger buffer's index; who plans asks for that room first.
-    pub(crate) fn adopt(&mut self, planned: SockOpts, pool: &mut BufferPool) -> Option<u64> {
-        let client = self.buffers.client.resize(pool, planned.buffer_bytes.client)?;
-        let server = self.buffers.server.resize(pool, planned.buffer_bytes.server)?;
+    pub(crate) fn adopt(
+        &mut self,
+        planned: SockOpts,
+        pool: &mut BufferPool,
+        mut tell: impl FnMut(Fact),
+    ) -> Option<u64> {
+        let mut discarded = 0;
+        for side in Side::BOTH {
+            let mut tell = |fact| tell(fact_of(side, fact));
+            let capacity = planned.buffer_bytes[side];
+            discarded += self.buffers[side].resize(pool, capacity, &mut tell)?;
+        }
         for side in Side::BOTH {
             if planned.is_stopped(side) && self.frozen[side].is_none() {
                 self.frozen[side] = Some(self.connection.sides[side].state);
             }
         }
-        self.socket.adopt(planned);
-        Some(client + server)
+        if self.socket.adopt(planned) {
+            tell(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
+        }
+        Some(discarded)
     }
 
     /// Returns all buffer memory to the pool.
@@ -102,13 +121,9 @@ impl Flow {
 
     /// The flow's addresses and ports.
     pub(crate) fn tuple(&self, key: &FlowKey) -> FlowTuple {
-        let server = match self.client {
-            End::Low => End::High,
-            End::High => End::Low,
-        };
         FlowTuple {
             client: key.endpoint(self.client),
-            server: key.endpoint(server),
+            server: key.endpoint(self.client.other()),
             vlan: self.vlan,
         }
     }

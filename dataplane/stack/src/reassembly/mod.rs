@@ -21,7 +21,7 @@ use self::{
     index::{BlockIndex, number_of},
     ranges::{RangeSet, Span},
 };
-use crate::{BufferSummary, Peeked, StreamOffset, limits::BLOCK_BYTES};
+use crate::{BufferSummary, Head, Peeked, StreamOffset, event::HEAD_BYTES, limits::BLOCK_BYTES};
 
 /// The receive buffer of one side.
 #[derive(Debug)]
@@ -52,6 +52,14 @@ pub(crate) struct Placed {
     pub(crate) missing_bytes: u64,
     /// Arriving bytes for which there was no block, or no room for another range.
     pub(crate) refused_bytes: u64,
+}
+
+/// What happens to a buffer and is worth telling; offsets are those of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BufferFact {
+    Gap { offset: u64, length: u64 },
+    Overrun { offset: u64, length: u64 },
+    Conflict { offset: u64, length: u64, held: Head, arrived: Head },
 }
 
 /// Why nothing can be read at an offset.
@@ -112,6 +120,7 @@ impl Reassembler {
         offset: StreamOffset,
         bytes: &[u8],
         policy: OverlapPolicy,
+        tell: &mut impl FnMut(BufferFact),
     ) -> Placed {
         let mut placed = Placed::default();
         let end = offset.plus(bytes.len() as u64).0;
@@ -119,11 +128,11 @@ impl Reassembler {
             self.skip_to(end);
             return placed;
         }
-        self.slide(pool, end.saturating_sub(self.capacity), &mut placed);
+        self.slide(pool, end.saturating_sub(self.capacity), &mut placed, tell);
         let span = Span { start: offset.0.max(self.base), end };
         let skipped = usize::try_from(span.start - offset.0).unwrap_or(usize::MAX);
         if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
-            self.store(pool, span, bytes, policy, &mut placed);
+            self.store(pool, span, bytes, policy, &mut placed, tell);
         }
         self.totals.add(&placed);
         self.check();
@@ -131,12 +140,17 @@ impl Reassembler {
     }
 
     /// Gives up whatever is missing below `end`: the receiver has it, so it will not come again.
-    pub(crate) fn give_up_below(&mut self, pool: &mut BufferPool, end: StreamOffset) -> Placed {
+    pub(crate) fn give_up_below(
+        &mut self,
+        pool: &BufferPool,
+        end: StreamOffset,
+        tell: &mut impl FnMut(BufferFact),
+    ) -> Placed {
         let mut placed = Placed::default();
         if self.capacity == 0 {
             self.skip_to(end.0);
         } else {
-            self.give_up(pool, end.0, &mut placed);
+            self.give_up(pool, end.0, &mut placed, tell);
             self.totals.add(&placed);
             self.check();
         }
@@ -163,7 +177,12 @@ impl Reassembler {
 
     /// Changes the capacity. The oldest bytes make room for the rest where it shrinks. Returns the
     /// bytes discarded, or `None`, with nothing changed, where the pool has no room for the index.
-    pub(crate) fn resize(&mut self, pool: &mut BufferPool, capacity: u64) -> Option<u64> {
+    pub(crate) fn resize(
+        &mut self,
+        pool: &mut BufferPool,
+        capacity: u64,
+        tell: &mut impl FnMut(BufferFact),
+    ) -> Option<u64> {
         let held = self.held;
         if capacity == 0 {
             let newest = self.ranges.last(pool).map_or(self.next, |last| last.end);
@@ -175,10 +194,14 @@ impl Reassembler {
                 return None;
             }
             let mut placed = Placed::default();
-            if let Some(last) = self.ranges.last(pool) {
-                self.slide(pool, last.end.saturating_sub(capacity), &mut placed);
-            }
             // What a resize discards is reported as such, not as overwritten.
+            let mut tell = |fact| match fact {
+                BufferFact::Gap { .. } => tell(fact),
+                BufferFact::Overrun { .. } | BufferFact::Conflict { .. } => {}
+            };
+            if let Some(last) = self.ranges.last(pool) {
+                self.slide(pool, last.end.saturating_sub(capacity), &mut placed, &mut tell);
+            }
             self.totals.add(&Placed { overwritten_bytes: 0, ..placed });
         }
         self.capacity = capacity;
@@ -251,14 +274,7 @@ impl Reassembler {
             .ranges
             .at_or_behind(pool, wanted.0)
             .map_or(wanted, |span| StreamOffset(span.start.max(wanted.0)));
-        let mut length = 0;
-        while length < out.len()
-            && let Some(piece) = self.piece_at(pool, start.plus(length as u64))
-        {
-            let count = piece.len().min(out.len() - length);
-            out[length..length + count].copy_from_slice(&piece[..count]);
-            length += count;
-        }
+        let length = self.read(pool, start.0, out);
         let end = start.plus(length as u64);
         let next_held =
             self.ranges.at_or_behind(pool, end.0).map(|span| StreamOffset(span.start.max(end.0)));
@@ -281,14 +297,23 @@ impl Reassembler {
     }
 
     /// Moves the window so that it begins at `base` or behind it.
-    fn slide(&mut self, pool: &mut BufferPool, base: u64, placed: &mut Placed) {
+    fn slide(
+        &mut self,
+        pool: &mut BufferPool,
+        base: u64,
+        placed: &mut Placed,
+        tell: &mut impl FnMut(BufferFact),
+    ) {
         if base <= self.base {
             return;
         }
-        self.give_up(pool, base, placed);
+        self.give_up(pool, base, placed, tell);
         let evicted = self.ranges.held_in(pool, Span { start: self.base, end: base });
         self.held -= evicted;
         placed.overwritten_bytes += evicted;
+        if evicted > 0 {
+            tell(BufferFact::Overrun { offset: self.base, length: evicted });
+        }
         self.ranges.remove_below(pool, base);
         let live = self.live_blocks();
         self.index.release(pool, live.start..number_of(base).min(live.end));
@@ -296,7 +321,13 @@ impl Reassembler {
     }
 
     /// Declares what is missing below `end` to be gaps.
-    fn give_up(&mut self, pool: &BufferPool, end: u64, placed: &mut Placed) {
+    fn give_up(
+        &mut self,
+        pool: &BufferPool,
+        end: u64,
+        placed: &mut Placed,
+        tell: &mut impl FnMut(BufferFact),
+    ) {
         let mut at = self.next;
         while at < end {
             let held = self.ranges.at_or_behind(pool, at);
@@ -304,6 +335,7 @@ impl Reassembler {
             if gap_end > at {
                 placed.gaps += 1;
                 placed.missing_bytes += gap_end - at;
+                tell(BufferFact::Gap { offset: at, length: gap_end - at });
                 self.first_gap = self.first_gap.min(at);
             }
             at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
@@ -334,12 +366,13 @@ impl Reassembler {
         bytes: &[u8],
         policy: OverlapPolicy,
         placed: &mut Placed,
+        tell: &mut impl FnMut(BufferFact),
     ) {
         while !self.ranges.reserve(pool, span) {
             // The oldest range gives way, if reading has passed it; else the newest is dropped.
             match self.ranges.first(pool).filter(|first| first.end <= self.next.min(span.start)) {
                 Some(first) if self.ranges.last(pool) != Some(first) => {
-                    self.slide(pool, first.end, placed);
+                    self.slide(pool, first.end, placed, tell);
                 }
                 _ => {
                     placed.refused_bytes += span.length();
@@ -349,6 +382,7 @@ impl Reassembler {
         }
         let mut at = span.start;
         let mut rest = bytes;
+        let mut conflict = None;
         while !rest.is_empty() {
             let (is_held, until) = match self.ranges.at_or_behind(pool, at) {
                 Some(held) if held.start <= at => (true, held.end),
@@ -358,18 +392,21 @@ impl Reassembler {
             // Late bytes for a gap are told from new ones: a piece does not straddle `next`.
             let until = if at < self.next { until.min(self.next) } else { until };
             let room = usize::try_from(until - at).unwrap_or(usize::MAX);
-            let (piece, others) =
-                rest.split_at(room.min(BLOCK_BYTES - within_block(at)).min(rest.len()));
+            let length = room.min(BLOCK_BYTES - within_block(at)).min(rest.len());
             if is_held {
-                placed.conflicting_bytes += self.compare(pool, at, piece, policy);
-            } else if self.fill(pool, at, piece) {
-                self.count_new(at, piece.len() as u64, placed);
+                placed.conflicting_bytes += self.compare(pool, at, rest, length, &mut conflict);
+                self.keep(pool, at, &rest[..length], policy);
+            } else if self.fill(pool, at, &rest[..length]) {
+                self.count_new(at, length as u64, placed);
             } else {
                 placed.refused_bytes += rest.len() as u64;
                 break;
             }
-            at += piece.len() as u64;
-            rest = others;
+            at += length as u64;
+            rest = &rest[length..];
+        }
+        if let Some(conflict) = conflict {
+            tell(conflict);
         }
         if at > span.start {
             self.ranges.insert(pool, Span { start: span.start, end: at });
@@ -396,20 +433,68 @@ impl Reassembler {
         true
     }
 
-    /// Compares bytes with the held ones of one block; the policy says which stay.
-    fn compare(&self, pool: &mut BufferPool, at: u64, piece: &[u8], policy: OverlapPolicy) -> u64 {
+    /// Compares the first `length` arriving bytes with the held ones, all in one block. Returns how
+    /// many differ, and begins or extends the description of the conflict.
+    fn compare(
+        &self,
+        pool: &BufferPool,
+        at: u64,
+        arriving: &[u8],
+        length: usize,
+        conflict: &mut Option<BufferFact>,
+    ) -> u64 {
         let Some(block) = self.index.get(pool, number_of(at)) else { return 0 };
         let start = within_block(at);
-        let held = &mut pool.block_mut(block)[start..start + piece.len()];
-        if held == piece {
+        let held = &pool.block(block)[start..start + length];
+        if *held == arriving[..length] {
             return 0;
         }
-        let differing = held.iter().zip(piece).filter(|(held, new)| held != new).count();
-        match policy {
-            OverlapPolicy::First => {}
-            OverlapPolicy::Last => held.copy_from_slice(piece),
+        let differing = || held.iter().zip(arriving).map(|(held, new)| held != new);
+        let (Some(first), Some(last)) =
+            (differing().position(|differs| differs), differing().rposition(|differs| differs))
+        else {
+            return 0;
+        };
+        let end = at + last as u64 + 1;
+        match conflict {
+            Some(BufferFact::Conflict { offset, length, .. }) => *length = end - *offset,
+            _ => {
+                let offset = at + first as u64;
+                let mut head = [0; HEAD_BYTES];
+                let held = self.read(pool, offset, &mut head);
+                *conflict = Some(BufferFact::Conflict {
+                    offset,
+                    length: end - offset,
+                    held: Head::of(&head[..held]),
+                    arrived: Head::of(&arriving[first..]),
+                });
+            }
         }
-        differing as u64
+        differing().filter(|differs| *differs).count() as u64
+    }
+
+    /// Keeps the held bytes of one block or the arriving ones, as the policy says.
+    fn keep(&self, pool: &mut BufferPool, at: u64, arriving: &[u8], policy: OverlapPolicy) {
+        match (policy, self.index.get(pool, number_of(at))) {
+            (OverlapPolicy::Last, Some(block)) => {
+                let start = within_block(at);
+                pool.block_mut(block)[start..start + arriving.len()].copy_from_slice(arriving);
+            }
+            (OverlapPolicy::First, _) | (OverlapPolicy::Last, None) => {}
+        }
+    }
+
+    /// Copies held bytes from `at` on, up to a hole. Returns how many.
+    fn read(&self, pool: &BufferPool, at: u64, out: &mut [u8]) -> usize {
+        let mut length = 0;
+        while length < out.len()
+            && let Some(piece) = self.piece_at(pool, StreamOffset(at + length as u64))
+        {
+            let count = piece.len().min(out.len() - length);
+            out[length..length + count].copy_from_slice(&piece[..count]);
+            length += count;
+        }
+        length
     }
 
     const fn count_new(&mut self, at: u64, length: u64, placed: &mut Placed) {

@@ -153,17 +153,17 @@ proptest! {
                 Op::Place { offset, length, fill } => {
                     let bytes: Vec<u8> =
                         (0..length).map(|n| (offset as usize + n) as u8 / 64 + fill).collect();
-                    buffer.place(&mut pool, StreamOffset(offset), &bytes, policy);
+                    buffer.place(&mut pool, StreamOffset(offset), &bytes, policy, &mut |_| {});
                     model.place(offset, &bytes, policy);
                 }
                 Op::GiveUp { below } => {
-                    buffer.give_up_below(&mut pool, StreamOffset(below));
+                    buffer.give_up_below(&pool, StreamOffset(below), &mut |_| {});
                     model.give_up(below);
                 }
                 Op::SetPolicy(new) => policy = new,
                 Op::Resize { blocks } => {
                     let foreseen = buffer.shrink_bytes(&pool, blocks * BLOCK);
-                    let discarded = buffer.resize(&mut pool, blocks * BLOCK).expect("room");
+                    let discarded = buffer.resize(&mut pool, blocks * BLOCK, &mut |_| {}).expect("room");
                     prop_assert_eq!(discarded, foreseen);
                     prop_assert_eq!(discarded, model.resize(blocks * BLOCK));
                 }
@@ -203,9 +203,9 @@ fn every_length_up_to_a_full_buffer_reads_back_at_every_wrap() {
     for start in [0, 1, 2047, 2048, 5000] {
         for length in (1..=8192).step_by(61).chain([8191, 8192]) {
             let mut buffer = Reassembler::new(8192);
-            buffer.give_up_below(&mut pool, StreamOffset(start));
+            buffer.give_up_below(&pool, StreamOffset(start), &mut |_| {});
             let bytes: Vec<u8> = (0..length).map(|n: usize| (n * 7) as u8).collect();
-            buffer.place(&mut pool, StreamOffset(start), &bytes, OverlapPolicy::First);
+            buffer.place(&mut pool, StreamOffset(start), &bytes, OverlapPolicy::First, &mut |_| {});
             let mut out = vec![0; 9000];
             let peeked = buffer.peek(&pool, None, &mut out).expect("held");
             assert_eq!((peeked.offset.0, peeked.length), (start, length));
@@ -220,15 +220,18 @@ fn more_ranges_than_allowed_refuse_the_newest_and_keep_the_rest() {
     let mut pool = pool_of(2048);
     let mut buffer = Reassembler::new(1 << 20);
     for n in 1..=RANGES_MAX as u64 {
-        let placed = buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First);
+        let placed =
+            buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First, &mut |_| {});
         assert_eq!((placed.new_bytes, placed.refused_bytes), (2, 0));
     }
     let before = buffer.summary(&pool);
-    let placed = buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First);
+    let placed =
+        buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.refused_bytes), (0, 2));
     assert_eq!(buffer.summary(&pool), BufferSummary { refused_bytes: 2, ..before });
     // One that touches a held range still finds room.
-    let placed = buffer.place(&mut pool, StreamOffset(12), b"cd", OverlapPolicy::First);
+    let placed =
+        buffer.place(&mut pool, StreamOffset(12), b"cd", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.refused_bytes), (2, 0));
 }
 
@@ -237,10 +240,11 @@ fn ranges_behind_what_was_read_give_way_to_new_ones() {
     let mut pool = pool_of(2048);
     let mut buffer = Reassembler::new(1 << 20);
     for n in 1..=RANGES_MAX as u64 {
-        buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First);
+        buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First, &mut |_| {});
     }
-    buffer.give_up_below(&mut pool, StreamOffset(2_000));
-    let placed = buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First);
+    buffer.give_up_below(&pool, StreamOffset(2_000), &mut |_| {});
+    let placed =
+        buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.overwritten_bytes), (2, 2));
 }
 
@@ -248,7 +252,8 @@ fn ranges_behind_what_was_read_give_way_to_new_ones() {
 fn an_exhausted_pool_refuses_bytes_and_loses_none_that_are_held() {
     let mut pool = pool_of(2);
     let mut buffer = Reassembler::new(4 * BLOCK);
-    let placed = buffer.place(&mut pool, StreamOffset(0), &[7; 5000], OverlapPolicy::First);
+    let placed =
+        buffer.place(&mut pool, StreamOffset(0), &[7; 5000], OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.refused_bytes), (4096, 904));
     assert_eq!(pool.free_bytes(), 0);
     let mut out = [0; 5000];
@@ -264,10 +269,10 @@ fn a_large_buffer_grows_from_a_small_one_and_back_to_nothing() {
     let chunk: Vec<u8> = (0..1448).map(|n: usize| n as u8).collect();
     let mut at = 0;
     for capacity in [4 * BLOCK, 100 * BLOCK, 128 << 20] {
-        buffer.resize(&mut pool, capacity).expect("room");
+        buffer.resize(&mut pool, capacity, &mut |_| {}).expect("room");
         let end = capacity + 3 * BLOCK;
         while at < end {
-            buffer.place(&mut pool, StreamOffset(at), &chunk, OverlapPolicy::First);
+            buffer.place(&mut pool, StreamOffset(at), &chunk, OverlapPolicy::First, &mut |_| {});
             at += 1448;
         }
         let summary = buffer.summary(&pool);
@@ -279,10 +284,11 @@ fn a_large_buffer_grows_from_a_small_one_and_back_to_nothing() {
         let expected = (0..4000).map(|n| ((oldest + n) % 1448) as u8);
         assert!(out.iter().copied().eq(expected), "at capacity {capacity}");
     }
-    assert_eq!(buffer.resize(&mut pool, 0), Some(128 << 20));
+    assert_eq!(buffer.resize(&mut pool, 0, &mut |_| {}), Some(128 << 20));
     assert_eq!(pool.used_bytes(), 0);
-    buffer.resize(&mut pool, 8 * BLOCK).expect("room");
-    let placed = buffer.place(&mut pool, StreamOffset(at), b"next", OverlapPolicy::First);
+    buffer.resize(&mut pool, 8 * BLOCK, &mut |_| {}).expect("room");
+    let placed =
+        buffer.place(&mut pool, StreamOffset(at), b"next", OverlapPolicy::First, &mut |_| {});
     assert_eq!(placed.new_bytes, 4);
     assert_eq!(buffer.bounds(&pool).0, StreamOffset(at));
 }
@@ -291,11 +297,28 @@ fn a_large_buffer_grows_from_a_small_one_and_back_to_nothing() {
 fn a_peek_tells_what_is_gone_and_what_is_not_there_yet() {
     let mut pool = pool_of(16);
     let mut buffer = Reassembler::new(2 * BLOCK);
-    buffer.place(&mut pool, StreamOffset(0), &[1; 5000], OverlapPolicy::First);
+    buffer.place(&mut pool, StreamOffset(0), &[1; 5000], OverlapPolicy::First, &mut |_| {});
     let mut out = [0; 16];
     let at = |offset| Some(StreamOffset(offset));
     assert_eq!(buffer.peek(&pool, at(903), &mut out), Err(OutOfBuffer::Overwritten));
     assert_eq!(buffer.peek(&pool, at(904), &mut out).map(|peeked| peeked.length), Ok(16));
     assert_eq!(buffer.peek(&pool, at(5000), &mut out).map(|peeked| peeked.length), Ok(0));
     assert_eq!(buffer.peek(&pool, at(5001), &mut out), Err(OutOfBuffer::NotYetReceived));
+}
+
+#[test]
+fn a_conflict_shows_both_copies_and_is_told_once() {
+    for policy in [OverlapPolicy::First, OverlapPolicy::Last] {
+        let mut pool = pool_of(8);
+        let mut buffer = Reassembler::new(4 * BLOCK);
+        buffer.place(&mut pool, StreamOffset(2000), &[b'a'; 100], policy, &mut |_| {});
+        let mut arriving = [b'a'; 100];
+        (arriving[40], arriving[90]) = (b'x', b'y');
+        let mut told = vec![];
+        let placed = buffer
+            .place(&mut pool, StreamOffset(2000), &arriving, policy, &mut |fact| told.push(fact));
+        assert_eq!(placed.conflicting_bytes, 2);
+        let (held, arrived) = (Head::of(&[b'a'; 32]), Head::of(&arriving[40..]));
+        assert_eq!(told, [BufferFact::Conflict { offset: 2040, length: 51, held, arrived }]);
+    }
 }

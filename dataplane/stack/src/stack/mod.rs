@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use arrayvec::ArrayVec;
 
 use crate::{
-    Applied, EndCause, EventSink, FlowId, FlowSummary, Frame, Instant, Limits, LimitsError,
-    LookupError, PacketOutcome, PeekError, Peeked, Side, SockOptChange, SockOptError, SockOpts,
-    Stat, Stats, StopScope, StreamOffset, WorkerId,
+    Applied, EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowSummary, FlowTuple, Frame,
+    Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side,
+    SockOptChange, SockOptError, SockOpts, Stat, Stats, StopScope, StreamOffset, WorkerId,
     flow::{Absent, Flow, FlowKey, FlowTable, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
@@ -22,6 +22,8 @@ pub struct Stack {
     wheel: TimerWheel,
     pool: BufferPool,
     stats: Stats,
+    /// Buffers whose stream has grown in this burst, and the offset from which on.
+    grown: ArrayVec<(u32, Side, StreamOffset), GROWN_MAX>,
 }
 
 /// Levels that rise and fall, as opposed to the counters of [`Stats`].
@@ -43,6 +45,9 @@ pub struct SlotCursor(pub u32);
 
 /// Most flows that [`Stack::find`] reports.
 pub const FIND_MAX: usize = 8;
+
+/// Buffers that one burst of segments can make grow, at most: both of each segment's flow.
+const GROWN_MAX: usize = 2 * BURST;
 
 /// 802.1Q ids.
 const VLAN_IDS: u16 = 4096;
@@ -76,7 +81,7 @@ impl Stack {
         };
         let pool =
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
-        Ok(Self { limits, table, wheel, pool, stats: Stats::default() })
+        Ok(Self { limits, table, wheel, pool, stats: Stats::default(), grown: ArrayVec::new() })
     }
 
     /// Handles a burst of at most [`BURST`] frames in order of arrival.
@@ -90,6 +95,9 @@ impl Stack {
                     Err(reason) => PacketOutcome::Ignored(reason),
                 };
                 self.stats.count_packet(outcome);
+            }
+            for (slot, side, from) in core::mem::take(&mut self.grown) {
+                self.tell_new_data(slot, side, from, sink);
             }
         }
     }
@@ -123,7 +131,7 @@ impl Stack {
     }
 
     /// Changes options of one flow: all of the change or nothing. `expected` is the revision that
-    /// the options must have. Takes effect before the next segment.
+    /// the options must have. Takes effect before the next segment; `now` is the time of the turn.
     ///
     /// # Errors
     ///
@@ -133,21 +141,28 @@ impl Stack {
         id: FlowId,
         change: &SockOptChange,
         expected: Option<u32>,
+        now: Instant,
         sink: &mut impl EventSink,
     ) -> Result<Applied, SockOptError> {
         let (slot, planned, mut applied) = self.plan(id, change, expected)?;
         let Some((key, flow)) = self.table.get(slot) else {
             return Err(SockOptError::Lookup(LookupError::NotFound));
         };
-        if planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped() {
+        let tuple = flow.tuple(key);
+        let is_ending = planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped();
+        if is_ending {
             sink.flow_ended(&flow.view(id, key, &self.pool), Some(EndCause::Stopped));
             self.stats.count_end(EndCause::Stopped);
         }
+        let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
         if let Some(flow) = self.table.get_mut(slot) {
             let free_bytes = self.pool.free_bytes();
             applied.discarded_bytes = flow
-                .adopt(planned, &mut self.pool)
+                .adopt(planned, &mut self.pool, |fact| teller.tell(fact))
                 .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
+        }
+        if is_ending {
+            teller.tell(Fact::FlowEnded(Some(EndCause::Stopped)));
         }
         Ok(applied)
     }
@@ -277,32 +292,82 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
-        let key =
-            if self.limits.vlan_in_key { segment.key.in_vlan(segment.vlan) } else { segment.key };
-        let slot =
-            match self.table.find(&key).filter(|slot| !self.is_over(*slot, segment, now, sink)) {
+        let vlan = segment.vlan.filter(|_| self.limits.vlan_in_key);
+        let key = segment.key.in_vlan(vlan);
+        let known = self.table.find(&key);
+        let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
+            Some(slot) => slot,
+            None if !segment.flags.is_syn() || segment.flags.is_rst() => {
+                let tuple = segment.tuple();
+                Teller { time: now, flow: None, tuple, sink }.tell(Fact::OrphanPacket);
+                return PacketOutcome::Orphan;
+            }
+            None => match self.begin(key, segment, now, sink) {
                 Some(slot) => slot,
-                None if !segment.flags.is_syn() || segment.flags.is_rst() => {
-                    return PacketOutcome::Orphan;
-                }
-                None => {
-                    let flow = Flow::new(segment, now, self.limits.defaults);
-                    let deadline = flow.deadline(&self.limits);
-                    let Some(slot) = self.table.insert(key, flow, now) else {
-                        return PacketOutcome::TableFull;
-                    };
-                    self.stats.count(Stat::FlowsStarted);
-                    self.wheel.file(slot, deadline);
-                    slot
-                }
-            };
+                None => return PacketOutcome::TableFull,
+            },
+        };
+        self.advance(slot, &key, segment, now, sink)
+    }
+
+    /// Hands a segment to the flow in a slot.
+    fn advance(
+        &mut self,
+        slot: u32,
+        key: &FlowKey,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        let id = self.table.id(slot);
         let Some(flow) = self.table.get_mut(slot) else { return PacketOutcome::Orphan };
-        let before = flow.connection.lifetime();
-        flow.on_segment(segment, now, &mut self.pool, &mut self.stats);
-        if flow.connection.lifetime() != before {
+        let (lifetime, read) = (flow.connection.lifetime(), flow.next_offsets());
+        let mut teller = Teller { time: now, flow: Some(id), tuple: flow.tuple(key), sink };
+        flow.on_segment(segment, now, &mut self.pool, &mut self.stats, |fact| teller.tell(fact));
+        if flow.connection.lifetime() != lifetime {
             self.wheel.file(slot, flow.deadline(&self.limits));
         }
+        if teller.sink.wanted().contains(EventKind::NewData) {
+            let readable = flow.next_offsets();
+            let has_grown = |side: &Side| flow.is_monitored(*side) && readable[*side] > read[*side];
+            for side in Side::BOTH.into_iter().filter(has_grown) {
+                note_growth(&mut self.grown, slot, side, read[side]);
+            }
+        }
         if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
+    }
+
+    /// Enters the flow that a SYN, or a SYN/ACK, begins. `None` where there is no room.
+    fn begin(
+        &mut self,
+        key: FlowKey,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> Option<u32> {
+        let flow = Flow::new(segment, now, self.limits.defaults);
+        let (deadline, tuple) = (flow.deadline(&self.limits), flow.tuple(&key));
+        let slot = self.table.insert(key, flow, now)?;
+        self.stats.count(Stat::FlowsStarted);
+        self.wheel.file(slot, deadline);
+        let flow = Some(self.table.id(slot));
+        Teller { time: now, flow, tuple, sink }.tell(Fact::FlowStarted);
+        Some(slot)
+    }
+
+    /// States that more of a side's stream can be read.
+    fn tell_new_data(
+        &self,
+        slot: u32,
+        side: Side,
+        offset: StreamOffset,
+        sink: &mut impl EventSink,
+    ) {
+        if let Some((key, flow)) = self.table.get(slot) {
+            let (time, end) = (flow.last_packet, flow.next_offsets()[side]);
+            let (tuple, flow) = (flow.tuple(key), Some(self.table.id(slot)));
+            Teller { time, flow, tuple, sink }.tell(Fact::NewData { side, offset, end });
+        }
     }
 
     /// Ends the flow in a slot if it is over by the time of this segment, which then belongs to
@@ -328,11 +393,18 @@ impl Stack {
 
     /// Removes a flow. One that was stopped has been reported already.
     fn end(&mut self, slot: u32, now: Instant, cause: Option<EndCause>, sink: &mut impl EventSink) {
+        // What it received in this burst is told first, so that it is never lost.
+        while let Some(at) = self.grown.iter().position(|(grown, _, _)| *grown == slot) {
+            let (_, side, from) = self.grown.remove(at);
+            self.tell_new_data(slot, side, from, sink);
+        }
         let id = self.table.id(slot);
         if let Some((key, flow)) = self.table.get(slot)
             && !flow.socket.is_stopped()
         {
             sink.flow_ended(&flow.view(id, key, &self.pool), cause);
+            let mut teller = Teller { time: now, flow: Some(id), tuple: flow.tuple(key), sink };
+            teller.tell(Fact::FlowEnded(cause));
             if let Some(cause) = cause {
                 self.stats.count_end(cause);
             }
@@ -385,6 +457,35 @@ impl Stack {
     fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
         let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
         Some(flow.summary(self.table.id(slot), key, &self.pool))
+    }
+}
+
+/// Notes that a buffer's stream has grown, unless this burst has made it grow before.
+fn note_growth(
+    grown: &mut ArrayVec<(u32, Side, StreamOffset), GROWN_MAX>,
+    slot: u32,
+    side: Side,
+    from: StreamOffset,
+) {
+    if !grown.iter().any(|(at, of, _)| (*at, *of) == (slot, side)) {
+        grown.push((slot, side, from));
+    }
+}
+
+/// States facts about one flow to a sink, if it wants them.
+struct Teller<'a, S> {
+    time: Instant,
+    flow: Option<FlowId>,
+    tuple: FlowTuple,
+    sink: &'a mut S,
+}
+
+impl<S: EventSink> Teller<'_, S> {
+    fn tell(&mut self, fact: Fact) {
+        let Self { time, flow, tuple, .. } = *self;
+        if self.sink.wanted().contains(fact.kind()) {
+            self.sink.on_event(&Event { time, flow, tuple, fact });
+        }
     }
 }
 

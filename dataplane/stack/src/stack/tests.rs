@@ -30,7 +30,7 @@ fn stop(scope: StopScope) -> SockOptChange {
 
 fn set(world: &mut World, change: &SockOptChange) -> Result<Applied, SockOptError> {
     let id = world.id();
-    world.stack.set_sock_opt(id, change, None, &mut world.ended)
+    world.stack.set_sock_opt(id, change, None, world.now, &mut world.ended)
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn a_change_is_checked_first_and_applied_whole_or_not_at_all() {
     );
     let too_much = set(&mut world, &buffers(Some(2 << 20), None));
     assert!(matches!(too_much, Err(SockOptError::PoolExhausted { .. })));
-    let stale = world.stack.set_sock_opt(id, &buffers(Some(0), None), Some(7), &mut ());
+    let stale = world.stack.set_sock_opt(id, &buffers(Some(0), None), Some(7), world.now, &mut ());
     assert_eq!(stale, Err(SockOptError::RevisionMismatch { current: 0 }));
     let checked = world.stack.check_sock_opt(id, &buffers(Some(4096), None), Some(0));
     assert_eq!(checked.map(|applied| (applied.revision, applied.unchanged)), Ok((1, false)));
@@ -378,7 +378,10 @@ fn stopping_both_sides_stops_the_flow_and_its_packets_are_counted_apart() {
         world.play("C> P. 101 301 abc");
         let id = world.id();
         for scope in stops {
-            world.stack.set_sock_opt(id, &stop(scope), None, &mut world.ended).expect("stopped");
+            world
+                .stack
+                .set_sock_opt(id, &stop(scope), None, world.now, &mut world.ended)
+                .expect("stopped");
         }
         assert_eq!(world.ended.0.len(), 1);
         assert_eq!(world.ended.0[0].1, Some(EndCause::Stopped));
@@ -386,7 +389,8 @@ fn stopping_both_sides_stops_the_flow_and_its_packets_are_counted_apart() {
         assert!(world.stack.find(world.client, world.server, None).is_empty());
         world.play("C> P. 104 301 def\n S> . 301 107");
         assert_eq!(world.stack.stats().get(Stat::PacketsStopped), 2);
-        let again = world.stack.set_sock_opt(id, &stop(StopScope::Both), None, &mut world.ended);
+        let again =
+            world.stack.set_sock_opt(id, &stop(StopScope::Both), None, world.now, &mut world.ended);
         assert_eq!(again.map(|applied| applied.unchanged), Ok(true));
         // The tombstone goes with the connection, and is not reported twice.
         world.play("C> R 107\n +1100");
@@ -452,4 +456,124 @@ fn finishing_reports_open_flows_without_a_cause() {
     world.stack.finish(&mut world.ended);
     assert_eq!(world.ended.0[0].1, None);
     assert_eq!(world.stack.gauges().flows, 0);
+}
+
+/// Plays a script after the handshake and compares the events, leading white space apart.
+#[track_caller]
+fn check(world: &mut World, script: &str, events: &str) {
+    world.events();
+    world.play(script);
+    let expected: Vec<_> = events.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(world.events(), expected.join("\n"));
+}
+
+#[test]
+fn a_handshake_is_told_in_order() {
+    check(
+        &mut World::new(),
+        HANDSHAKE,
+        "flow_started
+        client SYN-SENT
+        server SYN-RECEIVED
+        client ESTABLISHED
+        server ESTABLISHED
+        flow_established",
+    );
+}
+
+#[test]
+fn new_data_are_told_once_for_each_side_with_their_range() {
+    check(
+        &mut established(),
+        "C> P. 101 301 hello\n S> P. 301 106 world",
+        "server new_data 0..5\n client new_data 0..5",
+    );
+}
+
+#[test]
+fn new_data_are_told_after_half_close() {
+    check(
+        &mut established(),
+        "C> F. 101 301\n S> P. 301 102 still",
+        "client FIN-WAIT-1
+        server CLOSE-WAIT
+        client FIN-WAIT-2
+        client new_data 0..5",
+    );
+}
+
+#[test]
+fn new_data_are_told_before_the_end_that_comes_in_the_same_burst() {
+    let mut world = established();
+    world.events();
+    let segment = |flags: &str, seq| {
+        FrameBuilder::between(world.client, world.server).flags(flags).seq(seq, 301)
+    };
+    let frames = [
+        segment("P.", 101).payload(b"last words").build(),
+        segment("R", 111).build(),
+        segment("S", 900_000).build(),
+    ];
+    let (arrival, frames) = (world.now, frames.each_ref());
+    let frames = frames.map(|bytes| Frame { arrival, bytes, wire_length: 64 });
+    world.stack.handle_burst(&frames, &mut world.ended);
+    let events = world.events();
+    let place = |line| events.find(line).expect("told");
+    assert!(place("server new_data 0..10") < place("flow_ended reused"), "{events}");
+}
+
+#[test]
+fn a_burst_tells_new_data_of_a_side_once() {
+    let mut world = established();
+    world.events();
+    let segment = |seq| FrameBuilder::between(world.client, world.server).flags("P.").seq(seq, 301);
+    let frames = [101, 104, 107].map(|seq| segment(seq).payload(b"abc").build());
+    let arrival = world.now;
+    let frames = frames.each_ref().map(|bytes| Frame { arrival, bytes, wire_length: 60 });
+    world.stack.handle_burst(&frames, &mut world.ended);
+    assert_eq!(world.events(), "server new_data 0..9");
+}
+
+#[test]
+fn conflicts_gaps_retransmissions_and_overruns_are_told() {
+    let mut world = established();
+    check(
+        &mut world,
+        "C> P. 101 301 abcdef
+        C> P. 103 301 XdYZgh
+        S> . 301 120",
+        "server new_data 0..6
+        server conflict 2+4 cdef XdYZgh
+        server new_data 6..8
+        server gap 8+11
+        server new_data 8..19",
+    );
+    check(&mut world, "C> P. 101 301 abcdef", "server retransmission 0+6");
+    let id = world.id();
+    let change = buffers(None, Some(2048));
+    world.stack.set_sock_opt(id, &change, None, world.now, &mut world.ended).expect("set");
+    assert_eq!(world.events(), "options_changed");
+    let long: String = "x".repeat(1400);
+    let script = format!("C> P. 120 301 {long}\n C> P. 1520 301 {long}");
+    check(
+        &mut world,
+        &script,
+        "server new_data 19..1419
+        server buffer_overrun 0+760
+        server new_data 1419..2819",
+    );
+}
+
+#[test]
+fn a_stopped_side_tells_nothing_more() {
+    let mut world = established();
+    set(&mut world, &stop(StopScope::Client)).expect("stopped");
+    check(&mut world, "S> P. 301 101 secret\n C> P. 101 307 open", "server new_data 0..4");
+    set(&mut world, &stop(StopScope::Server)).expect("stopped");
+    check(&mut world, "C> P. 105 307 more\n C> R 109\n +1100", "");
+}
+
+#[test]
+fn orphans_are_told() {
+    check(&mut World::new(), "C> . 101 301 hello", "orphan_packet");
 }

@@ -10,8 +10,8 @@ pub(crate) use side::TcpSide;
 pub use state::TcpState;
 
 use crate::{
-    EndCause, OverlapPolicy, Roles, Side, Sides, Stat, Stats, StreamOffset,
-    reassembly::{BufferPool, Placed, Reassembler},
+    EndCause, Fact, OverlapPolicy, Roles, Side, Sides, Stat, Stats, StreamOffset,
+    reassembly::{BufferFact, BufferPool, Placed, Reassembler},
     wire::{Segment, WindowScale},
 };
 
@@ -25,8 +25,7 @@ pub(crate) struct Connection {
 }
 
 /// What a segment works on besides the connection.
-#[derive(Debug)]
-pub(crate) struct Workbench<'a> {
+pub(crate) struct Workbench<'a, T: FnMut(Fact)> {
     /// Each side's receive buffer.
     pub(crate) buffers: &'a mut Sides<Reassembler>,
     pub(crate) pool: &'a mut BufferPool,
@@ -34,6 +33,68 @@ pub(crate) struct Workbench<'a> {
     /// Sides whose counters are frozen: they are no longer monitored.
     pub(crate) frozen: Sides<bool>,
     pub(crate) stats: &'a mut Stats,
+    /// Is told what happens, but for sides that are frozen.
+    pub(crate) tell: T,
+}
+
+impl<T: FnMut(Fact)> Workbench<'_, T> {
+    /// States a fact about a side, unless the side is no longer monitored.
+    fn tell(&mut self, side: Side, fact: Fact) {
+        if !self.frozen[side] {
+            (self.tell)(fact);
+        }
+    }
+
+    /// Moves a side to a state.
+    fn enter(&mut self, side: Side, tcp: &mut TcpSide, state: TcpState) {
+        if tcp.state != state {
+            let from = core::mem::replace(&mut tcp.state, state);
+            self.tell(side, Fact::StateChanged { side, from, to: state });
+        }
+    }
+
+    /// Places bytes that `side` receives.
+    fn place(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) -> Placed {
+        let tell = &mut self.tell;
+        let is_frozen = self.frozen[side];
+        let mut tell = |fact| {
+            if !is_frozen {
+                tell(fact_of(side, fact));
+            }
+        };
+        let (buffer, policy) = (&mut self.buffers[side], self.overlap[side]);
+        let placed = buffer.place(self.pool, offset, bytes, policy, &mut tell);
+        count(self.stats, &placed);
+        placed
+    }
+
+    /// Gives up what `side` has not received below `end`.
+    fn give_up_below(&mut self, side: Side, end: StreamOffset) {
+        let tell = &mut self.tell;
+        let is_frozen = self.frozen[side];
+        let mut tell = |fact| {
+            if !is_frozen {
+                tell(fact_of(side, fact));
+            }
+        };
+        let placed = self.buffers[side].give_up_below(self.pool, end, &mut tell);
+        count(self.stats, &placed);
+    }
+}
+
+/// A buffer's fact as one of a flow's.
+pub(crate) const fn fact_of(side: Side, fact: BufferFact) -> Fact {
+    match fact {
+        BufferFact::Gap { offset, length } => {
+            Fact::Gap { side, offset: StreamOffset(offset), length }
+        }
+        BufferFact::Overrun { offset, length } => {
+            Fact::BufferOverrun { side, offset: StreamOffset(offset), length }
+        }
+        BufferFact::Conflict { offset, length, held, arrived } => {
+            Fact::OverlapConflict { side, offset: StreamOffset(offset), length, held, arrived }
+        }
+    }
 }
 
 /// How long a connection may stay silent.
@@ -91,7 +152,12 @@ impl Connection {
     }
 
     /// Takes one segment, sent by `from`.
-    pub(crate) fn on_segment(&mut self, segment: &Segment<'_>, from: Side, on: &mut Workbench<'_>) {
+    pub(crate) fn on_segment<T: FnMut(Fact)>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, T>,
+    ) {
         if !on.frozen[from] {
             let sender = &mut self.sides[from];
             sender.packets += 1;
@@ -104,7 +170,7 @@ impl Connection {
         let is_valid = if segment.flags.is_rst() {
             self.on_reset(segment, from, on)
         } else {
-            self.on_handshake(segment, from)
+            self.on_handshake(segment, from, on)
                 && self.on_acknowledgement(segment, from, on)
                 && self.on_data(segment, from, on)
         };
@@ -115,12 +181,17 @@ impl Connection {
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
-    fn on_handshake(&mut self, segment: &Segment<'_>, from: Side) -> bool {
+    fn on_handshake<T: FnMut(Fact)>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, T>,
+    ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         if !segment.flags.is_syn() {
             sender.learn_first(segment.seq);
             if segment.flags.is_ack() {
-                sender.state = sender.state.sends_ack();
+                on.enter(from, sender, sender.state.sends_ack());
             }
             return true;
         }
@@ -132,21 +203,21 @@ impl Connection {
         }
         sender.window_scale = segment.window_scale;
         if segment.flags.is_ack() {
-            sender.state = sender.state.sends_syn_ack();
-            receiver.state = receiver.state.receives_syn_ack();
+            on.enter(from, sender, sender.state.sends_syn_ack());
+            on.enter(from.peer(), receiver, receiver.state.receives_syn_ack());
         } else {
-            sender.state = sender.state.sends_syn();
-            receiver.state = receiver.state.receives_syn();
+            on.enter(from, sender, sender.state.sends_syn());
+            on.enter(from.peer(), receiver, receiver.state.receives_syn());
         }
         true
     }
 
     /// What the sender acknowledges of what the receiver sent, and the window it grants.
-    fn on_acknowledgement(
+    fn on_acknowledgement<T: FnMut(Fact)>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_>,
+        on: &mut Workbench<'_, T>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         sender.max_window = sender.max_window.max(window(segment, sender, receiver));
@@ -160,18 +231,22 @@ impl Connection {
         let Ok(acknowledged) = u64::try_from(acknowledged) else { return true };
         receiver.snd_una = receiver.snd_una.max(acknowledged);
         if !segment.flags.is_syn() {
-            receiver.state = receiver.state.receives_ack();
+            on.enter(from.peer(), receiver, receiver.state.receives_ack());
         }
         let data = receiver.fin.map_or(acknowledged, |fin| acknowledged.min(fin));
         if StreamOffset(data) > on.buffers[from].next() {
-            let placed = on.buffers[from].give_up_below(on.pool, StreamOffset(data));
-            count(on.stats, &placed);
+            on.give_up_below(from, StreamOffset(data));
         }
         true
     }
 
     /// Payload and FIN.
-    fn on_data(&mut self, segment: &Segment<'_>, from: Side, on: &mut Workbench<'_>) -> bool {
+    fn on_data<T: FnMut(Fact)>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, T>,
+    ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
         let Some(start) = sender.offset_of(seq) else { return true };
@@ -179,38 +254,45 @@ impl Connection {
         if end > sender.reach(receiver) {
             return false;
         }
-        let buffer = &mut on.buffers[from.peer()];
         let sent_before = sender.snd_nxt;
         if let Ok(end) = u64::try_from(end) {
             if segment.flags.is_fin() && sender.fin.is_none() {
                 sender.fin = Some(end);
                 // One that has not acknowledged its peer's FIN had not received it either.
-                sender.state = match receiver.is_fin_acknowledged() {
+                let closing = match receiver.is_fin_acknowledged() {
                     true => sender.state.sends_fin(),
                     false => TcpState::FinWait1,
                 };
+                on.enter(from, sender, closing);
             }
             sender.snd_nxt = sender.snd_nxt.max(sender.fin.map_or(end, |fin| end.min(fin)));
         }
-        let is_keepalive =
-            segment.payload_length <= 1 && start + 1 == buffer.next().0.cast_signed();
+        let is_keepalive = segment.payload_length <= 1
+            && start + 1 == on.buffers[from.peer()].next().0.cast_signed();
         if segment.payload_length == 0 || is_keepalive {
             return true;
         }
         let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin) else {
             return true;
         };
-        let placed = buffer.place(on.pool, offset, payload, on.overlap[from.peer()]);
+        let placed = on.place(from.peer(), offset, payload);
         if placed.new_bytes + placed.refused_bytes == 0 && end <= sent_before.cast_signed() {
             sender.retransmits += u64::from(!on.frozen[from]);
             on.stats.count(Stat::Retransmits);
+            let length = u64::from(segment.payload_length);
+            let side = from.peer();
+            on.tell(side, Fact::Retransmission { side, offset, length });
         }
-        count(on.stats, &placed);
         true
     }
 
     /// A reset is believed when the receiver would accept its number. `false`: it is not.
-    fn on_reset(&mut self, segment: &Segment<'_>, from: Side, on: &Workbench<'_>) -> bool {
+    fn on_reset<T: FnMut(Fact)>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, T>,
+    ) -> bool {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
         let is_acceptable = match sender.offset_of(segment.seq) {
             Some(offset) => {
@@ -228,7 +310,7 @@ impl Connection {
         if is_acceptable {
             self.ended = Some(EndCause::Rst);
             for side in Side::BOTH {
-                self.sides[side].state = TcpState::Closed;
+                on.enter(side, &mut self.sides[side], TcpState::Closed);
             }
         }
         is_acceptable
@@ -236,23 +318,24 @@ impl Connection {
 
     /// Draws the conclusions for both sides: FINs that were reached or acknowledged, and the ends
     /// of the handshake and of the connection.
-    fn settle(&mut self, on: &mut Workbench<'_>) {
+    fn settle<T: FnMut(Fact)>(&mut self, on: &mut Workbench<'_, T>) {
         if self.ended.is_some() {
             return;
         }
         for from in Side::BOTH {
             let Roles { sender, receiver } = self.sides.roles(from);
             if sender.is_fin_acknowledged() {
-                sender.state = sender.state.receives_ack_of_fin();
+                on.enter(from, sender, sender.state.receives_ack_of_fin());
             }
             if sender.is_fin_reached(on.buffers[from.peer()].next()) {
-                receiver.state = receiver.state.receives_fin();
+                on.enter(from.peer(), receiver, receiver.state.receives_fin());
             }
         }
         let Sides { client, server } = &self.sides;
         if !self.is_established && !client.is_opening() && !server.is_opening() {
             self.is_established = true;
             on.stats.count(Stat::FlowsEstablished);
+            (on.tell)(Fact::FlowEstablished);
         }
         if client.fin.is_some() && server.fin.is_some() && client.is_done() && server.is_done() {
             self.ended = Some(EndCause::Fin);

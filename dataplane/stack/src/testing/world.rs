@@ -12,8 +12,8 @@ use std::{net::SocketAddr, string::String, vec::Vec};
 
 use super::FrameBuilder;
 use crate::{
-    EndCause, EventSink, FlowId, FlowRef, FlowSummary, Frame, Instant, Limits, Side, Stack,
-    WorkerId,
+    EndCause, Event, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Frame, Head,
+    Instant, Limits, Side, Stack, WorkerId,
 };
 
 pub(crate) struct World {
@@ -26,9 +26,46 @@ pub(crate) struct World {
 
 /// The flows that have ended: their summaries, their causes, and what each side had received.
 #[derive(Default)]
-pub(crate) struct Ended(pub(crate) Vec<(FlowSummary, Option<EndCause>, [String; 2])>);
+pub(crate) struct Ended(
+    pub(crate) Vec<(FlowSummary, Option<EndCause>, [String; 2])>,
+    /// Every event, as one line of text.
+    pub(crate) Vec<String>,
+);
 
 impl EventSink for Ended {
+    fn wanted(&self) -> EventKinds {
+        EventKinds::ALL
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let side = match event.fact.side() {
+            Some(Side::Client) => "client ",
+            Some(Side::Server) => "server ",
+            None => "",
+        };
+        self.1.push(match event.fact {
+            Fact::StateChanged { to, .. } => std::format!("{side}{to}"),
+            Fact::NewData { offset, end, .. } => std::format!("{side}new_data {offset}..{end}"),
+            Fact::Retransmission { offset, length, .. }
+            | Fact::BufferOverrun { offset, length, .. }
+            | Fact::Gap { offset, length, .. } => {
+                std::format!("{side}{} {offset}+{length}", event.fact.kind().as_str())
+            }
+            Fact::OverlapConflict { offset, length, held, arrived, .. } => {
+                let text = |head: &Head| String::from_utf8_lossy(head.as_bytes()).into_owned();
+                let (held, arrived) = (text(&held), text(&arrived));
+                std::format!("{side}conflict {offset}+{length} {held} {arrived}")
+            }
+            Fact::FlowEnded(cause) => {
+                std::format!("flow_ended {}", cause.map_or("open", EndCause::as_str))
+            }
+            Fact::FlowStarted
+            | Fact::FlowEstablished
+            | Fact::OrphanPacket
+            | Fact::OptionsChanged { .. } => event.fact.kind().as_str().into(),
+        });
+    }
+
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
         let streams = Side::BOTH.map(|side| {
             let mut stream = Vec::new();
@@ -112,6 +149,11 @@ impl World {
             }
         }
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The events since the last call, one a line.
+    pub(crate) fn events(&mut self) -> String {
+        core::mem::take(&mut self.ended.1).join("\n")
     }
 
     /// Both sides' states, client first.

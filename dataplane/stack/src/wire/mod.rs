@@ -17,7 +17,7 @@ pub use error::ParseError;
 pub(crate) use tcp::{Flags, WindowScale};
 
 use crate::{
-    Frame, SeqNum,
+    FlowTuple, Frame, SeqNum,
     flow::{End, FlowKey},
 };
 
@@ -45,6 +45,15 @@ pub(crate) struct Segment<'a> {
     /// Length of the payload when it was sent; more than was captured where a capture cuts
     /// frames short.
     pub(crate) payload_length: u32,
+}
+
+impl Segment<'_> {
+    /// The addresses and ports, with the sender as the client.
+    pub(crate) fn tuple(&self) -> FlowTuple {
+        let client = self.key.endpoint(self.from);
+        let server = self.key.endpoint(self.from.other());
+        FlowTuple { client, server, vlan: self.vlan }
+    }
 }
 
 /// Parses a frame down to its TCP segment.
