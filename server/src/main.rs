@@ -111,7 +111,7 @@ async fn service(config: &Config, plan: &plan::Config, when_done: WhenDone) -> R
         drop(tokio::spawn(exporter));
         tracing::info!(%address, "serving metrics");
     }
-    let (dataplane, commands) = Dataplane::start(plan).map_err(|error| {
+    let (dataplane, links) = Dataplane::start(plan).map_err(|error| {
         if error.is_user_error() { Failure::user(error) } else { Failure::from(error) }
     })?;
     let settings = Settings {
@@ -120,6 +120,7 @@ async fn service(config: &Config, plan: &plan::Config, when_done: WhenDone) -> R
         connections_max: config.server.connections_max,
         node: node_name(),
     };
+    let commands = links.into_iter().map(|link| link.commands).collect();
     let control = Arc::new(Control::new(commands, dataplane.monitor(), settings));
     for address in listeners.addresses()? {
         tracing::info!(%address, "listening");

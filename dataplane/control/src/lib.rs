@@ -4,6 +4,7 @@
 //! control side                             worker side (one lcore)
 //! CommandPort::try_submit  ──── ring ────▶ WorkerPort::take
 //! CommandPort::try_receive ◀─── ring ───── WorkerPort::answer
+//! EventTap::try_receive    ◀─── ring ───── EventFeed
 //! Board (reads)            ◀── atomics ─── Board::publish
 //! ```
 //!
@@ -14,15 +15,26 @@
 
 mod board;
 mod command;
+mod events;
 mod port;
 mod refusal;
 mod ring;
 
 pub use board::{Board, Phase};
 pub use command::{Answer, Command, FlowPage, PeekChunk, Reply, Request, RequestId};
+pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, event_ring};
 pub use port::{PortMonitor, PortStatus};
 pub use refusal::Refusal;
 pub use ring::{COMMAND_RING, CommandPort, WorkerPort, link};
+
+/// The control plane's ends of everything that joins it to one worker.
+#[derive(Debug)]
+pub struct WorkerLink {
+    /// Commands and answers.
+    pub commands: CommandPort,
+    /// Events.
+    pub events: EventTap,
+}
 
 /// Flows that one [`FlowPage`] holds, and slots that one scan command visits, at most.
 pub const FLOW_PAGE: usize = 64;

@@ -22,7 +22,7 @@ pub fn apply(
             Ok(Reply::SockOpt(stack.check_sock_opt(flow, &change, expected_revision)?))
         }
         Command::SetSockOpt { flow, change, expected_revision, validate_only: false } => {
-            Ok(Reply::SockOpt(stack.set_sock_opt(flow, &change, expected_revision, sink)?))
+            Ok(Reply::SockOpt(stack.set_sock_opt(flow, &change, expected_revision, now, sink)?))
         }
         Command::Scan { cursor, mut page } => {
             let next = stack.scan(cursor, SCAN_SLOTS, &mut page);

@@ -12,7 +12,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use mos_control::{Board, CommandPort, Phase, PortMonitor, link};
+use mos_control::{
+    Board, EVENT_RING, EventFeed, Phase, PortMonitor, WorkerLink, WorkerPort, event_ring, link,
+};
 use mos_stack::{Instant, Stack, WorkerId};
 
 #[cfg(feature = "dpdk")]
@@ -43,6 +45,13 @@ pub struct Dataplane {
     /// The last to go.
     #[cfg(feature = "dpdk")]
     eal: Option<Arc<Eal>>,
+}
+
+/// Makes everything that joins a worker to the control plane.
+fn join(worker: WorkerId) -> (WorkerLink, (WorkerPort, EventFeed)) {
+    let (commands, port) = link(worker);
+    let (feed, events) = event_ring(EVENT_RING);
+    (WorkerLink { commands, events }, (port, feed))
 }
 
 /// What was opened for the workers.
@@ -79,7 +88,7 @@ impl Dataplane {
     /// # Errors
     ///
     /// One clear reason; then nothing is left running.
-    pub fn start(config: &Config) -> Result<(Self, Vec<CommandPort>), StartError> {
+    pub fn start(config: &Config) -> Result<(Self, Vec<WorkerLink>), StartError> {
         let ids = check(config)?;
         let allowed = cpu::allowed();
         let cpus = cpu::choose(&config.cpus, config.workers, &allowed)?;
@@ -88,9 +97,9 @@ impl Dataplane {
             .iter()
             .map(|id| Stack::new(*id, config.limits, seed))
             .collect::<Result<Vec<_>, _>>()?;
-        let (command_ports, worker_ports): (Vec<_>, Vec<_>) = ids.into_iter().map(link).unzip();
+        let (links, ends): (Vec<_>, Vec<_>) = ids.into_iter().map(join).unzip();
         let boards: Vec<Arc<Board>> =
-            command_ports.iter().map(|port| Arc::clone(port.board())).collect();
+            links.iter().map(|link| Arc::clone(link.commands.board())).collect();
         let sources = open(config, &allowed, &boards)?;
         let mut dataplane = Self {
             stop: Arc::default(),
@@ -102,18 +111,18 @@ impl Dataplane {
         };
         let idle = config.idle.unwrap_or_else(|| IdleMode::suiting(allowed.len(), cpus.len()));
         tracing::info!(workers = cpus.len(), ?cpus, ?idle, "starting workers");
-        let workers = worker_ports.into_iter().zip(stacks).zip(sources.of_worker);
+        let workers = ends.into_iter().zip(stacks).zip(sources.of_worker);
         let clock = clock(config, MonotonicClock::start());
-        for (((port, stack), sources), cpu) in workers.zip(cpus) {
+        for ((((port, sink), stack), sources), cpu) in workers.zip(cpus) {
             let (idle, at_end) = (Idle::new(idle), AtEnd::Serve);
-            let worker = Worker { port, stack, sources, clock, sink: (), idle, at_end };
+            let worker = Worker { port, stack, sources, clock, sink, idle, at_end };
             dataplane.start_worker(worker, cpu)?;
         }
         #[cfg(feature = "dpdk")]
         for injector in sources.injectors {
             dataplane.start_injector(injector)?;
         }
-        Ok((dataplane, command_ports))
+        Ok((dataplane, links))
     }
 
     /// Reads the counters of the ports; keeps working when the dataplane has stopped.
@@ -160,7 +169,7 @@ impl Dataplane {
 
     fn start_worker(
         &mut self,
-        worker: Worker<Source, WorkerClock, ()>,
+        worker: Worker<Source, WorkerClock, EventFeed>,
         cpu: usize,
     ) -> Result<(), StartError> {
         let name = format!("mos-worker-{}", worker.port.worker());
@@ -285,7 +294,7 @@ fn pin(cpu: Option<usize>) {
 }
 
 /// A capture tells of its damage when it was read; one worker's word for it is enough.
-fn log_problems(finished: &Finished<Source, ()>) {
+fn log_problems(finished: &Finished<Source, EventFeed>) {
     for problem in finished.sources.iter().filter_map(Source::problem) {
         tracing::warn!(%problem, "the capture was not read to its end");
     }

@@ -71,7 +71,8 @@ fn limits() -> Limits {
 /// Starts, or fails the test with the reason.
 #[track_caller]
 pub(crate) fn start(config: &Config) -> (Dataplane, Vec<CommandPort>) {
-    Dataplane::start(config).unwrap_or_else(|error| panic!("{error}"))
+    let (dataplane, links) = Dataplane::start(config).unwrap_or_else(|error| panic!("{error}"));
+    (dataplane, links.into_iter().map(|link| link.commands).collect())
 }
 
 /// Waits until `done`, but not for ever.
