@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use mos_tests::program::within;
-use mos_tests::service::{Mosd, Setup, number};
+use mos_tests::program::{self, within};
+use mos_tests::service::{Mosd, Setup, free_address, number};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ fn a_live_flow_takes_a_new_option_while_packets_keep_coming() {
 
     let grew = within(TRAFFIC_MAX, || mosd.core_total("rxPacketCount") > packets_before + 100);
     assert!(grew, "packets stopped coming: {}", mosd.mosctl(&["status"]).text());
-    assert_eq!(mosd.core_total("rxMissedCount"), 0);
+    assert_eq!(mosd.packets_lost(), 0);
     mosd.stop(Signal::INT).in_order();
 }
 
@@ -55,8 +55,7 @@ fn a_live_flow_takes_a_new_option_while_packets_keep_coming() {
 fn packets_in_are_packets_accounted_for() {
     let mosd = Mosd::start(&Setup::demo());
     assert!(within(TRAFFIC_MAX, || mosd.core_total("rxPacketCount") > 1000));
-    let status: Value = serde_json::from_str(&mosd.mosctl(&["-o", "json", "status"]).text())
-        .expect("the status is JSON");
+    let status = mosd.status();
     let cores = status.get("cores").and_then(Value::as_array).expect("a status has cores");
     for core in cores {
         let outcomes = core.get("packetOutcomes").and_then(Value::as_object).expect("outcomes");
@@ -64,6 +63,43 @@ fn packets_in_are_packets_accounted_for() {
         assert_eq!(accounted, number(core.get("rxPacketCount")), "{core}");
     }
     mosd.stop(Signal::TERM).in_order();
+}
+
+#[test]
+fn a_stopped_flow_leaves_the_list_and_its_packets_are_counted() {
+    let mosd = Mosd::start(&Setup::demo());
+    let flow = mosd.lasting_flow();
+    mosd.mosctl(&["setopt", "--flow", &flow, "--stop", "both", "--yes"]).succeeded();
+    let names: Vec<_> =
+        mosd.flows(&[]).iter().filter_map(|flow| flow.get("name")).cloned().collect();
+    assert!(!names.contains(&Value::from(flow.as_str())), "{flow} is still listed: {names:?}");
+    let gone = mosd.mosctl(&["getopt", &flow]);
+    assert_eq!(gone.code(), Some(8), "{}", gone.stderr);
+    assert!(gone.stderr.contains("ENOTSOCK"), "{}", gone.stderr);
+    let counted = within(TRAFFIC_MAX, || {
+        number(mosd.status().pointer("/cores/0/packetOutcomes/stopped")) > 0
+    });
+    assert!(counted, "packets of a stopped flow are not counted: {}", mosd.status());
+    mosd.stop(Signal::INT).in_order();
+}
+
+#[test]
+fn metrics_are_served_on_a_listener_of_their_own() {
+    let address = free_address();
+    let mosd = Mosd::start(&Setup::demo().with(&["--metrics", &address]));
+    let url = format!("http://{address}/metrics");
+    let mut page = String::new();
+    let complete = within(TRAFFIC_MAX, || {
+        let mut curl = program::command("curl", ["--silent", "--fail", &url]);
+        page = program::run(&mut curl, TRAFFIC_MAX).text();
+        let flows = page.lines().find_map(|line| line.strip_prefix("mosd_flows{core=\"0\"} "));
+        flows.is_some_and(|count| count.parse::<f64>().is_ok_and(|count| count > 0.0))
+    });
+    assert!(complete, "{page}");
+    for metric in ["mosd_packets_total{", "mosd_buffer_bytes{", "mosd_rx_missed_total{"] {
+        assert!(page.contains(metric), "{metric} is not in {page}");
+    }
+    mosd.stop(Signal::INT).in_order();
 }
 
 #[test]
@@ -83,6 +119,6 @@ fn two_workers_share_the_traffic() {
     // Both directions meet on one worker: else no handshake would ever be complete.
     assert!(!mosd.flows(&["--state", "established", "--core", "0"]).is_empty());
     assert!(!mosd.flows(&["--state", "established", "--core", "1"]).is_empty());
-    assert_eq!(mosd.core_total("rxMissedCount"), 0);
+    assert_eq!(mosd.packets_lost(), 0);
     mosd.stop(Signal::INT).in_order();
 }

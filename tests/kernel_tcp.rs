@@ -179,7 +179,7 @@ impl Scene {
     /// Lets the connection end; asserts that curl got the file and that no packet was lost by us.
     #[track_caller]
     fn end(self, curl: Helper) {
-        assert_eq!(self.mosd.core_total("rxMissedCount"), 0, "{}", self.mosd.log());
+        assert_eq!(self.mosd.packets_lost(), 0, "{}", self.mosd.status());
         fs::write(self.path("release"), "").expect("a file");
         curl.finish(TRANSFER_MAX);
         assert!(self.read("got") == self.read("file"), "curl did not get the file as it is");

@@ -57,7 +57,7 @@ async fn main() {
         micros(at(990)),
         micros(at(999)),
         mosd.core_total("rxPacketCount"),
-        mosd.core_total("rxMissedCount"),
+        mosd.packets_lost(),
     );
     mosd.stop(Signal::INT).in_order();
 }

@@ -144,15 +144,25 @@ impl Mosd {
         name.unwrap_or_default()
     }
 
-    /// The sum of one figure over all rows of `cores` in the status.
+    /// What the service says of itself.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        // The exit code tells the worst condition, which is not asked for here.
+        let text = self.mosctl(&["-o", "json", "status"]).text();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in the status {text}"))
+    }
+
+    /// The sum of one figure over all cores of the status.
     #[track_caller]
     pub fn core_total(&self, figure: &str) -> i64 {
-        // The exit code of `status` tells the worst condition, which is not asked for here.
-        let text = self.mosctl(&["-o", "json", "status"]).text();
-        let status: Value = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{error} in the status {text}"));
-        let cores = status.get("cores").and_then(Value::as_array).expect("a status has cores");
-        cores.iter().map(|core| number(core.get(figure))).sum()
+        total(&self.status(), "cores", figure)
+    }
+
+    /// Packets that a port or a core lost: none is acceptable.
+    #[track_caller]
+    pub fn packets_lost(&self) -> i64 {
+        let status = self.status();
+        total(&status, "ports", "lostPacketCount") + total(&status, "cores", "rxMissedCount")
     }
 
     /// Ends the service with a signal; returns how it ended.
@@ -209,6 +219,15 @@ pub fn number(value: Option<&Value>) -> i64 {
         Some(Value::Number(number)) => number.as_i64().expect("an integer"),
         Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => 0,
     }
+}
+
+/// The sum of one figure over the rows of one list of the status.
+#[track_caller]
+fn total(status: &Value, list: &str, figure: &str) -> i64 {
+    let rows = status.get(list).and_then(Value::as_array).expect("the status has the list");
+    assert!(!rows.is_empty(), "no {list} in {status}");
+    let figures = rows.iter().map(|row| row.get(figure));
+    figures.map(|value| number(Some(value.expect("the row has the figure")))).sum()
 }
 
 /// A TCP address on the loopback that nobody listens on.
