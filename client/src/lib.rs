@@ -21,10 +21,13 @@ pub mod request;
 pub mod units;
 mod verb;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::Parser as _;
-use tokio::runtime;
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     args::Cli,
@@ -58,24 +61,38 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs a command that talks to mosd, until it ends or Ctrl-C.
 ///
-/// The command has a task of its own, so that Ctrl-C works even while it waits for a full pipe.
+/// The command has a thread and a runtime of its own: while it waits for a pipe that nobody reads,
+/// this thread still hears Ctrl-C.
 fn with_runtime(cli: Cli, mut output: Output) -> Exit {
-    let runtime = match runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
+    let (waiting, working) = match (runtime(), runtime()) {
+        (Ok(waiting), Ok(working)) => (waiting, working),
+        (Err(error), _) | (_, Err(error)) => {
             let failure = Failure::Contract(format!("cannot start: {error}"));
             output.failure(None, &failure);
             return failure.exit();
         }
     };
-    let exit = runtime.block_on(async {
-        let work = tokio::spawn(verb::with_server(cli, output));
+    let exit = waiting.block_on(async {
+        // Before the work begins, so that no moment is without it. Where it cannot be had, the
+        // signal keeps its own meaning, which ends the process, too.
+        let mut interrupts = signal(SignalKind::interrupt()).ok();
+        let interrupted = async {
+            match &mut interrupts {
+                Some(interrupts) => interrupts.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let work =
+            tokio::task::spawn_blocking(move || working.block_on(verb::with_server(cli, output)));
         tokio::select! {
             ended = work => ended.unwrap_or(Exit::Other),
-            Ok(()) = tokio::signal::ctrl_c() => Exit::Interrupted,
+            _ = interrupted => Exit::Interrupted,
         }
     });
-    runtime.shutdown_background();
+    waiting.shutdown_background();
     exit
+}
+
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -49,6 +49,7 @@ pub(super) async fn getopt(session: &mut Session, args: &GetoptArgs) -> Result<E
 fn optval_text(optval: &[u8]) -> String {
     let digits: String = optval.iter().map(|byte| format!("{byte:02x}")).collect();
     match raw_option::as_int(optval) {
+        _ if optval.is_empty() => "empty".to_owned(),
         Some(int) => format!("0x{digits} (int {int})"),
         None => format!("0x{digits}"),
     }

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::net::UnixListener,
-    process::Command,
+    process::{Child, Command},
     thread,
     time::{Duration, Instant},
 };
@@ -61,10 +61,33 @@ fn ctrl_c_ends_at_once() {
         thread::sleep(Duration::from_millis(10));
     }
     let begin = Instant::now();
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    interrupt(&child);
     Ended::of(child.wait_with_output().unwrap()).code(130);
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn ctrl_c_works_while_nobody_reads_the_output() {
+    let fake = Fake::start();
+    // More than a pipe holds.
+    let mut child = fake.spawn(&mut fake.command(&["list", "many", "--all", "-o", "yaml"]));
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(child.try_wait().unwrap(), None, "the output fitted into the pipe");
+    interrupt(&child);
+    let begin = Instant::now();
+    let mut ended = None;
+    while ended.is_none() && begin.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(10));
+        ended = child.try_wait().unwrap();
+    }
+    child.kill().unwrap();
+    assert_eq!(ended.and_then(|status| status.code()), Some(130));
+}
+
+/// What Ctrl-C does.
+fn interrupt(child: &Child) {
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
 }
 
 #[test]
