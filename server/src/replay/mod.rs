@@ -32,8 +32,9 @@ const INCOMPLETE: u8 = 1;
 ///
 /// Those that are not the user's fault: no memory, no thread, a failing stdout.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (io::BufWriter::new(io::stdout().lock()), io::stderr().lock());
-    replay(args, &mut out, &mut err).map(ExitCode::from)
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    // Not locked: the progress bar writes to it from another thread.
+    replay(args, &mut out, &mut io::stderr()).map(ExitCode::from)
 }
 
 fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
