@@ -43,7 +43,11 @@ pub struct RunArgs {
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<String>,
     /// Workers.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=i64::from(WorkerId::MAX) + 1))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value_parser!(u16).range(1..=i64::from(WorkerId::MAX) + 1)
+    )]
     pub workers: Option<u16>,
     /// Where to listen: `unix:///path` or ADDRESS:PORT. May be repeated.
     #[arg(long, value_name = "ADDR")]
@@ -52,10 +56,20 @@ pub struct RunArgs {
     #[arg(long)]
     pub demo: bool,
     /// Conversations of the demo traffic.
-    #[arg(long, value_name = "N", requires = "demo", value_parser = value_parser!(u32).range(1..=100_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "demo",
+        value_parser = value_parser!(u32).range(1..=100_000)
+    )]
     pub flows: Option<u32>,
     /// Packets a second of the demo traffic.
-    #[arg(long, value_name = "PPS", requires = "demo", value_parser = value_parser!(u32).range(1..=10_000_000))]
+    #[arg(
+        long,
+        value_name = "PPS",
+        requires = "demo",
+        value_parser = value_parser!(u32).range(1..=10_000_000)
+    )]
     pub rate: Option<u32>,
     /// Serve Prometheus metrics here.
     #[arg(long, value_name = "ADDR:PORT")]

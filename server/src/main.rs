@@ -1,7 +1,7 @@
 //! Reads the configuration, starts the dataplane, serves, stops; nothing else.
 //!
-//! Exit codes: 0 after an end in order, 2 where the command line, the configuration or the machine's
-//! set-up is at fault, 1 otherwise.
+//! Exit codes: 0 after an end in order, 2 where the command line, the configuration or the
+//! machine's set-up is at fault, 1 otherwise.
 
 use std::{
     fmt::Display,

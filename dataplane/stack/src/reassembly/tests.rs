@@ -163,7 +163,8 @@ proptest! {
                 Op::SetPolicy(new) => policy = new,
                 Op::Resize { blocks } => {
                     let foreseen = buffer.shrink_bytes(&pool, blocks * BLOCK);
-                    let discarded = buffer.resize(&mut pool, blocks * BLOCK, &mut |_| {}).expect("room");
+                    let resized = buffer.resize(&mut pool, blocks * BLOCK, &mut |_| {});
+                    let discarded = resized.expect("room");
                     prop_assert_eq!(discarded, foreseen);
                     prop_assert_eq!(discarded, model.resize(blocks * BLOCK));
                 }
