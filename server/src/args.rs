@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser, value_parser};
 use mos_stack::WorkerId;
 
 use crate::{
@@ -43,11 +43,7 @@ pub struct RunArgs {
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<String>,
     /// Workers.
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = value_parser!(u16).range(1..=i64::from(WorkerId::MAX) + 1)
-    )]
+    #[arg(long, value_name = "N", value_parser = workers())]
     pub workers: Option<u16>,
     /// Where to listen: `unix:///path` or ADDRESS:PORT. May be repeated.
     #[arg(long, value_name = "ADDR")]
@@ -56,20 +52,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub demo: bool,
     /// Conversations of the demo traffic.
-    #[arg(
-        long,
-        value_name = "N",
-        requires = "demo",
-        value_parser = value_parser!(u32).range(1..=100_000)
-    )]
+    #[arg(long, value_name = "N", requires = "demo", value_parser = at_most(100_000))]
     pub flows: Option<u32>,
     /// Packets a second of the demo traffic.
-    #[arg(
-        long,
-        value_name = "PPS",
-        requires = "demo",
-        value_parser = value_parser!(u32).range(1..=10_000_000)
-    )]
+    #[arg(long, value_name = "PPS", requires = "demo", value_parser = at_most(10_000_000))]
     pub rate: Option<u32>,
     /// Serve Prometheus metrics here.
     #[arg(long, value_name = "ADDR:PORT")]
@@ -133,6 +119,15 @@ const DEMO: &str = "demo";
 /// A port that stands on the command line, in no file.
 fn typed(port: String) -> Spanned<String> {
     Spanned::new(0..0, port)
+}
+
+/// Accepts a number of workers.
+pub(crate) fn workers() -> RangedI64ValueParser<u16> {
+    value_parser!(u16).range(1..=i64::from(WorkerId::MAX) + 1)
+}
+
+fn at_most(max: i64) -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=max)
 }
 
 #[cfg(test)]

@@ -64,66 +64,25 @@ fn describe() {
     describe_histogram!("mosd_core_command_seconds", Unit::Seconds, "Time of a command and back.");
     describe_histogram!("rpc_server_duration_seconds", Unit::Seconds, "Time of an RPC.");
     describe_counter!("mosd_packets_total", "Packets by what became of them.");
-    describe_counter!("mosd_frame_bytes_total", Unit::Bytes, "Bytes of all frames.");
-    describe_counter!("mosd_flows_opened_total", "Flows begun.");
-    describe_counter!("mosd_flows_established_total", "Flows whose handshake was completed.");
     describe_counter!("mosd_flows_ended_total", "Flows ended, by cause.");
-    describe_counter!("mosd_payload_bytes_total", Unit::Bytes, "Payload of monitored flows.");
-    describe_counter!("mosd_retransmits_total", "Segments with payload already seen.");
-    describe_counter!(
-        "mosd_conflicting_bytes_total",
-        Unit::Bytes,
-        "Payload unlike its first copy."
-    );
-    describe_counter!(
-        "mosd_buffer_overwritten_bytes_total",
-        Unit::Bytes,
-        "Payload evicted unread."
-    );
-    describe_counter!("mosd_gaps_total", "Ranges of streams never captured.");
-    describe_counter!("mosd_missing_bytes_total", Unit::Bytes, "Bytes in those ranges.");
-    describe_counter!(
-        "mosd_refused_bytes_total",
-        Unit::Bytes,
-        "Payload not stored for want of room."
-    );
-    describe_counter!("mosd_out_of_window_total", "Segments far outside the window.");
+    for (stat, (name, label)) in Stat::ALL.into_iter().map(|stat| (stat, metric(stat))) {
+        if label.is_none() {
+            describe_counter!(name, stat.description().trim());
+        }
+    }
     describe_counter!("mosd_rx_packets_total", "Packets that a port received.");
     describe_counter!("mosd_rx_bytes_total", Unit::Bytes, "Bytes that a port received.");
     describe_counter!("mosd_rx_missed_total", "Packets lost before a worker, by cause.");
 }
 
-/// The metric of a counter, and the label that tells it from others of its name.
-const fn metric(stat: Stat) -> (&'static str, Option<(&'static str, &'static str)>) {
-    let (_, label) = stat.name();
-    match stat {
-        Stat::PacketsMonitored
-        | Stat::PacketsStopped
-        | Stat::PacketsOrphan
-        | Stat::PacketsTableFull
-        | Stat::PacketsNotIp
-        | Stat::PacketsNotTcp
-        | Stat::PacketsFragment
-        | Stat::PacketsTruncated
-        | Stat::PacketsMalformed => ("mosd_packets_total", Some(("result", label))),
-        Stat::FrameBytes => ("mosd_frame_bytes_total", None),
-        Stat::FlowsStarted => ("mosd_flows_opened_total", None),
-        Stat::FlowsEstablished => ("mosd_flows_established_total", None),
-        Stat::FlowsEndedFin
-        | Stat::FlowsEndedRst
-        | Stat::FlowsEndedTimeout
-        | Stat::FlowsEndedReused
-        | Stat::FlowsEndedStopped
-        | Stat::FlowsEndedEvicted => ("mosd_flows_ended_total", Some(("cause", label))),
-        Stat::PayloadBytes => ("mosd_payload_bytes_total", None),
-        Stat::Retransmits => ("mosd_retransmits_total", None),
-        Stat::ConflictingBytes => ("mosd_conflicting_bytes_total", None),
-        Stat::OverwrittenBytes => ("mosd_buffer_overwritten_bytes_total", None),
-        Stat::Gaps => ("mosd_gaps_total", None),
-        Stat::MissingBytes => ("mosd_missing_bytes_total", None),
-        Stat::RefusedBytes => ("mosd_refused_bytes_total", None),
-        Stat::OutOfWindow => ("mosd_out_of_window_total", None),
-    }
+/// The metric of a counter, and the label that tells it from others of its family.
+fn metric(stat: Stat) -> (String, Option<(&'static str, &'static str)>) {
+    let (family, value) = stat.name();
+    let label = (!value.is_empty()).then_some(match family {
+        "flows_ended" => ("cause", value),
+        _ => ("result", value),
+    });
+    (format!("mosd_{family}_total"), label)
 }
 
 /// Copies the counters and levels of workers and ports into the recorder.

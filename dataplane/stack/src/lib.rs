@@ -31,7 +31,7 @@ pub use flow::{
     BufferSummary, EndCause, FlowId, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked,
     SideSummary, WorkerId,
 };
-pub use frame::Frame;
+pub use frame::{Checksums, Frame, Link};
 pub use limits::{Limits, LimitsError, Timeouts};
 pub use offset::StreamOffset;
 pub use reassembly::OverlapPolicy;

@@ -27,6 +27,7 @@ pub const FLOWS_CEILING: u32 = 1 << FlowId::SLOT_BITS;
 pub const SLOT_REST: Duration = Duration::from_secs(1);
 
 /// Bounds and defaults of one stack, fixed when it is made.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the configuration")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
@@ -41,6 +42,13 @@ pub struct Limits {
     pub locked: SockOptNames,
     /// How long a flow lives without packets.
     pub timeouts: Timeouts,
+    /// Whether the checksums of IPv4 and TCP are verified where the port has not done it; packets
+    /// with a wrong one are counted and otherwise ignored. Default `true`; `false` suits captures
+    /// made on a machine whose hardware computes them.
+    pub verify_checksums: bool,
+    /// Whether a packet without SYN opens a flow when it belongs to none; it counts as
+    /// established. Default `false`: such packets are orphans.
+    pub adopt_midstream: bool,
     /// Whether the VLAN id is part of a flow's key. Mirror ports often tag the two directions
     /// differently, so it is not by default.
     pub vlan_in_key: bool,
@@ -79,6 +87,8 @@ impl Default for Limits {
             defaults: SockOpts::default(),
             locked: SockOptNames::default(),
             timeouts: Timeouts::default(),
+            verify_checksums: true,
+            adopt_midstream: false,
             vlan_in_key: false,
         }
     }

@@ -18,10 +18,10 @@ pub enum PacketOutcome {
 }
 
 macro_rules! stats {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal, $label:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident => $family:literal, $label:literal;)*) => {
         /// A counter of the stack. Values only grow.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Stat { $($(#[$doc])* $variant,)* }
+        pub enum Stat { $($(#[doc = $doc])* $variant,)* }
 
         impl Stat {
             /// Every counter, in the order of [`Stats::as_array`].
@@ -33,7 +33,13 @@ macro_rules! stats {
             /// has one member.
             #[must_use]
             pub const fn name(self) -> (&'static str, &'static str) {
-                match self { $(Self::$variant => ($name, $label),)* }
+                match self { $(Self::$variant => ($family, $label),)* }
+            }
+
+            /// What it counts, in one sentence.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*),)* }
             }
         }
     };
@@ -56,12 +62,14 @@ stats! {
     PacketsFragment => "packets", "fragment";
     /// Frames whose captured bytes end within the headers.
     PacketsTruncated => "packets", "truncated";
+    /// Packets with a wrong IPv4 or TCP checksum.
+    PacketsChecksum => "packets", "checksum";
     /// Frames whose headers contradict themselves.
     PacketsMalformed => "packets", "malformed";
     /// Bytes of all frames, as captured.
     FrameBytes => "frame_bytes", "";
     /// Flows begun.
-    FlowsStarted => "flows_started", "";
+    FlowsStarted => "flows_opened", "";
     /// Flows whose handshake was completed.
     FlowsEstablished => "flows_established", "";
     /// Flows closed by both sides.
@@ -83,15 +91,17 @@ stats! {
     /// Payload bytes that differed from the held copy of their position.
     ConflictingBytes => "conflicting_bytes", "";
     /// Buffered bytes evicted for newer ones before anyone read them.
-    OverwrittenBytes => "overwritten_bytes", "";
+    OverwrittenBytes => "buffer_overwritten_bytes", "";
     /// Ranges of streams given up as never captured.
     Gaps => "gaps", "";
     /// Bytes in those ranges.
     MissingBytes => "missing_bytes", "";
     /// Payload bytes not stored: the pool was empty or the held ranges were too many.
     RefusedBytes => "refused_bytes", "";
+    /// Segments with the URG flag; their urgent pointer is ignored.
+    Urgent => "urgent_segments", "";
     /// Segments whose sequence numbers lie far outside the window.
-    OutOfWindow => "out_of_window", "";
+    OutOfWindow => "out_of_window_segments", "";
 }
 
 /// The counters of one stack.
@@ -139,6 +149,7 @@ impl Stats {
             PacketOutcome::Ignored(ParseError::NotTcp) => Stat::PacketsNotTcp,
             PacketOutcome::Ignored(ParseError::Fragment) => Stat::PacketsFragment,
             PacketOutcome::Ignored(ParseError::Truncated) => Stat::PacketsTruncated,
+            PacketOutcome::Ignored(ParseError::Checksum) => Stat::PacketsChecksum,
             PacketOutcome::Ignored(ParseError::Malformed) => Stat::PacketsMalformed,
         });
     }

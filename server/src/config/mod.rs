@@ -83,6 +83,7 @@ pub struct Metrics {
 }
 
 /// Section `[dataplane]`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dataplane {
@@ -101,6 +102,10 @@ pub struct Dataplane {
     /// Bytes of one packet buffer.
     #[serde(deserialize_with = "checked::mbuf_bytes")]
     pub mbuf_bytes: u16,
+    /// Whether checksums are verified.
+    pub verify_checksums: bool,
+    /// Whether connections under way are adopted.
+    pub adopt_midstream: bool,
     /// Whether the VLAN id is part of a flow's key.
     pub vlan_in_key: bool,
 }
@@ -114,6 +119,8 @@ impl Default for Dataplane {
             hugepages: Hugepages::Auto,
             mbufs: 16_384,
             mbuf_bytes: 2048,
+            verify_checksums: true,
+            adopt_midstream: false,
             vlan_in_key: false,
         }
     }
@@ -431,6 +438,8 @@ impl Config {
                 closing: closing.0,
                 time_wait: time_wait.0,
             },
+            verify_checksums: self.dataplane.verify_checksums,
+            adopt_midstream: self.dataplane.adopt_midstream,
             vlan_in_key: self.dataplane.vlan_in_key,
         })
     }

@@ -9,6 +9,7 @@ use mos_stack::{
     round_up_to_block,
 };
 
+use crate::args::workers;
 use crate::{size::Size, span::Span};
 
 /// Nothing that is printed depends on it, and nobody attacks the hash of a replay.
@@ -19,6 +20,7 @@ const HASH_SEED: u64 = 0;
 /// The capture's own times are the clock. A record holds what the flow's receive buffers hold when
 /// the flow, or the capture, ends. The buffers are large, and the timeouts long, so that they are
 /// the whole streams of whole connections; make them smaller to see what a live service would hold.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
     /// Capture to read: pcap or pcapng, with Ethernet frames.
@@ -54,6 +56,13 @@ pub struct ReplayArgs {
     /// Keep a closed or reset flow for this long: later packets still count as its own.
     #[arg(long, value_name = "SPAN", default_value = "4m")]
     pub time_wait: Span,
+    /// Verify the checksums of IPv4 and TCP, and ignore packets with a wrong one: captures made on
+    /// a sender often have wrong ones, because its interface computes them later.
+    #[arg(long)]
+    pub verify_checksums: bool,
+    /// Ignore connections whose SYN the capture does not hold.
+    #[arg(long)]
+    pub ignore_midstream: bool,
     /// Form of the records.
     #[arg(short, long, value_name = "FORM", default_value = "jsonl")]
     pub output: Output,
@@ -108,14 +117,12 @@ impl ReplayArgs {
                 closing: self.closing_timeout.0,
                 time_wait: self.time_wait.0,
             },
+            verify_checksums: self.verify_checksums,
+            adopt_midstream: !self.ignore_midstream,
             ..Limits::default()
         };
         ReplayConfig { workers: self.workers, limits, seed: HASH_SEED }
     }
-}
-
-fn workers() -> clap::builder::RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..=i64::from(WorkerId::MAX) + 1)
 }
 
 fn buffer_size(text: &str) -> Result<Size, String> {

@@ -4,7 +4,7 @@
 use std::{fmt, mem, ptr::NonNull, slice};
 
 use arrayvec::ArrayVec;
-use mos_stack::{Frame, Instant, limits::BURST};
+use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
 
 use super::mempool::BURST_U16;
 
@@ -147,7 +147,13 @@ fn run(
             copy_out(*packet, piece);
             &*piece
         };
-        frames.push(Frame { arrival: now, bytes, wire_length: view.packet_length });
+        frames.push(Frame {
+            arrival: now,
+            link: Link::Ethernet,
+            bytes,
+            wire_length: view.packet_length,
+            checksums: Checksums::Unknown,
+        });
     }
     handle(&frames);
     frames.len()

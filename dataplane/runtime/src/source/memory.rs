@@ -1,7 +1,7 @@
 //! Frames from memory: for tests and benchmarks.
 
 use arrayvec::ArrayVec;
-use mos_stack::{Frame, Instant, limits::BURST};
+use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
 
 use super::{PacketSource, Received};
 
@@ -49,8 +49,10 @@ impl PacketSource for MemorySource {
             .iter()
             .map(|MemoryFrame { arrival, bytes }| Frame {
                 arrival: arrival.unwrap_or(now),
+                link: Link::Ethernet,
                 bytes,
                 wire_length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+                checksums: Checksums::Unknown,
             })
             .collect();
         self.time = self.time.max(burst.last().and_then(|frame| frame.arrival));

@@ -5,7 +5,7 @@ use crate::{
     Fact, FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset, TcpState,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Connection, Lifetime, Workbench, fact_of},
+    tcp::{Beginning, Connection, Lifetime, Workbench, fact_of},
     wire::Segment,
 };
 
@@ -25,13 +25,18 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// The flow that a SYN, or a SYN/ACK, begins.
+    /// The flow that a SYN, a SYN/ACK, or a packet of a connection under way begins.
     pub(crate) fn new(segment: &Segment<'_>, now: Instant, defaults: SockOpts) -> Self {
-        let client = if segment.flags.is_ack() { segment.from.other() } else { segment.from };
+        let is_answer = segment.flags.is_syn() && segment.flags.is_ack();
+        let client = if is_answer { segment.from.other() } else { segment.from };
         Self {
             client,
             vlan: segment.vlan,
-            connection: Connection::new(),
+            connection: Connection::new(if segment.flags.is_syn() {
+                Beginning::Syn
+            } else {
+                Beginning::Midstream
+            }),
             buffers: defaults.buffer_bytes.map(Reassembler::new),
             socket: MonitorSocket::new(defaults),
             frozen: Sides::default(),

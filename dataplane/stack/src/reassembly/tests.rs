@@ -162,11 +162,11 @@ proptest! {
                 }
                 Op::SetPolicy(new) => policy = new,
                 Op::Resize { blocks } => {
-                    let foreseen = buffer.shrink_bytes(&pool, blocks * BLOCK);
-                    let resized = buffer.resize(&mut pool, blocks * BLOCK, &mut |_| {});
-                    let discarded = resized.expect("room");
-                    prop_assert_eq!(discarded, foreseen);
-                    prop_assert_eq!(discarded, model.resize(blocks * BLOCK));
+                    let capacity = blocks * BLOCK;
+                    let foreseen = buffer.shrink_bytes(&pool, capacity);
+                    let discarded = buffer.resize(&mut pool, capacity, &mut |_| {});
+                    prop_assert_eq!(discarded, Some(foreseen));
+                    prop_assert_eq!(foreseen, model.resize(capacity));
                 }
             }
             let summary = buffer.summary(&pool);

@@ -11,7 +11,7 @@ use crate::{
     flow::{Absent, Flow, FlowKey, FlowTable, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
-    wire::{Segment, parse_frame},
+    wire::{Segment, Verify, parse_frame},
 };
 
 /// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
@@ -86,8 +86,10 @@ impl Stack {
 
     /// Handles a burst of at most [`BURST`] frames in order of arrival.
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
+        let verify = if self.limits.verify_checksums { Verify::Software } else { Verify::Never };
         for frames in frames.chunks(BURST) {
-            let segments: ArrayVec<_, BURST> = frames.iter().map(parse_frame).collect();
+            let segments: ArrayVec<_, BURST> =
+                frames.iter().map(|frame| parse_frame(frame, verify)).collect();
             for (frame, segment) in frames.iter().zip(segments) {
                 self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
                 let outcome = match segment {
@@ -297,7 +299,7 @@ impl Stack {
         let known = self.table.find(&key);
         let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
             Some(slot) => slot,
-            None if !segment.flags.is_syn() || segment.flags.is_rst() => {
+            None if !self.opens_flow(segment) => {
                 let tuple = segment.tuple();
                 Teller { time: now, flow: None, tuple, sink }.tell(Fact::OrphanPacket);
                 return PacketOutcome::Orphan;
@@ -308,6 +310,11 @@ impl Stack {
             },
         };
         self.advance(slot, &key, segment, now, sink)
+    }
+
+    /// Whether a segment of no known flow begins one.
+    const fn opens_flow(&self, segment: &Segment<'_>) -> bool {
+        !segment.flags.is_rst() && (segment.flags.is_syn() || self.limits.adopt_midstream)
     }
 
     /// Hands a segment to the flow in a slot.

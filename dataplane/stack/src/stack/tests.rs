@@ -514,8 +514,7 @@ fn new_data_are_told_before_the_end_that_comes_in_the_same_burst() {
         segment("R", 111).build(),
         segment("S", 900_000).build(),
     ];
-    let (arrival, frames) = (world.now, frames.each_ref());
-    let frames = frames.map(|bytes| Frame { arrival, bytes, wire_length: 64 });
+    let frames = frames.each_ref().map(|bytes| FrameBuilder::arriving(bytes, world.now));
     world.stack.handle_burst(&frames, &mut world.ended);
     let events = world.events();
     let place = |line| events.find(line).expect("told");
@@ -528,8 +527,7 @@ fn a_burst_tells_new_data_of_a_side_once() {
     world.events();
     let segment = |seq| FrameBuilder::between(world.client, world.server).flags("P.").seq(seq, 301);
     let frames = [101, 104, 107].map(|seq| segment(seq).payload(b"abc").build());
-    let arrival = world.now;
-    let frames = frames.each_ref().map(|bytes| Frame { arrival, bytes, wire_length: 60 });
+    let frames = frames.each_ref().map(|bytes| FrameBuilder::arriving(bytes, world.now));
     world.stack.handle_burst(&frames, &mut world.ended);
     assert_eq!(world.events(), "server new_data 0..9");
 }
@@ -576,4 +574,49 @@ fn a_stopped_side_tells_nothing_more() {
 #[test]
 fn orphans_are_told() {
     check(&mut World::new(), "C> . 101 301 hello", "orphan_packet");
+}
+
+#[test]
+fn a_wrong_checksum_is_counted_and_changes_nothing() {
+    for (at, vlan) in [(24, false), (50, false), (28, true)] {
+        let mut world = World::new();
+        let mut syn = FrameBuilder::between(world.client, world.server).flags("S");
+        if vlan {
+            syn = syn.vlan(3);
+        }
+        let mut bytes = syn.build();
+        bytes[at] ^= 0x40;
+        let frame = FrameBuilder::arriving(&bytes, world.now);
+        world.stack.handle_burst(&[frame], &mut world.ended);
+        assert_eq!(world.stack.stats().get(Stat::PacketsChecksum), 1, "byte {at}");
+        let known = Frame { checksums: crate::Checksums::Good, ..frame };
+        world.stack.handle_burst(&[known], &mut world.ended);
+        assert_eq!(world.stack.stats().get(Stat::PacketsMonitored), 1);
+    }
+}
+
+#[test]
+fn checksums_are_not_verified_if_nobody_wants_it() {
+    let limits = Limits { verify_checksums: false, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    let mut bytes = FrameBuilder::between(world.client, world.server).flags("S").build();
+    bytes[24] ^= 0x40;
+    world.stack.handle_burst(&[FrameBuilder::arriving(&bytes, world.now)], &mut world.ended);
+    assert_eq!(world.stack.gauges().flows, 1);
+}
+
+#[test]
+fn a_connection_under_way_is_adopted_if_that_is_wanted() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play("C> P. 5000 900 hello\n S> P. 900 5005 world");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    assert_eq!(world.received(Side::Server), "hello");
+    assert_eq!(world.received(Side::Client), "world");
+    world.play("C> F. 5005 905\n S> F. 905 5006\n C> . 5006 906");
+    assert_eq!(world.states(), "TIME-WAIT CLOSED");
+    let orphans = world.stack.stats().get(Stat::PacketsOrphan);
+    world.client.set_port(1);
+    world.play("C> R 5000");
+    assert_eq!(world.stack.stats().get(Stat::PacketsOrphan), orphans + 1);
 }

@@ -97,6 +97,15 @@ pub(crate) const fn fact_of(side: Side, fact: BufferFact) -> Fact {
     }
 }
 
+/// How a connection was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// By a SYN, or a SYN/ACK.
+    Syn,
+    /// By a packet of a connection under way, whose SYN was not seen.
+    Midstream,
+}
+
 /// How long a connection may stay silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
@@ -107,15 +116,16 @@ pub(crate) enum Lifetime {
 }
 
 impl Connection {
-    /// A connection of which nothing is known yet.
-    pub(crate) const fn new() -> Self {
+    /// A connection of which nothing is known but how it was found.
+    pub(crate) const fn new(beginning: Beginning) -> Self {
+        let (client, server) = match beginning {
+            Beginning::Syn => (TcpState::Closed, TcpState::Listen),
+            Beginning::Midstream => (TcpState::Established, TcpState::Established),
+        };
         Self {
-            sides: Sides {
-                client: TcpSide::new(TcpState::Closed),
-                server: TcpSide::new(TcpState::Listen),
-            },
+            sides: Sides { client: TcpSide::new(client), server: TcpSide::new(server) },
             ended: None,
-            is_established: false,
+            is_established: matches!(beginning, Beginning::Midstream),
         }
     }
 
@@ -164,6 +174,7 @@ impl Connection {
             sender.payload_bytes += u64::from(segment.payload_length);
         }
         on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
+        on.stats.add(Stat::Urgent, u64::from(segment.flags.is_urg()));
         if self.ended.is_some() {
             return;
         }

@@ -1,5 +1,6 @@
-//! Builds Ethernet frames with one TCP segment; checksums are left 0.
+//! Builds Ethernet frames with one TCP segment and right checksums.
 
+use crate::{Checksums, Frame, Instant, Link};
 use std::{net::SocketAddr, vec, vec::Vec};
 
 #[derive(Debug, Clone)]
@@ -90,6 +91,17 @@ impl FrameBuilder {
         self
     }
 
+    /// As it arrives at `arrival`.
+    pub(crate) fn arriving(bytes: &[u8], arrival: Instant) -> Frame<'_> {
+        Frame {
+            arrival,
+            link: Link::Ethernet,
+            bytes,
+            wire_length: u32::try_from(bytes.len()).expect("short"),
+            checksums: Checksums::Unknown,
+        }
+    }
+
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut frame = vec![2; 12];
         for vlan in &self.vlans {
@@ -106,6 +118,9 @@ impl FrameBuilder {
                 frame.extend(source.ip().octets());
                 frame.extend(destination.ip().octets());
                 frame.extend(&self.ip_options);
+                let start = frame.len() - header;
+                let sum = checksum(&frame[start..]);
+                frame[start + 10..start + 12].copy_from_slice(&sum);
             }
             (SocketAddr::V6(source), SocketAddr::V6(destination)) => {
                 let (next, extensions) = self.extensions.clone().unwrap_or((6, vec![]));
@@ -135,6 +150,26 @@ impl FrameBuilder {
         tcp.extend([0; 4]);
         tcp.extend(&self.tcp_options);
         tcp.extend(&self.payload);
+        let mut covered = vec![];
+        for end in [self.source, self.destination] {
+            match end {
+                SocketAddr::V4(end) => covered.extend(end.ip().octets()),
+                SocketAddr::V6(end) => covered.extend(end.ip().octets()),
+            }
+        }
+        covered.extend(u32::try_from(tcp.len()).expect("short").to_be_bytes());
+        covered.extend([0, 0, 0, 6]);
+        covered.extend(&tcp);
+        tcp[16..18].copy_from_slice(&checksum(&covered));
         tcp
     }
+}
+
+/// RFC 1071, word by word.
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes.chunks(2).map(|word| [word[0], word.get(1).copied().unwrap_or(0)]);
+    let sum: u64 = words.map(|word| u64::from(u16::from_be_bytes(word))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    (!u16::try_from(folded).expect("folded")).to_be_bytes()
 }

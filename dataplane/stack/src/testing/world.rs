@@ -12,8 +12,8 @@ use std::{net::SocketAddr, string::String, vec::Vec};
 
 use super::FrameBuilder;
 use crate::{
-    EndCause, Event, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Frame, Head,
-    Instant, Limits, Side, Stack, WorkerId,
+    EndCause, Event, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Head, Instant,
+    Limits, Side, Stack, WorkerId,
 };
 
 pub(crate) struct World {
@@ -121,8 +121,7 @@ impl World {
     pub(crate) fn send(&mut self, frame: &FrameBuilder) {
         let bytes = frame.build();
         let before = self.stack.stats().packets();
-        let wire_length = u32::try_from(bytes.len()).expect("short");
-        let frame = Frame { arrival: self.now, bytes: &bytes, wire_length };
+        let frame = FrameBuilder::arriving(&bytes, self.now);
         self.stack.handle_burst(&[frame], &mut self.ended);
         assert_eq!(self.stack.stats().packets(), before + 1, "every packet is counted once");
     }

@@ -15,6 +15,9 @@ pub enum ParseError {
     /// The captured bytes end within the headers.
     #[error("truncated headers")]
     Truncated,
+    /// The checksum of the IPv4 header or of TCP is wrong.
+    #[error("wrong checksum")]
+    Checksum,
     /// The headers contradict themselves, or each other.
     #[error("malformed headers")]
     Malformed,

@@ -6,7 +6,7 @@
 
 use core::net::IpAddr;
 
-use super::ParseError;
+use super::{ParseError, checksum::Sum};
 
 /// `Protocol`, and `Next Header`, of TCP.
 const TCP: u8 = 6;
@@ -34,6 +34,20 @@ pub(super) struct Packet<'a> {
     pub(super) payload: &'a [u8],
     /// Length of the TCP segment by the IP header, at least that of `payload`.
     pub(super) length: usize,
+    /// Its checksums can be verified: the IP header says how long it is, and the checksum of that
+    /// header is right.
+    pub(super) checksums: HeaderChecksum,
+}
+
+/// What is known after the IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderChecksum {
+    /// The header says nothing of its own checksum, or it is right.
+    Right,
+    Wrong,
+    /// The length is missing, as in captures with segmentation offload: the checksum of TCP was
+    /// not computed yet.
+    Offloaded,
 }
 
 /// Cuts `captured` to `length`, which the wire must have held: a header that promises more than
@@ -54,9 +68,9 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     if version_length >> 4 != 4 || header_length < header.len() {
         return Err(ParseError::Malformed);
     }
-    let total_length = match u16::from_be_bytes([l0, l1]) {
-        0 => on_wire,
-        length => usize::from(length),
+    let (total_length, is_offloaded) = match u16::from_be_bytes([l0, l1]) {
+        0 => (on_wire, true),
+        length => (usize::from(length), false),
     };
     let length = total_length.checked_sub(header_length).ok_or(ParseError::Malformed)?;
     if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
@@ -67,11 +81,19 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     }
     let captured = bytes.get(header_length..).ok_or(ParseError::Truncated)?;
     let (payload, length) = cut(captured, length, on_wire.saturating_sub(header_length))?;
+    let checksums = if is_offloaded {
+        HeaderChecksum::Offloaded
+    } else if Sum::default().add(bytes.get(..header_length).unwrap_or_default()).is_right() {
+        HeaderChecksum::Right
+    } else {
+        HeaderChecksum::Wrong
+    };
     Ok(Packet {
         source: IpAddr::from([s0, s1, s2, s3]),
         destination: IpAddr::from([d0, d1, d2, d3]),
         payload,
         length,
+        checksums,
     })
 }
 
@@ -86,9 +108,9 @@ pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
         return Err(ParseError::Malformed);
     }
     let on_wire = on_wire.saturating_sub(header.len());
-    let payload_length = match u16::from_be_bytes([*l0, *l1]) {
-        0 => on_wire,
-        length => usize::from(length),
+    let (payload_length, checksums) = match u16::from_be_bytes([*l0, *l1]) {
+        0 => (on_wire, HeaderChecksum::Offloaded),
+        length => (usize::from(length), HeaderChecksum::Right),
     };
     let (payload, length) = cut(captured, payload_length, on_wire)?;
     let (payload, length) = skip_extensions(*next, payload, length)?;
@@ -97,6 +119,7 @@ pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
         destination: IpAddr::from(*destination),
         payload,
         length,
+        checksums,
     })
 }
 

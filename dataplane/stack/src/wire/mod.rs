@@ -6,9 +6,10 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod checksum;
 mod error;
-mod ethernet;
 mod ip;
+mod link;
 mod tcp;
 
 use core::net::SocketAddr;
@@ -17,7 +18,7 @@ pub use error::ParseError;
 pub(crate) use tcp::{Flags, WindowScale};
 
 use crate::{
-    FlowTuple, Frame, SeqNum,
+    Checksums, FlowTuple, Frame, SeqNum,
     flow::{End, FlowKey},
 };
 
@@ -56,21 +57,34 @@ impl Segment<'_> {
     }
 }
 
+/// Whether checksums are verified where the port has not done it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verify {
+    Software,
+    Never,
+}
+
 /// Parses a frame down to its TCP segment.
 ///
 /// # Errors
 ///
 /// The reason why the frame holds no segment to monitor.
-pub(crate) fn parse_frame<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, ParseError> {
-    let ethernet = ethernet::parse(frame.bytes)?;
-    let headers = frame.bytes.len().saturating_sub(ethernet.payload.len());
+pub(crate) fn parse_frame<'a>(
+    frame: &Frame<'a>,
+    verify: Verify,
+) -> Result<Segment<'a>, ParseError> {
+    let below = link::parse(frame.link, frame.bytes)?;
+    let headers = frame.bytes.len().saturating_sub(below.payload.len());
     let wire_length = usize::try_from(frame.wire_length).unwrap_or(usize::MAX);
     let on_wire = wire_length.max(frame.bytes.len()).saturating_sub(headers);
-    let packet = match ethernet.network {
-        ethernet::Network::Ipv4 => ip::parse_v4(ethernet.payload, on_wire)?,
-        ethernet::Network::Ipv6 => ip::parse_v6(ethernet.payload, on_wire)?,
+    let packet = match below.network {
+        link::Network::Ipv4 => ip::parse_v4(below.payload, on_wire)?,
+        link::Network::Ipv6 => ip::parse_v6(below.payload, on_wire)?,
     };
     let header = tcp::parse(packet.payload, packet.length)?;
+    if verify == Verify::Software && !has_right_checksums(frame.checksums, &packet) {
+        return Err(ParseError::Checksum);
+    }
     let (key, from) = FlowKey::new(
         SocketAddr::new(packet.source, header.source_port),
         SocketAddr::new(packet.destination, header.destination_port),
@@ -78,7 +92,7 @@ pub(crate) fn parse_frame<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, ParseErr
     Ok(Segment {
         key,
         from,
-        vlan: ethernet.vlan,
+        vlan: below.vlan,
         seq: header.seq,
         ack: header.ack,
         flags: header.flags,
@@ -89,13 +103,29 @@ pub(crate) fn parse_frame<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, ParseErr
     })
 }
 
+/// Whether the checksums are right, as far as that can be known: not of a segment that the capture
+/// cut, nor of one whose checksum the sender's hardware was yet to compute.
+fn has_right_checksums(known: Checksums, packet: &ip::Packet<'_>) -> bool {
+    match (known, packet.checksums) {
+        (Checksums::Good, _) | (Checksums::Unknown, ip::HeaderChecksum::Offloaded) => true,
+        (Checksums::Bad, _) | (Checksums::Unknown, ip::HeaderChecksum::Wrong) => false,
+        (Checksums::Unknown, ip::HeaderChecksum::Right) => {
+            packet.payload.len() < packet.length
+                || checksum::Sum::default()
+                    .add_pseudo_header(packet.source, packet.destination, packet.length)
+                    .add(packet.payload)
+                    .is_right()
+        }
+    }
+}
+
 /// A symmetric hash of a frame's addresses and ports: both directions of a flow get the same
 /// value. Frames that hold no TCP segment get 0.
 ///
 /// Spreads the frames of one queue over several workers.
 #[must_use]
 pub fn spread_hash(frame: &Frame<'_>) -> u32 {
-    parse_frame(frame).map_or(0, |segment| segment.key.spread())
+    parse_frame(frame, Verify::Never).map_or(0, |segment| segment.key.spread())
 }
 
 #[cfg(test)]

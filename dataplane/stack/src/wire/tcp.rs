@@ -12,6 +12,7 @@ impl Flags {
     const SYN: u8 = 0x02;
     const RST: u8 = 0x04;
     const ACK: u8 = 0x10;
+    const URG: u8 = 0x20;
 
     /// FIN is set.
     #[must_use]
@@ -35,6 +36,12 @@ impl Flags {
     #[must_use]
     pub(crate) const fn is_ack(self) -> bool {
         self.0 & Self::ACK != 0
+    }
+
+    /// URG is set.
+    #[must_use]
+    pub(crate) const fn is_urg(self) -> bool {
+        self.0 & Self::URG != 0
     }
 
     /// SYN without ACK: a connection is opened.

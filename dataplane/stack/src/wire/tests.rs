@@ -11,14 +11,14 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Instant, testing::FrameBuilder};
+use crate::{Instant, Link, testing::FrameBuilder};
 
 fn frame(bytes: &[u8]) -> Frame<'_> {
-    Frame {
-        arrival: Instant::EPOCH,
-        bytes,
-        wire_length: u32::try_from(bytes.len()).expect("short"),
-    }
+    FrameBuilder::arriving(bytes, Instant::EPOCH)
+}
+
+fn parse<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, ParseError> {
+    parse_frame(frame, Verify::Never)
 }
 
 fn v4() -> FrameBuilder {
@@ -31,12 +31,12 @@ fn v6() -> FrameBuilder {
 
 #[track_caller]
 fn payload_of(bytes: &[u8]) -> Vec<u8> {
-    parse_frame(&frame(bytes)).expect("a segment").payload.to_vec()
+    parse(&frame(bytes)).expect("a segment").payload.to_vec()
 }
 
 #[track_caller]
 fn error_of(bytes: &[u8]) -> ParseError {
-    parse_frame(&frame(bytes)).expect_err("no segment")
+    parse(&frame(bytes)).expect_err("no segment")
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn padding_is_not_payload() {
 #[test]
 fn tags_are_followed_and_the_outermost_is_reported() {
     let bytes = v4().vlan(7).vlan(9).build();
-    let segment = parse_frame(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload.len()));
+    let segment = parse(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload.len()));
     assert_eq!(segment, Ok((Some(9), 5)));
 }
 
@@ -59,7 +59,7 @@ fn both_directions_have_one_key_and_one_spread() {
     let back = FrameBuilder::new("[2001:db8::2]:80", "[2001:db8::1]:4000").build();
     let (there, back) = (frame(&there), frame(&back));
     assert_eq!(spread_hash(&there), spread_hash(&back));
-    let ends = |frame| parse_frame(frame).map(|segment| (segment.key, segment.from));
+    let ends = |frame| parse(frame).map(|segment| (segment.key, segment.from));
     let ((key, from), (same, other)) = (ends(&there).expect("v6"), ends(&back).expect("v6"));
     assert_eq!(key, same);
     assert_ne!(from, other);
@@ -97,7 +97,7 @@ fn a_frame_that_the_capture_cut_keeps_its_length() {
     let bytes = v4().build();
     let cut = &bytes[..bytes.len() - 3];
     let wire_length = u32::try_from(bytes.len()).expect("short");
-    let segment = parse_frame(&Frame { wire_length, ..frame(cut) }).expect("a segment");
+    let segment = parse(&Frame { wire_length, ..frame(cut) }).expect("a segment");
     assert_eq!((segment.payload, segment.payload_length), (&b"he"[..], 5));
 }
 
@@ -123,7 +123,7 @@ fn an_option_of_length_zero_ends_the_options() {
     for options in [[2, 0, 3, 3, 7, 0, 0, 0], [8, 255, 3, 3, 7, 0, 0, 0], [3, 3, 14, 0, 0, 0, 0, 0]]
     {
         let bytes = v4().flags("S").tcp_options(&options).build();
-        let scale = parse_frame(&frame(&bytes)).expect("a segment").window_scale;
+        let scale = parse(&frame(&bytes)).expect("a segment").window_scale;
         assert_eq!(scale.is_some(), options[0] == 3);
     }
 }
@@ -149,7 +149,7 @@ proptest! {
             *version = if network == 1 { 0x45 } else { 0x60 };
         }
         let frame = Frame { wire_length: u32::from(wire_length), ..frame(&bytes) };
-        if let Ok(segment) = parse_frame(&frame) {
+        if let Ok(segment) = parse(&frame) {
             prop_assert!(segment.payload.len() <= segment.payload_length as usize);
         }
     }
@@ -165,8 +165,27 @@ proptest! {
         let length = bytes.len();
         bytes[at % length] = value;
         bytes.truncate(length - cut % length);
-        if let Ok(segment) = parse_frame(&frame(&bytes)) {
+        if let Ok(segment) = parse(&frame(&bytes)) {
             prop_assert!(segment.payload.len() <= bytes.len());
         }
+    }
+}
+
+#[test]
+fn every_link_type_leads_to_the_packet() {
+    let ethernet = v4().build();
+    let packet = &ethernet[14..];
+    let with = |header: &[u8]| [header, packet].concat();
+    let frames = [
+        (Link::LinuxSll, with(&[&[0; 14][..], &[0x08, 0]].concat())),
+        (Link::LinuxSll2, with(&[&[0x08, 0][..], &[0; 18]].concat())),
+        (Link::RawIp, packet.to_vec()),
+        (Link::Loopback, with(&[2, 0, 0, 0])),
+    ];
+    for (link, bytes) in &frames {
+        let parsed = parse_frame(&Frame { link: *link, ..frame(bytes) }, Verify::Software);
+        assert_eq!(parsed.map(|segment| segment.payload), Ok(&b"hello"[..]), "{link:?}");
+        let short = parse(&Frame { link: *link, ..frame(&bytes[..3]) });
+        assert!(matches!(short, Err(ParseError::Truncated)), "{link:?}");
     }
 }

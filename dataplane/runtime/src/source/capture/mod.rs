@@ -24,7 +24,7 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
-use mos_stack::{Frame, Instant, limits::BURST, wire::spread_hash};
+use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST, wire::spread_hash};
 
 pub use self::error::{CaptureError, CaptureProblem, LinkType, ProblemCause};
 use self::{
@@ -114,7 +114,13 @@ impl Found {
 
     fn frame<'a>(&self, held: &'a [u8]) -> Frame<'a> {
         let bytes = &held[self.start..self.start + self.length];
-        Frame { arrival: self.arrival, bytes, wire_length: self.wire_length }
+        Frame {
+            arrival: self.arrival,
+            link: Link::Ethernet,
+            bytes,
+            wire_length: self.wire_length,
+            checksums: Checksums::Unknown,
+        }
     }
 }
 
