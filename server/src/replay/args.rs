@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mos_dataplane::replay::ReplayConfig;
 use mos_stack::{
-    Limits, OverlapPolicy, Sides, SockOpts, Timeouts, WorkerId, limits::BUFFER_BYTES_CEILING,
+    Limits, OverlapPolicy, Sides, SockOpts, Timeouts, limits::BUFFER_BYTES_CEILING,
     round_up_to_block,
 };
 
