@@ -164,6 +164,9 @@ fn every_file_is_in_a_module_tree() {
             ("a/src/lib.rs", "pub mod b;\n"),
             ("a/src/b/mod.rs", "mod c;\n"),
             ("a/src/b/c.rs", ""),
+            ("a/tests/d.rs", ""),
+            ("a/tests/e/main.rs", "mod f;\n"),
+            ("a/tests/e/f.rs", ""),
         ],
     );
     guard(
@@ -171,6 +174,7 @@ fn every_file_is_in_a_module_tree() {
         &[
             &[manifest, ("a/src/lib.rs", "mod b;\n"), ("a/src/c.rs", "")],
             &[manifest, ("a/src/lib.rs", "// mod b;\n"), ("a/src/b.rs", "")],
+            &[manifest, ("a/tests/e/f.rs", "")],
         ],
     );
 }

@@ -378,8 +378,10 @@ fn roots(tree: &Tree) -> Vec<String> {
         }
         for kind in ["tests/", "benches/", "examples/", "src/bin/"] {
             let below = format!("{folder}{kind}");
-            let direct = |path: &&File| {
-                path.path.strip_prefix(&below).is_some_and(|name| !name.contains('/'))
+            // Cargo finds `NAME.rs` and `NAME/main.rs` by itself.
+            let direct = |file: &&File| {
+                let name = file.path.strip_prefix(&below).unwrap_or("/");
+                !name.trim_end_matches("/main.rs").contains('/')
             };
             found.extend(tree.rust().filter(direct).map(|file| file.path.clone()));
         }
