@@ -18,6 +18,7 @@ readonly LOG_DIR="$(mktemp -d)"
 readonly TIMES="$LOG_DIR/times"
 passed=0
 failed=0
+outcome=0
 trap 'rm -rf "$LOG_DIR"' EXIT
 
 # Runs one stage under its name. Its output is shown as it comes and kept for counting.
@@ -71,11 +72,10 @@ check() {
     fi
 }
 
+# A stage of tests; one that fails does not keep the next ones from running.
 tests() {
-    local status=0
-    stage "$@" || status=$?
+    stage "$@" || outcome=1
     count
-    [ "$status" -eq 0 ] || finish 1
 }
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -97,4 +97,4 @@ else
     tests "end to end" cargo test -p mos-tests --no-fail-fast -- --test-threads=1
 fi
 tests "doc tests" cargo test --workspace --doc
-finish 0
+finish "$outcome"
