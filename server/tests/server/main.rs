@@ -1,0 +1,18 @@
+//! The services against scripted workers: no DPDK, no dataplane.
+
+#![expect(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "an integration test is one test module, and ends where something is not as it must be"
+)]
+
+mod list_flows;
+mod options;
+mod peek_flow;
+mod resolution;
+mod seam;
+mod status_table;
+mod support;
+mod transport;

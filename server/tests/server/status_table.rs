@@ -1,0 +1,208 @@
+//! The table of errors as clients see it: every rejection, its errno, code and reason.
+
+use crate::support::{metadata, row, worker_id};
+use mos_control::Refusal;
+use mos_stack::{
+    EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
+};
+use mosd::{
+    filter::Filter, flow_name::FlowNameError, page_token::PageTokenError, rejection::Rejection,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+const NAME: SockOptName = SockOptName::Buffer(Side::Client);
+
+fn refusals() -> Vec<(&'static str, Refusal)> {
+    let core = worker_id(3);
+    let ended = |cause| Refusal::Lookup(LookupError::Ended { cause });
+    vec![
+        ("EACCES NotFound CORE_NOT_FOUND", Refusal::NoSuchWorker(core)),
+        ("EACCES Unavailable CORE_NOT_RUNNING retry 1s", Refusal::WorkerNotRunning(core)),
+        ("EPERM Unavailable CORE_DRAINING retry 1s", Refusal::WorkerStopping(core)),
+        ("EAGAIN Unavailable CORE_QUEUE_FULL retry 50ms", Refusal::RingFull(core)),
+        ("ETIMEDOUT DeadlineExceeded CORE_ACK_TIMEOUT retry 1s", Refusal::NoAnswer(core)),
+        ("EBADF NotFound FLOW_NOT_FOUND", Refusal::Lookup(LookupError::NotFound)),
+        ("EBADF NotFound FLOW_ENDED", ended(None)),
+        ("EBADF NotFound FLOW_ENDED", ended(Some(EndCause::Fin))),
+        ("EBADF NotFound FLOW_ENDED", ended(Some(EndCause::Rst))),
+        ("EBADF NotFound FLOW_ENDED", ended(Some(EndCause::Timeout))),
+        ("EBADF NotFound FLOW_ENDED", ended(Some(EndCause::Reused))),
+        ("EBADF NotFound FLOW_ENDED", ended(Some(EndCause::Evicted))),
+        ("ENOTSOCK FailedPrecondition FLOW_NOT_MONITORED", ended(Some(EndCause::Stopped))),
+        (
+            "EBADF NotFound FLOW_NOT_FOUND",
+            Refusal::SockOpt(SockOptError::Lookup(LookupError::NotFound)),
+        ),
+        (
+            "ENOTSOCK FailedPrecondition FLOW_NOT_MONITORED",
+            Refusal::SockOpt(SockOptError::Stopped { name: NAME }),
+        ),
+        (
+            "EPERM PermissionDenied OPTION_LOCKED",
+            Refusal::SockOpt(SockOptError::Locked { name: NAME }),
+        ),
+        (
+            "EINVAL InvalidArgument OPTION_VALUE_INVALID",
+            Refusal::SockOpt(SockOptError::OutOfRange { name: NAME, value: 9, max: 8 }),
+        ),
+        (
+            "ENOMEM ResourceExhausted BUFFER_POOL_EXHAUSTED",
+            Refusal::SockOpt(SockOptError::PoolExhausted { requested_bytes: 2, free_bytes: 1 }),
+        ),
+        (
+            "ESTALE Aborted ETAG_MISMATCH",
+            Refusal::SockOpt(SockOptError::RevisionMismatch { current: 4 }),
+        ),
+    ]
+}
+
+fn peeks() -> Vec<(&'static str, PeekError)> {
+    let (oldest, newest) = (StreamOffset(10), StreamOffset(20));
+    vec![
+        ("EBADF NotFound FLOW_NOT_FOUND", PeekError::Lookup(LookupError::NotFound)),
+        (
+            "ENOTSOCK FailedPrecondition FLOW_NOT_MONITORED",
+            PeekError::Lookup(LookupError::Ended { cause: Some(EndCause::Stopped) }),
+        ),
+        ("ENOTSOCK FailedPrecondition FLOW_NOT_MONITORED", PeekError::Stopped(Side::Client)),
+        (
+            "EINVAL FailedPrecondition BUFFERING_DISABLED",
+            PeekError::BufferingDisabled(Side::Client),
+        ),
+        ("ENODATA OutOfRange DATA_OVERWRITTEN", PeekError::Overwritten { oldest, newest }),
+        ("ENODATA OutOfRange DATA_NOT_YET_RECEIVED", PeekError::NotYetReceived { oldest, newest }),
+    ]
+}
+
+fn names() -> Vec<(&'static str, Rejection)> {
+    let (flow, core) = (FlowId::from_bits(1).unwrap(), worker_id(3));
+    let text = || "x".to_owned();
+    let invalid = "EBADF InvalidArgument FLOW_NAME_INVALID";
+    vec![
+        ("EACCES NotFound CORE_NOT_FOUND", Rejection::CoreNotFound { flow, core, cores: 2 }),
+        ("EACCES Unavailable CORE_NOT_RUNNING retry 1s", Rejection::CoreUnusable(-1)),
+        ("EBADF NotFound FLOW_NOT_FOUND", Rejection::NotOwner { core: 1, flow, owner: core }),
+        (invalid, FlowNameError::Empty.into()),
+        (invalid, FlowNameError::Handle(text()).into()),
+        (invalid, FlowNameError::Tuple { text: text(), problem: "p" }.into()),
+        (
+            "ENOTSOCK FailedPrecondition FLOW_NOT_MONITORED",
+            FlowNameError::OtherResource("cores/1".to_owned()).into(),
+        ),
+        ("EBADF NotFound FLOW_NOT_FOUND", Rejection::NoMatch(text())),
+        (
+            "- FailedPrecondition AMBIGUOUS_FLOW",
+            Rejection::AmbiguousFlow { name: text(), flows: vec![text(), text()] },
+        ),
+    ]
+}
+
+fn arguments() -> Vec<(&'static str, Rejection)> {
+    let text = || "x".to_owned();
+    let filter = |text: &str| Rejection::Filter(Filter::parse(text).unwrap_err());
+    let mut rows = vec![
+        ("EINVAL InvalidArgument OPTION_VALUE_INVALID", Rejection::NoChange("options")),
+        (
+            "EINVAL InvalidArgument OPTION_VALUE_INVALID",
+            Rejection::OptionValue { field: "f", value: text(), problem: text(), range: None },
+        ),
+        (
+            "ENOSYS InvalidArgument OPTION_UNKNOWN",
+            Rejection::OptionUnknown { field: "f", problem: text() },
+        ),
+        ("ENOSYS Unimplemented OPTION_NOT_IMPLEMENTED", Rejection::OptionNotImplemented(text())),
+        (
+            "EINVAL InvalidArgument ARGUMENT_INVALID",
+            Rejection::Argument { field: "f", problem: text() },
+        ),
+        ("- InvalidArgument FILTER_INVALID", filter("x")),
+        ("- InvalidArgument FILTER_AMBIGUOUS", filter("core=1 AND core=1 OR core=1")),
+        ("- InvalidArgument FILTER_FIELD_UNAVAILABLE", filter("policy = x")),
+        ("- PermissionDenied PAYLOAD_DISABLED", Rejection::PayloadDisabled),
+        ("ESTALE Aborted ETAG_MISMATCH", Rejection::EtagMismatch { flow: text(), current: text() }),
+        ("- Internal INTERNAL", Rejection::UnexpectedReply(worker_id(3))),
+    ];
+    rows.extend(
+        PageTokenError::ALL.map(|error| ("- InvalidArgument PAGE_TOKEN_INVALID", error.into())),
+    );
+    rows
+}
+
+fn described(status: &Status) -> String {
+    let (code, reason, errno) = row(status);
+    let errno = if errno.is_empty() { "-" } else { &errno };
+    let details = status.get_error_details();
+    let retry = details.retry_info().and_then(|info| info.retry_delay);
+    let retry = retry.map(|delay| format!(" retry {delay:?}")).unwrap_or_default();
+    format!("{errno} {code:?} {reason}{retry}")
+}
+
+#[test]
+fn every_rejection_has_its_row() {
+    let resource = || "flows/0000000000000001".to_owned();
+    let refused = refusals()
+        .into_iter()
+        .map(|(row, refusal)| (row, Rejection::Refused { refusal, resource: resource() }));
+    let peeked = peeks()
+        .into_iter()
+        .map(|(row, error)| (row, Rejection::Peek { error, resource: resource() }));
+    let all = refused.chain(peeked).chain(names()).chain(arguments());
+    for (expected, rejection) in all {
+        let text = rejection.to_string();
+        let status = Status::from(rejection.clone());
+        assert_eq!(described(&status), expected, "{rejection:?}");
+        assert_eq!(status.message(), text);
+        assert!(!text.is_empty() && !text.contains('\n'));
+        says_what_it_is_about(&status, &rejection);
+    }
+}
+
+/// Beside the reason there is a detail that names the field, the resource, the state or the quota.
+fn says_what_it_is_about(status: &Status, rejection: &Rejection) {
+    let details = status.get_error_details();
+    let has = match status.code() {
+        Code::InvalidArgument | Code::OutOfRange => details.bad_request().is_some(),
+        Code::FailedPrecondition => details.precondition_failure().is_some(),
+        Code::ResourceExhausted => details.quota_failure().is_some(),
+        Code::NotFound | Code::Aborted | Code::Unavailable | Code::DeadlineExceeded => {
+            details.resource_info().is_some()
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => true,
+    };
+    assert!(has, "{rejection:?}: {details:?}");
+}
+
+#[test]
+fn numbers_that_a_program_needs_are_in_the_metadata() {
+    let resource = || "flows/0000000000000001".to_owned();
+    let refused = |error| {
+        let refusal = Refusal::SockOpt(error);
+        Status::from(Rejection::Refused { refusal, resource: resource() })
+    };
+    let status = refused(SockOptError::OutOfRange { name: NAME, value: 9, max: 8 });
+    assert_eq!((metadata(&status, "max"), metadata(&status, "value")), ("8".into(), "9".into()));
+    let status = refused(SockOptError::PoolExhausted { requested_bytes: 2, free_bytes: 1 });
+    assert_eq!(metadata(&status, "requestedBytes"), "2");
+    assert_eq!(metadata(&status, "freeBytes"), "1");
+    let status = refused(SockOptError::Locked { name: NAME });
+    assert_eq!(metadata(&status, "option"), "client_buffer_bytes");
+    let error = PeekError::Overwritten { oldest: StreamOffset(10), newest: StreamOffset(20) };
+    let status = Status::from(Rejection::Peek { error, resource: resource() });
+    assert_eq!(metadata(&status, "oldestOffset"), "10");
+    assert_eq!(metadata(&status, "newestOffset"), "20");
+    let flows = vec!["a".to_owned(), "b".to_owned()];
+    let status = Status::from(Rejection::AmbiguousFlow { name: resource(), flows });
+    assert_eq!(metadata(&status, "flows"), "a,b");
+    let ended = Refusal::Lookup(LookupError::Ended { cause: Some(EndCause::Rst) });
+    let status = Status::from(Rejection::Refused { refusal: ended, resource: resource() });
+    assert_eq!(metadata(&status, "cause"), "rst");
+}

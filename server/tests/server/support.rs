@@ -1,0 +1,171 @@
+//! A worker that is a script, and the services over it: no DPDK, no dataplane.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use mos_control::{
+    Answer, Board, Command, CommandPort, Phase, PortMonitor, PortStatus, Refusal, Reply,
+    WorkerPort, link,
+};
+use mos_stack::{
+    FlowId, FlowSummary, FlowTuple, Gauges, Instant, Limits, OptionsOrigin, SideSummary, Sides,
+    SockOpts, Stats, TcpState, WorkerId,
+};
+use mosd::{
+    control::{Control, Settings},
+    service::Service,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// What a scripted worker does with a command: answers, or (`None`) never does.
+pub(crate) type Outcome = Option<Result<Reply, Refusal>>;
+
+#[derive(Debug)]
+struct NoPorts;
+
+impl PortMonitor for NoPorts {
+    fn ports(&self) -> Vec<PortStatus> {
+        Vec::new()
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        limits: Limits::default(),
+        payload: true,
+        connections_max: 8,
+        node: "test".to_owned(),
+    }
+}
+
+pub(crate) fn worker_id(index: u16) -> WorkerId {
+    WorkerId::new(index).unwrap()
+}
+
+/// A worker that runs on this thread, between the awaits of the test.
+pub(crate) fn worker(
+    index: u16,
+    mut script: impl FnMut(Command) -> Outcome + 'static,
+) -> CommandPort {
+    let (port, mut worker) = link(worker_id(index));
+    worker.board().set_phase(Phase::Running);
+    tokio::task::spawn_local(async move {
+        loop {
+            turn(&mut worker, &mut script);
+            tokio::task::yield_now().await;
+        }
+    });
+    port
+}
+
+fn turn(worker: &mut WorkerPort, script: &mut impl FnMut(Command) -> Outcome) {
+    while let Some(request) = worker.take() {
+        if let Some(outcome) = script(request.command) {
+            worker.answer(Answer { id: request.id, outcome });
+        }
+    }
+}
+
+pub(crate) fn control(ports: Vec<CommandPort>, settings: Settings) -> Arc<Control> {
+    Arc::new(Control::new(ports, Arc::new(NoPorts), settings))
+}
+
+pub(crate) fn service(ports: Vec<CommandPort>) -> Service {
+    Service::new(control(ports, settings()))
+}
+
+/// Runs a test on one thread, with its workers.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+/// A flow in this slot.
+pub(crate) fn flow(worker: u16, slot: u32, generation: u32, started: u64) -> FlowSummary {
+    let side = SideSummary {
+        state: TcpState::Established,
+        packets: 0,
+        payload_bytes: 0,
+        retransmits: 0,
+        buffer: mos_stack::BufferSummary::default(),
+    };
+    FlowSummary {
+        id: FlowId::from_parts(worker_id(worker), slot, generation),
+        tuple: FlowTuple {
+            client: "10.0.0.1:1000".parse().unwrap(),
+            server: "10.0.0.2:80".parse().unwrap(),
+            vlan: None,
+        },
+        sides: Sides::both(side),
+        options: SockOpts::default(),
+        origin: OptionsOrigin::Default,
+        revision: 0,
+        started: Instant::from_nanos(started),
+        last_packet: Instant::from_nanos(started),
+    }
+}
+
+/// The table of one scripted worker.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) slots: Vec<Option<FlowSummary>>,
+    pub(crate) now: u64,
+}
+
+impl Table {
+    /// Answers what a list asks.
+    pub(crate) fn answer(&self, command: Command) -> Outcome {
+        Some(Ok(match command {
+            Command::Clock => Reply::Clock(Instant::from_nanos(self.now)),
+            Command::Scan { cursor, mut page } => {
+                let first = cursor.0 as usize;
+                let end = (first + mos_control::FLOW_PAGE).min(self.slots.len());
+                page.extend(self.slots.iter().take(end).skip(first).flatten().copied());
+                let next = u32::try_from(end).unwrap();
+                let is_end = end >= self.slots.len();
+                Reply::Scanned { page, next: (!is_end).then_some(mos_stack::SlotCursor(next)) }
+            }
+            other @ (Command::Find { .. }
+            | Command::Get { .. }
+            | Command::SetSockOpt { .. }
+            | Command::Peek { .. }) => panic!("a list does not ask {other:?}"),
+        }))
+    }
+
+    /// Says on the board what a worker would.
+    pub(crate) fn publish(&self, board: &Board) {
+        let gauges = Gauges {
+            flows: self.slots.iter().flatten().count() as u64,
+            flow_slots: self.slots.len() as u64,
+            ..Gauges::default()
+        };
+        board.turn(Instant::from_nanos(self.now), 0);
+        board.publish(&Stats::default(), gauges);
+    }
+}
+
+pub(crate) type Shared<T> = Rc<RefCell<T>>;
+
+pub(crate) fn shared<T>(value: T) -> Shared<T> {
+    Rc::new(RefCell::new(value))
+}
+
+/// What a client decides by: code, reason, errno.
+pub(crate) fn row(status: &Status) -> (Code, String, String) {
+    let details = status.get_error_details();
+    let info = details.error_info().expect("every error has an ErrorInfo");
+    assert_eq!(info.domain, "mos.v1");
+    let errno = info.metadata.get("errno").cloned().unwrap_or_default();
+    (status.code(), info.reason.clone(), errno)
+}
+
+pub(crate) fn metadata(status: &Status, key: &str) -> String {
+    let details = status.get_error_details();
+    details.error_info().unwrap().metadata.get(key).cloned().unwrap_or_default()
+}
+
+pub(crate) fn fields(status: &Status) -> Vec<String> {
+    let details = status.get_error_details();
+    let request = details.bad_request().expect("a BadRequest");
+    request.field_violations.iter().map(|violation| violation.field.clone()).collect()
+}

@@ -1,0 +1,230 @@
+//! What clients meet on the way in: sockets, health, reflection, limits, and the end.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use mos_proto::v1::{
+    GetServerInfoRequest, GetStatusRequest, ListFlowsRequest,
+    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
+};
+use mosd::{
+    listen::{Address, ListenError, Listeners, PlainTcp},
+    serve::serve,
+};
+use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use crate::support::{Table, control, row, run, settings, worker};
+
+/// A service on a socket of its own.
+struct Served {
+    folder: tempfile::TempDir,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Served {
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("mosd.sock")
+    }
+
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::Unix(folder.path().join("mosd.sock"));
+        let listeners = Listeners::bind(&[address], PlainTcp::LoopbackOnly).await.unwrap();
+        let table = Table { slots: vec![None; 10], now: 1 };
+        let port = worker(0, move |command| table.answer(command));
+        let control = control(vec![port], settings());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::task::spawn_local(async move {
+            let stop = async { stopped.await.unwrap() };
+            serve(Arc::clone(&control), listeners, stop).await.unwrap();
+        });
+        Self { folder, stop, serving }
+    }
+
+    async fn connect(&self) -> Channel {
+        connect(&self.path()).await
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.serving.await.unwrap();
+        assert!(!self.folder.path().join("mosd.sock").exists(), "the socket was left behind");
+    }
+}
+
+async fn connect(path: &Path) -> Channel {
+    let path = path.to_owned();
+    let connector = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://mosd").connect_with_connector(connector).await.unwrap()
+}
+
+#[test]
+fn the_services_answer_on_a_socket_for_owner_and_group() {
+    run(async {
+        let served = Served::start().await;
+        let mode = std::fs::metadata(served.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        let mut system = SystemServiceClient::new(served.connect().await);
+        let info = system.get_server_info(GetServerInfoRequest {}).await.unwrap().into_inner();
+        assert_eq!((info.node.as_str(), info.limits["list.page_size.max"]), ("test", 1000));
+        assert_eq!(info.default_options.unwrap().client_buffer_bytes, Some(8192));
+        let status = system.get_status(GetStatusRequest {}).await.unwrap().into_inner();
+        assert_eq!(status.cores.len(), 1);
+        drop(system);
+        served.end().await;
+    });
+}
+
+#[test]
+fn details_of_errors_arrive() {
+    run(async {
+        let served = Served::start().await;
+        let mut flows = FlowServiceClient::new(served.connect().await);
+        let request = ListFlowsRequest { filter: "nonsense".to_owned(), ..Default::default() };
+        let status = flows.list_flows(request).await.unwrap_err();
+        assert_eq!(row(&status), (Code::InvalidArgument, "FILTER_INVALID".into(), "".into()));
+        drop(flows);
+        served.end().await;
+    });
+}
+
+#[test]
+fn a_request_above_a_mebibyte_is_refused() {
+    run(async {
+        let served = Served::start().await;
+        let mut flows = FlowServiceClient::new(served.connect().await);
+        let filter = "x".repeat(1024 * 1024 + 1);
+        let request = ListFlowsRequest { filter, ..Default::default() };
+        let status = flows.list_flows(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+        drop(flows);
+        served.end().await;
+    });
+}
+
+#[test]
+fn health_is_told_by_service() {
+    run(async {
+        let served = Served::start().await;
+        let mut health = HealthClient::new(served.connect().await);
+        for service in ["", "mos.v1.FlowService", "mos.v1.SystemService"] {
+            let request = HealthCheckRequest { service: service.to_owned() };
+            let answer = health.check(request).await.unwrap().into_inner();
+            assert_eq!(answer.status, 1, "{service} serves");
+        }
+        let request = HealthCheckRequest { service: "mos.v1.Nothing".to_owned() };
+        assert_eq!(health.check(request).await.unwrap_err().code(), Code::NotFound);
+        drop(health);
+        served.end().await;
+    });
+}
+
+#[test]
+fn health_says_when_the_service_is_ending() {
+    run(async {
+        let served = Served::start().await;
+        let mut health = HealthClient::new(served.connect().await);
+        let request = HealthCheckRequest { service: "mos.v1.FlowService".to_owned() };
+        let mut watch = health.watch(request).await.unwrap().into_inner();
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
+        served.stop.send(()).unwrap();
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
+        // A stream that stays open does not keep the service from ending.
+        tokio::time::timeout(Duration::from_secs(5), served.serving).await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn reflection_knows_the_services_and_the_details_of_errors() {
+    run(async {
+        let served = Served::start().await;
+        let mut reflection = ServerReflectionClient::new(served.connect().await);
+        let ask = |request| ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(request),
+        };
+        let requests = [
+            ask(MessageRequest::ListServices(String::new())),
+            ask(MessageRequest::FileContainingSymbol("google.rpc.ErrorInfo".to_owned())),
+            ask(MessageRequest::FileContainingSymbol("mos.v1.FlowService".to_owned())),
+        ];
+        let stream = tokio_stream::iter(requests);
+        let mut answers = reflection.server_reflection_info(stream).await.unwrap().into_inner();
+        let first = answers.message().await.unwrap().unwrap().message_response.unwrap();
+        let MessageResponse::ListServicesResponse(list) = first else { panic!("{first:?}") };
+        let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+        for name in ["mos.v1.FlowService", "mos.v1.SystemService", "grpc.health.v1.Health"] {
+            assert!(names.contains(&name), "{name} is not in {names:?}");
+        }
+        for _ in 0..2 {
+            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+            assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
+        }
+        drop((answers, reflection));
+        served.end().await;
+    });
+}
+
+#[test]
+fn addresses_in_use_and_plain_text_beyond_loopback_are_refused() {
+    run(async {
+        let bind = |address: Address| async move {
+            Listeners::bind(&[address], PlainTcp::LoopbackOnly).await
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let unix = Address::Unix(path.clone());
+        let first = bind(unix.clone()).await.unwrap();
+        assert!(matches!(bind(unix.clone()).await, Err(ListenError::InUse(_))));
+        // What nobody answers on was left behind.
+        std::mem::forget(first);
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("b.sock")).unwrap());
+        let stale = bind(Address::Unix(folder.path().join("b.sock"))).await.unwrap();
+        drop(stale);
+        assert!(!folder.path().join("b.sock").exists());
+        std::fs::write(folder.path().join("c.sock"), "").unwrap();
+        let file = bind(Address::Unix(folder.path().join("c.sock"))).await;
+        assert!(matches!(file, Err(ListenError::NotASocket(_))));
+        let tcp = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let taken = tcp.addresses().unwrap().remove(0);
+        assert!(matches!(bind(taken).await, Err(ListenError::InUse(_))));
+        let open = bind("0.0.0.0:0".parse().unwrap()).await;
+        assert!(matches!(open, Err(ListenError::Insecure(_))));
+        Listeners::bind(&["0.0.0.0:0".parse().unwrap()], PlainTcp::Anywhere).await.unwrap();
+    });
+}
+
+#[test]
+fn connections_beyond_the_limit_wait() {
+    run(async {
+        let served = Served::start().await;
+        let mut channels = Vec::new();
+        for _ in 0..settings().connections_max {
+            let channel = served.connect().await;
+            let mut system = SystemServiceClient::new(channel.clone());
+            system.get_server_info(GetServerInfoRequest {}).await.unwrap();
+            channels.push(channel);
+        }
+        let mut late = SystemServiceClient::new(served.connect().await);
+        let patience = Duration::from_millis(300);
+        let waiting = tokio::time::timeout(patience, late.get_server_info(GetServerInfoRequest {}));
+        assert!(waiting.await.is_err(), "there is no place");
+        channels.clear();
+        late.get_server_info(GetServerInfoRequest {}).await.unwrap();
+        drop(late);
+        served.end().await;
+    });
+}
