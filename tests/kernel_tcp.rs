@@ -34,14 +34,14 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 
 const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1 };
 
-fn config(policy: &str) -> String {
+fn config(policy: &str, workers: u16) -> String {
     format!(
         r#"
 [server]
 payload = true
 
 [dataplane]
-workers = 1
+workers = {workers}
 
 [limits]
 flows_max = 1024
@@ -73,14 +73,14 @@ struct Scene {
 
 impl Scene {
     /// `None`, said aloud, where namespaces cannot be made.
-    fn new(address: &str, policy: &str) -> Option<Self> {
+    fn new(address: &str, policy: &str, workers: u16) -> Option<Self> {
         let lab = Lab::new(WIRE)?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         fs::write(path("file"), noise(FILE_BYTES, 1)).expect("a file");
         fs::write(path("upload"), noise(UPLOAD_BYTES, 2)).expect("a file");
         let setup = Setup::default()
-            .configured(&config(policy))
+            .configured(&config(policy, workers))
             .inside(lab.client())
             .with(&["--port", "net_af_packet0,iface=veth0"]);
         let mosd = Mosd::start(&setup);
@@ -211,8 +211,8 @@ fn ends_with_request(path: &Path, start: &[u8]) -> bool {
 }
 
 /// Both buffers hold what the programs exchanged, to the byte.
-fn both_directions_are_held(address: &str, policy: &str) {
-    let Some(scene) = Scene::new(address, policy) else { return };
+fn both_directions_are_held(address: &str, policy: &str, workers: u16) {
+    let Some(scene) = Scene::new(address, policy, workers) else { return };
     let mut curl = scene.start_curl(&[]);
     scene.await_end(&mut curl);
     let flow = scene.flow();
@@ -234,17 +234,17 @@ fn both_directions_are_held(address: &str, policy: &str) {
 
 #[test]
 fn both_directions_are_held_to_the_byte_over_ipv4_with_policy_first() {
-    both_directions_are_held("10.77.0.2", "first");
+    both_directions_are_held("10.77.0.2", "first", 1);
 }
 
 #[test]
-fn both_directions_are_held_to_the_byte_over_ipv6_with_policy_last() {
-    both_directions_are_held("fd77::2", "last");
+fn both_directions_are_held_to_the_byte_over_ipv6_with_policy_last_and_two_workers() {
+    both_directions_are_held("fd77::2", "last", 2);
 }
 
 #[test]
 fn a_buffer_is_dropped_and_regrown_in_the_middle_of_a_transfer() {
-    let Some(scene) = Scene::new("10.77.0.2", "first") else { return };
+    let Some(scene) = Scene::new("10.77.0.2", "first", 1) else { return };
     // Slow enough that the rest is still to come when the options have changed.
     let mut curl = scene.start_curl(&["--limit-rate", "12M"]);
     assert!(within(TRANSFER_MAX, || !scene.read("got").is_empty()), "no download");
