@@ -8,7 +8,8 @@ use mos_stack::Limits;
 use uuid::Uuid;
 
 use crate::{
-    answers::Answers, etag::Etags, page_token::PageTokens, vitals::Vitals, worker_client::Workers,
+    answers::Answers, etag::Etags, page_token::PageTokens, streams::Streams, vitals::Vitals,
+    worker_client::Workers,
 };
 
 /// What the configuration decides about the services.
@@ -43,6 +44,8 @@ pub struct Control {
     pub page_tokens: PageTokens,
     /// First answers of `SetSockOpt`.
     pub answers: Answers<v1::SetSockOptResponse>,
+    /// The streams that run now.
+    pub streams: Streams,
     /// What was seen of the workers lately.
     pub vitals: Vitals,
 }
@@ -67,6 +70,7 @@ impl Control {
             etags: Etags::new(boot),
             page_tokens: PageTokens::new(boot),
             answers: Answers::default(),
+            streams: Streams::default(),
         }
     }
 }

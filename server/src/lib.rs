@@ -30,6 +30,7 @@ pub mod service;
 pub mod size;
 pub mod span;
 pub mod status;
+pub mod streams;
 pub mod telemetry;
 pub mod vitals;
 pub mod worker_client;

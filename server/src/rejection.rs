@@ -116,6 +116,15 @@ pub enum Rejection {
         /// The etag in force.
         current: String,
     },
+    /// As many streams run as may.
+    #[error("{max} streams are open already: more are not allowed")]
+    TooManyStreams {
+        /// Streams that may run at once.
+        max: usize,
+    },
+    /// The service is to stop.
+    #[error("mosd is stopping")]
+    Stopping,
     /// A worker answered one command with the reply to another: our own error.
     #[error("internal error: core {0} answered with an unexpected reply")]
     UnexpectedReply(WorkerId),

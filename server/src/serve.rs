@@ -76,6 +76,7 @@ pub async fn serve(
         outcome = &mut serving => outcome,
         () = stop => {
             set_health(&health, ServingStatus::NotServing).await;
+            control.streams.stop();
             drop(drain);
             tokio::time::timeout(DRAIN, &mut serving).await.unwrap_or_else(|_elapsed| {
                 tracing::info!("requests still under way were cut off");

@@ -79,6 +79,8 @@ impl Rejection {
             Self::PageToken(_) => bare(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
             Self::PayloadDisabled => bare(Code::PermissionDenied, "PAYLOAD_DISABLED"),
             Self::EtagMismatch { .. } => row("ESTALE", Code::Aborted, "ETAG_MISMATCH"),
+            Self::TooManyStreams { .. } => bare(Code::ResourceExhausted, "TOO_MANY_STREAMS"),
+            Self::Stopping => bare(Code::Unavailable, "SERVER_STOPPING"),
             Self::UnexpectedReply(_) => bare(Code::Internal, "INTERNAL"),
         }
     }
@@ -100,7 +102,9 @@ impl Rejection {
     /// When it makes sense to try again with the same request.
     const fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::CoreUnusable(_) => Some(Duration::from_secs(1)),
+            Self::CoreUnusable(_) | Self::TooManyStreams { .. } | Self::Stopping => {
+                Some(Duration::from_secs(1))
+            }
             Self::Refused { refusal, .. } => match refusal {
                 Refusal::WorkerNotRunning(_)
                 | Refusal::WorkerStopping(_)
@@ -153,10 +157,13 @@ impl Rejection {
             Self::PageToken(error) => vec![("cause", error.cause().to_owned())],
             Self::PayloadDisabled => vec![("key", "server.payload".to_owned())],
             Self::EtagMismatch { current, .. } => vec![("currentEtag", current.clone())],
+            Self::TooManyStreams { max } => vec![("max", max.to_string())],
             Self::UnexpectedReply(core) => vec![("core", core.to_string())],
-            Self::FlowName(_) | Self::NoMatch(_) | Self::NoChange(_) | Self::Argument { .. } => {
-                Vec::new()
-            }
+            Self::FlowName(_)
+            | Self::NoMatch(_)
+            | Self::NoChange(_)
+            | Self::Argument { .. }
+            | Self::Stopping => Vec::new(),
         };
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
@@ -210,6 +217,12 @@ impl Rejection {
             }
             Self::EtagMismatch { flow, .. } => {
                 details.set_resource_info("mos.v1.Flow", flow, "", text);
+            }
+            Self::TooManyStreams { .. } => {
+                details.add_quota_failure_violation("streams", text);
+            }
+            Self::Stopping => {
+                details.set_resource_info("mos.v1.Server", "mosd", "", text);
             }
             Self::OptionNotImplemented(_) | Self::PayloadDisabled | Self::UnexpectedReply(_) => {}
         }

@@ -12,6 +12,7 @@ use crate::{
     control::Control,
     convert, filter,
     serve::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX, STREAMS_MAX},
+    streams::STREAMS_OPEN_MAX,
 };
 
 /// Version, limits and capabilities.
@@ -60,6 +61,7 @@ fn limits(control: &Control) -> Vec<(&'static str, i64)> {
         ("request_id.entries.max", int(answers::ENTRIES_MAX)),
         ("connections.max", int(control.settings.connections_max)),
         ("streams_per_connection.max", STREAMS_MAX.into()),
+        ("streams.max", int(STREAMS_OPEN_MAX)),
         ("core.commands.max", int(COMMAND_RING)),
     ]
 }

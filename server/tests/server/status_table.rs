@@ -121,6 +121,8 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- InvalidArgument FILTER_FIELD_UNAVAILABLE", filter("policy = x")),
         ("- PermissionDenied PAYLOAD_DISABLED", Rejection::PayloadDisabled),
         ("ESTALE Aborted ETAG_MISMATCH", Rejection::EtagMismatch { flow: text(), current: text() }),
+        ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),
+        ("- Unavailable SERVER_STOPPING retry 1s", Rejection::Stopping),
         ("- Internal INTERNAL", Rejection::UnexpectedReply(worker_id(3))),
     ];
     rows.extend(
