@@ -23,7 +23,8 @@ pub const RANGES_MAX: usize = 256;
 /// Slots of a worker's flow table, at most: what a [`FlowId`] can name.
 pub const FLOWS_CEILING: u32 = 1 << FlowId::SLOT_BITS;
 
-/// Least time between the end of a flow and the reuse of its slot (see [`FlowId`]).
+/// Least time between the end of a flow and the reuse of its slot, while there are other slots
+/// (see [`FlowId`]).
 pub const SLOT_REST: Duration = Duration::from_secs(1);
 
 /// Bounds and defaults of one stack, fixed when it is made.
@@ -32,6 +33,10 @@ pub const SLOT_REST: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
     pub flows_max: u32,
+    /// Flows at once whose handshake is not complete. Range 1 to `flows_max`. One more makes the
+    /// oldest of them end as [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs
+    /// no more than this, and no established flow.
+    pub half_open_max: u32,
     /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
     pub pool_bytes: u64,
     /// Largest capacity of one side's receive buffer, in bytes. At most [`BUFFER_BYTES_CEILING`].
@@ -82,6 +87,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             flows_max: 65_536,
+            half_open_max: 16_384,
             pool_bytes: 256 * 1024 * 1024,
             buffer_bytes_max: 16 * 1024 * 1024,
             defaults: SockOpts::default(),
@@ -100,6 +106,14 @@ pub enum LimitsError {
     /// `flows_max` is out of range.
     #[error("flows_max {0} is not in 1..={FLOWS_CEILING}")]
     Flows(u32),
+    /// `half_open_max` is out of range.
+    #[error("half_open_max {half_open} is not in 1..={flows}")]
+    HalfOpen {
+        /// The value.
+        half_open: u32,
+        /// `flows_max`.
+        flows: u32,
+    },
     /// `buffer_bytes_max` is out of range.
     #[error("buffer_bytes_max {0} is above {BUFFER_BYTES_CEILING}")]
     Buffer(u64),

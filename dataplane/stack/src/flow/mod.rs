@@ -1,5 +1,6 @@
 //! Flows: their handles, keys, table, timers, and what is known of them.
 
+mod backlog;
 mod expiry;
 mod id;
 mod key;
@@ -7,6 +8,7 @@ mod record;
 mod summary;
 mod table;
 
+pub(crate) use backlog::{Backlog, Dispensable};
 pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use key::{End, FlowKey};

@@ -1,6 +1,6 @@
 //! One flow under watch: its connection, its buffers, its options.
 
-use super::{End, FlowId, FlowKey, FlowSummary, FlowTuple, SideSummary};
+use super::{Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, SideSummary};
 use crate::{
     Fact, FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset, TcpState,
     reassembly::{BufferPool, Reassembler},
@@ -90,6 +90,15 @@ impl Flow {
             Lifetime::Closing => limits.timeouts.closing,
             Lifetime::TimeWait => limits.timeouts.time_wait,
         })
+    }
+
+    /// Whether the flow goes first when room is needed.
+    pub(crate) const fn dispensable(&self) -> Option<Dispensable> {
+        match self.connection.lifetime() {
+            Lifetime::HalfOpen => Some(Dispensable::HalfOpen),
+            Lifetime::TimeWait => Some(Dispensable::Ended),
+            Lifetime::Established | Lifetime::Closing => None,
+        }
     }
 
     /// Puts planned options in force. Returns the bytes that this discards, or `None` where the

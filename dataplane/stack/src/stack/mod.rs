@@ -8,7 +8,7 @@ use crate::{
     Applied, EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowSummary, FlowTuple, Frame,
     Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side,
     SockOptChange, SockOptError, SockOpts, Stat, Stats, StopScope, StreamOffset, WorkerId,
-    flow::{Absent, Flow, FlowKey, FlowTable, TimerWheel},
+    flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
     wire::{Segment, Verify, parse_frame},
@@ -20,6 +20,7 @@ pub struct Stack {
     limits: Limits,
     table: FlowTable<Flow, EndCause>,
     wheel: TimerWheel,
+    backlog: Backlog,
     pool: BufferPool,
     stats: Stats,
     /// Buffers whose stream has grown in this burst, and the offset from which on.
@@ -65,6 +66,10 @@ impl Stack {
         if !(1..=FLOWS_CEILING).contains(&limits.flows_max) {
             return Err(LimitsError::Flows(limits.flows_max));
         }
+        if !(1..=limits.flows_max).contains(&limits.half_open_max) {
+            let (half_open, flows) = (limits.half_open_max, limits.flows_max);
+            return Err(LimitsError::HalfOpen { half_open, flows });
+        }
         if limits.buffer_bytes_max > BUFFER_BYTES_CEILING {
             return Err(LimitsError::Buffer(limits.buffer_bytes_max));
         }
@@ -76,12 +81,21 @@ impl Stack {
         }
         let table = FlowTable::new(worker, limits.flows_max, seed);
         let wheel = TimerWheel::new(limits.flows_max);
-        let (Some(table), Some(wheel)) = (table, wheel) else {
+        let backlog = Backlog::new(limits.flows_max);
+        let (Some(table), Some(wheel), Some(backlog)) = (table, wheel, backlog) else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
         let pool =
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
-        Ok(Self { limits, table, wheel, pool, stats: Stats::default(), grown: ArrayVec::new() })
+        Ok(Self {
+            limits,
+            table,
+            wheel,
+            backlog,
+            pool,
+            stats: Stats::default(),
+            grown: ArrayVec::new(),
+        })
     }
 
     /// Handles a burst of at most [`BURST`] frames in order of arrival.
@@ -113,7 +127,7 @@ impl Stack {
             let Some((_, flow)) = self.table.get(slot) else { continue };
             let deadline = flow.deadline(&self.limits);
             if deadline <= now {
-                let cause = flow.connection.ended.unwrap_or(EndCause::Timeout);
+                let cause = flow.connection.cause_of_silence();
                 self.end(slot, now, Some(cause), sink);
             } else {
                 self.wheel.file(slot, deadline);
@@ -333,6 +347,7 @@ impl Stack {
         flow.on_segment(segment, now, &mut self.pool, &mut self.stats, |fact| teller.tell(fact));
         if flow.connection.lifetime() != lifetime {
             self.wheel.file(slot, flow.deadline(&self.limits));
+            self.backlog.file(slot, flow.dispensable());
         }
         if teller.sink.wanted().contains(EventKind::NewData) {
             let readable = flow.next_offsets();
@@ -352,14 +367,34 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> Option<u32> {
+        self.make_room(now, sink);
         let flow = Flow::new(segment, now, self.limits.defaults);
-        let (deadline, tuple) = (flow.deadline(&self.limits), flow.tuple(&key));
+        let (deadline, dispensable) = (flow.deadline(&self.limits), flow.dispensable());
+        let tuple = flow.tuple(&key);
         let slot = self.table.insert(key, flow, now)?;
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
+        self.backlog.file(slot, dispensable);
         let flow = Some(self.table.id(slot));
         Teller { time: now, flow, tuple, sink }.tell(Fact::FlowStarted);
         Some(slot)
+    }
+
+    /// Lets a dispensable flow go where the next one would find no room.
+    fn make_room(&mut self, now: Instant, sink: &mut impl EventSink) {
+        let half_open = self.backlog.oldest(Dispensable::HalfOpen);
+        let ended = self.backlog.oldest(Dispensable::Ended);
+        let slot = if self.backlog.half_open() >= self.limits.half_open_max {
+            half_open
+        } else if self.table.len() >= self.limits.flows_max {
+            half_open.or(ended)
+        } else {
+            None
+        };
+        if let Some(slot) = slot {
+            let ended = self.table.get(slot).and_then(|(_, flow)| flow.connection.ended);
+            self.end(slot, now, Some(ended.unwrap_or(EndCause::Evicted)), sink);
+        }
     }
 
     /// States that more of a side's stream can be read.
@@ -388,7 +423,7 @@ impl Stack {
     ) -> bool {
         let Some((_, flow)) = self.table.get(slot) else { return true };
         let cause = if flow.deadline(&self.limits) <= now {
-            flow.connection.ended.unwrap_or(EndCause::Timeout)
+            flow.connection.cause_of_silence()
         } else if flow.connection.is_superseded_by(segment, flow.side_of(segment.from)) {
             EndCause::Reused
         } else {
@@ -417,6 +452,7 @@ impl Stack {
             }
         }
         self.wheel.remove(slot);
+        self.backlog.remove(slot);
         if let Some(mut flow) = self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout)) {
             flow.release(&mut self.pool);
         }

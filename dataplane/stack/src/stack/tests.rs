@@ -283,13 +283,15 @@ fn packets_without_a_flow_are_orphans() {
 
 #[test]
 fn a_full_table_refuses_new_flows_and_keeps_the_old_ones() {
-    let mut world = World::with(Limits { flows_max: 2, pool_bytes: 1 << 20, ..Limits::default() });
+    let limits =
+        Limits { flows_max: 2, half_open_max: 2, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
     for port in 1..=3 {
         world.client.set_port(port);
-        world.play("C> S 100");
+        world.play(HANDSHAKE);
     }
     assert_eq!(world.stack.gauges().flows, 2);
-    assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 1);
+    assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 2);
 }
 
 #[test]
@@ -619,4 +621,83 @@ fn a_connection_under_way_is_adopted_if_that_is_wanted() {
     world.client.set_port(1);
     world.play("C> R 5000");
     assert_eq!(world.stack.stats().get(Stat::PacketsOrphan), orphans + 1);
+}
+
+#[test]
+fn a_reset_in_the_window_waits_for_what_follows() {
+    let mut world = established();
+    world.play("C> P. 101 301 hello\n S> . 301 106");
+    assert_eq!(world.play("C> R 150").states(), "ESTABLISHED ESTABLISHED");
+    // The sender goes on: it has reset nothing.
+    world.play("C> P. 106 301 more\n +20000");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    // It falls silent: it has.
+    world.play("C> R 150\n +9000");
+    assert_eq!(world.stack.gauges().flows, 1);
+    world.play("+1500");
+    assert_eq!(world.ended.0[0].1, Some(EndCause::Rst));
+}
+
+#[test]
+fn a_challenged_reset_ends_the_flow_when_it_is_repeated_exactly() {
+    let mut world = established();
+    world.play("C> P. 101 301 hello\n C> R 110\n S> . 301 106\n C> R 106");
+    assert_eq!(world.states(), "CLOSED CLOSED");
+}
+
+#[test]
+fn a_handshake_that_was_acknowledged_does_not_move() {
+    let mut world = established();
+    world.play("S> S. 9000 101\n C> P. 101 301 hello\n S> P. 301 106 world");
+    assert_eq!(world.received(Side::Server), "hello");
+    assert_eq!(world.received(Side::Client), "world");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+}
+
+#[test]
+fn segments_far_outside_the_window_change_nothing() {
+    let mut world = established();
+    world.play("C> P. 101 301 hello\n S> P. 301 106 world");
+    let before = world.flow();
+    // Data far ahead, data far behind, an acknowledgement of what was never sent, an ancient one.
+    world.play(
+        "C> P. 500000000 306 x\n C> P. 4000000000 306 x\n C> . 106 900000000\n C> . 106 4000000000",
+    );
+    let after = world.flow();
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 4);
+    assert_eq!(after.sides.server.buffer, before.sides.server.buffer);
+    assert_eq!(after.sides.client.buffer, before.sides.client.buffer);
+}
+
+#[test]
+fn a_flood_of_syns_evicts_half_open_flows_and_no_established_one() {
+    let limits =
+        Limits { flows_max: 64, half_open_max: 16, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play(HANDSHAKE).play("C> P. 101 301 precious");
+    let (client, id) = (world.client, world.id());
+    for port in 1..1000 {
+        world.client.set_port(port);
+        world.play("C> S 100");
+    }
+    assert_eq!(world.stack.gauges().flows, 17);
+    assert_eq!(world.stack.stats().get(Stat::FlowsEndedEvicted), 999 - 16);
+    assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 0);
+    world.client = client;
+    assert_eq!(world.id(), id);
+    world.play("C> P. 109 301 data");
+    assert_eq!(world.received(Side::Server), "preciousdata");
+}
+
+#[test]
+fn a_full_table_lets_ended_flows_go_before_it_refuses() {
+    let limits =
+        Limits { flows_max: 8, half_open_max: 8, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    for port in 1..=20 {
+        world.client.set_port(port);
+        world.play("C> S 100\n S> R. 0 101");
+    }
+    assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 0);
+    assert_eq!(world.stack.stats().get(Stat::FlowsEndedRst), 12);
 }

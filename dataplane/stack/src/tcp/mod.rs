@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     pub(crate) sides: Sides<TcpSide>,
     /// How the connection ended, once it has.
     pub(crate) ended: Option<EndCause>,
+    /// Who has sent a reset that was in the window, but not exact, and nothing since.
+    pending_reset: Option<Side>,
     is_established: bool,
 }
 
@@ -125,6 +127,7 @@ impl Connection {
         Self {
             sides: Sides { client: TcpSide::new(client), server: TcpSide::new(server) },
             ended: None,
+            pending_reset: None,
             is_established: matches!(beginning, Beginning::Midstream),
         }
     }
@@ -133,13 +136,22 @@ impl Connection {
     pub(crate) const fn lifetime(&self) -> Lifetime {
         if self.ended.is_some() {
             Lifetime::TimeWait
-        } else if self.sides.client.fin.is_some() || self.sides.server.fin.is_some() {
+        } else if self.sides.client.fin.is_some()
+            || self.sides.server.fin.is_some()
+            || self.pending_reset.is_some()
+        {
             Lifetime::Closing
         } else if self.is_established {
             Lifetime::Established
         } else {
             Lifetime::HalfOpen
         }
+    }
+
+    /// How the connection has ended if nothing more comes.
+    pub(crate) fn cause_of_silence(&self) -> EndCause {
+        let reset = self.pending_reset.map(|_| EndCause::Rst);
+        self.ended.or(reset).unwrap_or(EndCause::Timeout)
     }
 
     /// Whether a bare SYN on this connection's tuple opens another connection: after the end, or
@@ -158,7 +170,7 @@ impl Connection {
         }
         !self.is_established
             || offset < sender.snd_una.cast_signed()
-            || offset > sender.reach(receiver)
+            || offset > sender.bounds(receiver).high()
     }
 
     /// Takes one segment, sent by `from`.
@@ -187,6 +199,9 @@ impl Connection {
         };
         if !is_valid {
             on.stats.count(Stat::OutOfWindow);
+        } else if !segment.flags.is_rst() && self.pending_reset == Some(from) {
+            // Who goes on sending has not reset anything.
+            self.pending_reset = None;
         }
         self.settle(on);
     }
@@ -236,12 +251,12 @@ impl Connection {
             return true;
         }
         let Some(acknowledged) = receiver.offset_of(segment.ack) else { return true };
-        if acknowledged > receiver.reach(sender) {
+        if !receiver.bounds(sender).contain(acknowledged) {
             return false;
         }
         let Ok(acknowledged) = u64::try_from(acknowledged) else { return true };
-        receiver.snd_una = receiver.snd_una.max(acknowledged);
         if !segment.flags.is_syn() {
+            receiver.acknowledge(acknowledged);
             on.enter(from.peer(), receiver, receiver.state.receives_ack());
         }
         let data = receiver.fin.map_or(acknowledged, |fin| acknowledged.min(fin));
@@ -262,7 +277,7 @@ impl Connection {
         let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
         let Some(start) = sender.offset_of(seq) else { return true };
         let end = start + i64::from(segment.payload_length);
-        if end > sender.reach(receiver) {
+        if !sender.bounds(receiver).contain(end) {
             return false;
         }
         let sent_before = sender.snd_nxt;
@@ -297,7 +312,10 @@ impl Connection {
         true
     }
 
-    /// A reset is believed when the receiver would accept its number. `false`: it is not.
+    /// A reset ends the connection when its number is exactly the next one that the receiver
+    /// expects. One that merely lies in the window waits for what follows: the receiver challenges
+    /// it, and an honest sender repeats it with the right number. RFC 5961 section 3.2. `false`:
+    /// it is not believed.
     fn on_reset<T: FnMut(Fact)>(
         &mut self,
         segment: &Segment<'_>,
@@ -305,10 +323,20 @@ impl Connection {
         on: &mut Workbench<'_, T>,
     ) -> bool {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
-        let is_acceptable = match sender.offset_of(segment.seq) {
+        let next = on.buffers[from.peer()].next().0;
+        let is_exact = match sender.offset_of(segment.seq) {
             Some(offset) => {
-                let received = on.buffers[from.peer()].next().0.min(sender.snd_una);
-                offset >= received.cast_signed() && offset <= sender.reach(receiver)
+                // Without the packets that were not captured, what the sender has sent tells more
+                // than what the receiver is known to have.
+                let fin = sender.fin.map_or(next, |fin| fin + 1);
+                let exact = [next, sender.snd_nxt, fin].map(u64::cast_signed).contains(&offset);
+                let in_window =
+                    next.min(sender.snd_una).cast_signed()..=sender.bounds(receiver).high();
+                if !exact && in_window.contains(&offset) {
+                    self.pending_reset = Some(from);
+                    return true;
+                }
+                exact
             }
             // The answer to a SYN: it must acknowledge that SYN. RFC 9293 3.10.7.3.
             None => {
@@ -318,13 +346,13 @@ impl Connection {
                     })
             }
         };
-        if is_acceptable {
+        if is_exact {
             self.ended = Some(EndCause::Rst);
             for side in Side::BOTH {
                 on.enter(side, &mut self.sides[side], TcpState::Closed);
             }
         }
-        is_acceptable
+        is_exact
     }
 
     /// Draws the conclusions for both sides: FINs that were reached or acknowledged, and the ends

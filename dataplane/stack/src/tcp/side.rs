@@ -6,8 +6,39 @@ use crate::{SeqNum, StreamOffset, wire::WindowScale};
 /// Reach granted beyond what was seen, where the receiver's window is unknown or small, in bytes.
 const REACH_MIN: u32 = 65_536;
 
+/// The bounds of van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), for what one
+/// side sends and for what its peer acknowledges, as stream offsets.
+///
+/// - I: data end at or below the highest acknowledgement plus the receiver's largest window;
+/// - II: data end at or above the highest byte sent minus that window;
+/// - III: an acknowledgement is at or below the highest byte sent;
+/// - IV: an acknowledgement is not older than a window.
+///
+/// A monitor may have missed packets: I and III therefore reach a window beyond whatever is known,
+/// and a window is never taken to be smaller than 64 KiB.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// II and IV.
+    low: i64,
+    /// I and III.
+    high: i64,
+}
+
+impl Bounds {
+    /// Whether an offset is within the bounds.
+    pub(super) const fn contain(self, offset: i64) -> bool {
+        self.low <= offset && offset <= self.high
+    }
+
+    /// The highest offset within the bounds.
+    pub(super) const fn high(self) -> i64 {
+        self.high
+    }
+}
+
 /// One endpoint of a connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two facts that do not exclude each other")]
 pub(crate) struct TcpSide {
     pub(crate) state: TcpState,
     /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
@@ -22,6 +53,8 @@ pub(crate) struct TcpSide {
     pub(super) snd_nxt: u64,
     /// Highest offset that the peer has acknowledged; a FIN is counted.
     pub(super) snd_una: u64,
+    /// The peer has acknowledged its SYN: the origin stands.
+    is_confirmed: bool,
     /// Offset of the FIN.
     pub(super) fin: Option<u64>,
     pub(crate) packets: u64,
@@ -39,6 +72,7 @@ impl TcpSide {
             max_window: 0,
             snd_nxt: 0,
             snd_una: 0,
+            is_confirmed: false,
             fin: None,
             packets: 0,
             payload_bytes: 0,
@@ -60,11 +94,11 @@ impl TcpSide {
     }
 
     /// Learns offset 0 from a SYN. A SYN with another number moves it as long as no data has been
-    /// sent; returns whether the number is in force.
+    /// sent and nothing was acknowledged; returns whether the number is in force.
     pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
         let origin = seq.plus(1);
         if self.origin != Some(origin) {
-            if self.origin.is_some() && (self.snd_nxt > 0 || self.fin.is_some()) {
+            if self.is_confirmed || self.snd_nxt > 0 || self.fin.is_some() {
                 return false;
             }
             self.origin = Some(origin);
@@ -79,10 +113,20 @@ impl TcpSide {
         self.origin.get_or_insert(seq);
     }
 
-    /// The farthest offset that this side may have sent, given its peer.
-    pub(super) fn reach(&self, peer: &Self) -> i64 {
-        let known = self.snd_nxt.max(self.snd_una);
-        known.saturating_add(u64::from(peer.max_window.max(REACH_MIN))).cast_signed()
+    /// Learns that the peer has received everything before this offset.
+    pub(super) fn acknowledge(&mut self, offset: u64) {
+        self.snd_una = self.snd_una.max(offset);
+        self.is_confirmed = true;
+    }
+
+    /// What this side may honestly send and be acknowledged, given its peer.
+    pub(super) fn bounds(&self, peer: &Self) -> Bounds {
+        let window = i64::from(peer.max_window.max(REACH_MIN));
+        let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una.cast_signed());
+        Bounds {
+            low: sent.min(acknowledged).saturating_sub(window),
+            high: sent.max(acknowledged).saturating_add(window),
+        }
     }
 
     /// Whether the peer has acknowledged the FIN.

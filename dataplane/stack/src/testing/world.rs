@@ -78,7 +78,12 @@ impl EventSink for Ended {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Limits { flows_max: 64, pool_bytes: 1 << 20, ..Limits::default() })
+        Self::with(Limits {
+            flows_max: 64,
+            half_open_max: 64,
+            pool_bytes: 1 << 20,
+            ..Limits::default()
+        })
     }
 
     pub(crate) fn with(limits: Limits) -> Self {

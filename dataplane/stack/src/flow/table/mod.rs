@@ -3,7 +3,7 @@
 //! ```text
 //!  index   [ tag|slot ][ empty ][ tag|slot ][ tag|slot ] ...   linear probing, at most half full
 //!                │                    │
-//!  slots   [ generation, key, flow ][ free: rests until t ] ...  a flow never moves
+//!  slots   [ generation, key, flow ][ free since t ] ...  a flow never moves
 //! ```
 //!
 //! All memory is reserved at the start and touched when it is first used. The hash is keyed, so
@@ -94,7 +94,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     /// Adds a flow whose key is not in the table. `None`, and the value is dropped, when the table
-    /// is full or every free slot still rests.
+    /// is full.
     pub(crate) fn insert(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
         let tag = self.tag(&key);
         let mut at = self.home(tag);
@@ -186,9 +186,10 @@ impl<T, E: Copy> FlowTable<T, E> {
 
     fn take_slot(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
         let live = State::Live { key, value };
+        let fresh = self.slots_used();
         if let Some(slot) = self.slots.get_mut(at(self.free_head))
             && let State::Free { next, released, .. } = slot.state
-            && released.after(SLOT_REST) <= now
+            && (released.after(SLOT_REST) <= now || fresh >= self.slots_max)
         {
             slot.generation = (slot.generation + 1) & GENERATION_MASK;
             slot.state = live;
@@ -199,13 +200,12 @@ impl<T, E: Copy> FlowTable<T, E> {
             }
             return Some(taken);
         }
-        let slot = self.slots_used();
-        if slot >= self.slots_max {
+        if fresh >= self.slots_max {
             return None;
         }
-        let generation = self.first_generation(slot);
+        let generation = self.first_generation(fresh);
         self.slots.push(Slot { generation, state: live });
-        Some(slot)
+        Some(fresh)
     }
 
     /// Random, so that a handle kept over a restart misses.
