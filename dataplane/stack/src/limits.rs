@@ -33,8 +33,8 @@ pub const SLOT_REST: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
     pub flows_max: u32,
-    /// Flows at once whose handshake is not complete. Range 1 to `flows_max`. One more makes the
-    /// oldest of them end as [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs
+    /// Flows at once whose handshake is not complete, at least 1. One more makes the oldest of them
+    /// end as [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs
     /// no more than this, and no established flow.
     pub half_open_max: u32,
     /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
@@ -106,14 +106,9 @@ pub enum LimitsError {
     /// `flows_max` is out of range.
     #[error("flows_max {0} is not in 1..={FLOWS_CEILING}")]
     Flows(u32),
-    /// `half_open_max` is out of range.
-    #[error("half_open_max {half_open} is not in 1..={flows}")]
-    HalfOpen {
-        /// The value.
-        half_open: u32,
-        /// `flows_max`.
-        flows: u32,
-    },
+    /// `half_open_max` is 0.
+    #[error("half_open_max must be at least 1")]
+    HalfOpen,
     /// `buffer_bytes_max` is out of range.
     #[error("buffer_bytes_max {0} is above {BUFFER_BYTES_CEILING}")]
     Buffer(u64),

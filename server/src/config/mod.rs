@@ -179,6 +179,8 @@ pub struct Bounds {
     /// Flows tracked at once.
     #[serde(deserialize_with = "checked::flows_max")]
     pub flows_max: u32,
+    /// Half-open flows at once; 0: a quarter of `flows_max`.
+    pub half_open_max: u32,
     /// Memory for all receive buffers.
     pub pool: Size,
     /// Largest capacity of one side's receive buffer.
@@ -189,7 +191,8 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         let Limits { flows_max, pool_bytes, buffer_bytes_max, .. } = Limits::default();
-        Self { flows_max, pool: Size(pool_bytes), buffer_max: Size(buffer_bytes_max) }
+        let (pool, buffer_max) = (Size(pool_bytes), Size(buffer_bytes_max));
+        Self { flows_max, half_open_max: 0, pool, buffer_max }
     }
 }
 
@@ -403,7 +406,7 @@ impl Config {
     ///
     /// When a flow would start with a larger buffer than it may have.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
-        let Bounds { flows_max, pool, buffer_max } = self.limits;
+        let Bounds { flows_max, half_open_max, pool, buffer_max } = self.limits;
         let capacity = |key: &str, size: Size| {
             round_up_to_block(size.0).filter(|bytes| *bytes <= buffer_max.0).ok_or_else(|| {
                 ConfigError::Contradiction(format!(
@@ -418,6 +421,10 @@ impl Config {
         let Spans { half_open, idle, closing, time_wait } = self.timeouts;
         Ok(Limits {
             flows_max,
+            half_open_max: match half_open_max {
+                0 => flows_max.div_ceil(4),
+                set => set,
+            },
             pool_bytes: pool.0,
             buffer_bytes_max: buffer_max.0,
             defaults: SockOpts {

@@ -104,6 +104,7 @@ impl ReplayArgs {
             Sides { client: blocks(self.client_buffer), server: blocks(self.server_buffer) };
         let limits = Limits {
             flows_max: self.flows,
+            half_open_max: self.flows,
             pool_bytes: self.pool.0 / u64::from(self.workers.max(1)),
             buffer_bytes_max: buffer_bytes.client.max(buffer_bytes.server),
             defaults: SockOpts {

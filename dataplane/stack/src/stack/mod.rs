@@ -66,9 +66,8 @@ impl Stack {
         if !(1..=FLOWS_CEILING).contains(&limits.flows_max) {
             return Err(LimitsError::Flows(limits.flows_max));
         }
-        if !(1..=limits.flows_max).contains(&limits.half_open_max) {
-            let (half_open, flows) = (limits.half_open_max, limits.flows_max);
-            return Err(LimitsError::HalfOpen { half_open, flows });
+        if limits.half_open_max == 0 {
+            return Err(LimitsError::HalfOpen);
         }
         if limits.buffer_bytes_max > BUFFER_BYTES_CEILING {
             return Err(LimitsError::Buffer(limits.buffer_bytes_max));
