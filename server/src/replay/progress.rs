@@ -34,8 +34,12 @@ fn watch(progress: &ReplayProgress, done: &AtomicBool) {
     if let Ok(style) = ProgressStyle::with_template(STYLE) {
         bar.set_style(style);
     }
-    while !done.load(Relaxed) {
+    // Drawn at least once: a small capture may be read before this thread runs.
+    loop {
         bar.set_position(progress.consumed());
+        if done.load(Relaxed) {
+            break;
+        }
         thread::park_timeout(REDRAW);
     }
     bar.finish_and_clear();
