@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod assembly;
 mod event;
 mod flow;
 mod frame;

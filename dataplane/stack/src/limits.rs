@@ -17,6 +17,10 @@ pub const BUFFER_BYTES_DEFAULT: u64 = 8192;
 /// must stay apart in the 2^18 blocks that its index can address.
 pub const BUFFER_BYTES_CEILING: u64 = 256 * 1024 * 1024;
 
+/// IP packets that are put together from fragments at once, at most. Their bytes come from the
+/// pool: 16 MiB of it at the worst.
+pub const ASSEMBLIES_MAX: usize = 256;
+
 /// Separate runs of bytes that one side's buffer holds, at most: as many as fit into one block.
 pub const RANGES_MAX: usize = 256;
 
@@ -68,6 +72,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// After the first FIN. Default 10 s.
     pub closing: Duration,
+    /// For the fragments of an IP packet, from the first one on. Default 30 s.
+    pub fragments: Duration,
     /// After both FINs were acknowledged, or a RST. Default 1 s.
     pub time_wait: Duration,
 }
@@ -78,6 +84,7 @@ impl Default for Timeouts {
             half_open: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             closing: Duration::from_secs(10),
+            fragments: Duration::from_secs(30),
             time_wait: Duration::from_secs(1),
         }
     }

@@ -11,6 +11,8 @@ pub enum PacketOutcome {
     Stopped,
     /// TCP, but of no known flow, and does not begin one. mOS: `MOS_ON_ORPHAN`.
     Orphan,
+    /// A fragment that is held until the rest of its packet arrives; that counts as the packet.
+    Fragment,
     /// Would have begun a flow, but the flow table is full.
     TableFull,
     /// Not monitored: malformed, or not TCP over Ethernet and IP.
@@ -58,8 +60,10 @@ stats! {
     PacketsNotIp => "packets", "not_ip";
     /// IP packets that are not TCP.
     PacketsNotTcp => "packets", "not_tcp";
-    /// Fragments of IP packets.
+    /// Fragments held until the rest of their packet arrived, or did not in time.
     PacketsFragment => "packets", "fragment";
+    /// Fragments for which there was no room, or that contradicted their packet.
+    PacketsFragmentRefused => "packets", "fragment_refused";
     /// Frames whose captured bytes end within the headers.
     PacketsTruncated => "packets", "truncated";
     /// Packets with a wrong IPv4 or TCP checksum.
@@ -147,7 +151,8 @@ impl Stats {
             PacketOutcome::TableFull => Stat::PacketsTableFull,
             PacketOutcome::Ignored(ParseError::NotIp) => Stat::PacketsNotIp,
             PacketOutcome::Ignored(ParseError::NotTcp) => Stat::PacketsNotTcp,
-            PacketOutcome::Ignored(ParseError::Fragment) => Stat::PacketsFragment,
+            PacketOutcome::Fragment => Stat::PacketsFragment,
+            PacketOutcome::Ignored(ParseError::Fragment) => Stat::PacketsFragmentRefused,
             PacketOutcome::Ignored(ParseError::Truncated) => Stat::PacketsTruncated,
             PacketOutcome::Ignored(ParseError::Checksum) => Stat::PacketsChecksum,
             PacketOutcome::Ignored(ParseError::Malformed) => Stat::PacketsMalformed,

@@ -1,5 +1,6 @@
 //! The stack of one worker: the only public entry point.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
@@ -8,10 +9,11 @@ use crate::{
     Applied, EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowSummary, FlowTuple, Frame,
     Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side,
     SockOptChange, SockOptError, SockOpts, Stat, Stats, StopScope, StreamOffset, WorkerId,
+    assembly::Assemblies,
     flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
-    wire::{Segment, Verify, parse_frame},
+    wire::{Fragment, Parsed, Segment, Verify, parse_assembled, parse_frame},
 };
 
 /// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
@@ -21,6 +23,9 @@ pub struct Stack {
     table: FlowTable<Flow, EndCause>,
     wheel: TimerWheel,
     backlog: Backlog,
+    assemblies: Assemblies,
+    /// Payload of a packet that was put together from fragments.
+    whole: Vec<u8>,
     pool: BufferPool,
     stats: Stats,
     /// Buffers whose stream has grown in this burst, and the offset from which on.
@@ -81,16 +86,22 @@ impl Stack {
         let table = FlowTable::new(worker, limits.flows_max, seed);
         let wheel = TimerWheel::new(limits.flows_max);
         let backlog = Backlog::new(limits.flows_max);
-        let (Some(table), Some(wheel), Some(backlog)) = (table, wheel, backlog) else {
+        let assemblies = Assemblies::new(seed, limits.timeouts.fragments);
+        let (Some(table), Some(wheel), Some(backlog), Some(assemblies)) =
+            (table, wheel, backlog, assemblies)
+        else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
         let pool =
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
+        let whole = alloc::vec![0; usize::from(u16::MAX)];
         Ok(Self {
             limits,
             table,
             wheel,
             backlog,
+            assemblies,
+            whole,
             pool,
             stats: Stats::default(),
             grown: ArrayVec::new(),
@@ -101,12 +112,14 @@ impl Stack {
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
         let verify = if self.limits.verify_checksums { Verify::Software } else { Verify::Never };
         for frames in frames.chunks(BURST) {
-            let segments: ArrayVec<_, BURST> =
+            let parsed: ArrayVec<_, BURST> =
                 frames.iter().map(|frame| parse_frame(frame, verify)).collect();
-            for (frame, segment) in frames.iter().zip(segments) {
+            for (frame, parsed) in frames.iter().zip(parsed) {
                 self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
-                let outcome = match segment {
-                    Ok(segment) => self.handle_segment(&segment, frame.arrival, sink),
+                let now = frame.arrival;
+                let outcome = match parsed {
+                    Ok(Parsed::Segment(segment)) => self.handle_segment(&segment, now, sink),
+                    Ok(Parsed::Fragment(fragment)) => self.handle_fragment(&fragment, now, sink),
                     Err(reason) => PacketOutcome::Ignored(reason),
                 };
                 self.stats.count_packet(outcome);
@@ -120,6 +133,7 @@ impl Stack {
     /// Ends flows that have been silent for too long: looks at `budget` flows at most. Returns how
     /// many it looked at.
     pub fn handle_timeout(&mut self, now: Instant, budget: u32, sink: &mut impl EventSink) -> u32 {
+        self.assemblies.expire(now, &mut self.pool);
         let mut steps = TIMER_STEPS;
         for looked_at in 0..budget {
             let Some(slot) = self.wheel.pop(now, &mut steps) else { return looked_at };
@@ -299,6 +313,32 @@ impl Stack {
             pool_used_bytes: self.pool.used_bytes(),
             pool_bytes: self.pool.total_bytes(),
         }
+    }
+
+    const fn verify(&self) -> Verify {
+        if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
+    }
+
+    /// Holds a fragment, or handles the segment that it completes.
+    fn handle_fragment(
+        &mut self,
+        fragment: &Fragment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        let added = self.assemblies.add(fragment, now, &mut self.pool, &mut self.whole);
+        let length = match added {
+            Ok(Some(length)) => length,
+            Ok(None) => return PacketOutcome::Fragment,
+            Err(reason) => return PacketOutcome::Ignored(reason),
+        };
+        let whole = core::mem::take(&mut self.whole);
+        let outcome = match parse_assembled(fragment, &whole[..length], self.verify()) {
+            Ok(segment) => self.handle_segment(&segment, now, sink),
+            Err(reason) => PacketOutcome::Ignored(reason),
+        };
+        self.whole = whole;
+        outcome
     }
 
     fn handle_segment(

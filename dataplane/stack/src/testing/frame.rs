@@ -91,6 +91,40 @@ impl FrameBuilder {
         self
     }
 
+    /// The frame in IP fragments of at most `size` bytes of payload each, a multiple of 8.
+    pub(crate) fn fragments(&self, identification: u16, size: usize) -> Vec<Vec<u8>> {
+        let whole = self.build();
+        let is_v6 = self.source.is_ipv6();
+        let start = 14 + 4 * self.vlans.len();
+        let headers = start + if is_v6 { 40 } else { 20 };
+        let payload = &whole[headers..];
+        let pieces = payload.chunks(size).enumerate().map(|(n, piece)| {
+            let mut frame = whole[..headers].to_vec();
+            let offset = u16::try_from(n * size).expect("short");
+            let more = n * size + piece.len() < payload.len();
+            if is_v6 {
+                let length = u16::try_from(piece.len() + 8).expect("short");
+                frame[start + 4..start + 6].copy_from_slice(&length.to_be_bytes());
+                frame[start + 6] = 44;
+                frame.extend([6, 0]);
+                frame.extend((offset | u16::from(more)).to_be_bytes());
+                frame.extend(u32::from(identification).to_be_bytes());
+            } else {
+                let length = u16::try_from(piece.len() + 20).expect("short");
+                frame[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+                frame[start + 4..start + 6].copy_from_slice(&identification.to_be_bytes());
+                let flags = (offset / 8) | (u16::from(more) << 13);
+                frame[start + 6..start + 8].copy_from_slice(&flags.to_be_bytes());
+                frame[start + 10..start + 12].fill(0);
+                let sum = checksum(&frame[start..headers]);
+                frame[start + 10..start + 12].copy_from_slice(&sum);
+            }
+            frame.extend(piece);
+            frame
+        });
+        pieces.collect()
+    }
+
     /// As it arrives at `arrival`.
     pub(crate) fn arriving(bytes: &[u8], arrival: Instant) -> Frame<'_> {
         Frame {

@@ -124,9 +124,12 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, frame: &FrameBuilder) {
-        let bytes = frame.build();
+        self.receive(&frame.build());
+    }
+
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
         let before = self.stack.stats().packets();
-        let frame = FrameBuilder::arriving(&bytes, self.now);
+        let frame = FrameBuilder::arriving(bytes, self.now);
         self.stack.handle_burst(&[frame], &mut self.ended);
         assert_eq!(self.stack.stats().packets(), before + 1, "every packet is counted once");
     }

@@ -9,8 +9,8 @@ pub enum ParseError {
     /// IP, but not TCP.
     #[error("not TCP")]
     NotTcp,
-    /// A fragment of an IP packet.
-    #[error("an IP fragment")]
+    /// A fragment of an IP packet for which there was no room, or that contradicts its packet.
+    #[error("an IP fragment without room")]
     Fragment,
     /// The captured bytes end within the headers.
     #[error("truncated headers")]

@@ -25,11 +25,25 @@ mod next_header {
     pub(super) const SHIM6: u8 = 140;
 }
 
-/// The TCP segment that an IP packet carries.
+/// Which part of a packet a fragment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FragmentPart {
+    pub(crate) identification: u32,
+    /// Where its bytes belong, a multiple of 8.
+    pub(crate) offset: u16,
+    /// Whether it is the last one.
+    pub(crate) is_last: bool,
+    /// What the whole packet's payload begins with: TCP, or an IPv6 extension header.
+    next: u8,
+}
+
+/// The TCP segment that an IP packet carries, or a fragment of it.
 #[derive(Debug)]
 pub(super) struct Packet<'a> {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
+    /// Of a fragment: which.
+    pub(super) fragment: Option<FragmentPart>,
     /// Captured bytes of the TCP segment.
     pub(super) payload: &'a [u8],
     /// Length of the TCP segment by the IP header, at least that of `payload`.
@@ -62,7 +76,7 @@ fn cut(captured: &[u8], length: usize, on_wire: usize) -> Result<(&[u8], usize),
 /// Parses an IPv4 packet of which `bytes` were captured and `on_wire` bytes were sent.
 pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
     let (header, _options) = bytes.split_first_chunk::<20>().ok_or(ParseError::Truncated)?;
-    let [version_length, _, l0, l1, _, _, f0, f1, _, protocol, _, _, addresses @ ..] = *header;
+    let [version_length, _, l0, l1, i0, i1, f0, f1, _, protocol, _, _, addresses @ ..] = *header;
     let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
     let header_length = usize::from(version_length & 0x0f).saturating_mul(4);
     if version_length >> 4 != 4 || header_length < header.len() {
@@ -73,12 +87,16 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
         length => (usize::from(length), false),
     };
     let length = total_length.checked_sub(header_length).ok_or(ParseError::Malformed)?;
-    if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
-        return Err(ParseError::Fragment);
-    }
     if protocol != TCP {
         return Err(ParseError::NotTcp);
     }
+    let flags = u16::from_be_bytes([f0, f1]);
+    let fragment = (flags & 0x3fff != 0).then_some(FragmentPart {
+        identification: u32::from(u16::from_be_bytes([i0, i1])),
+        offset: (flags & 0x1fff).wrapping_shl(3),
+        is_last: flags & 0x2000 == 0,
+        next: TCP,
+    });
     let captured = bytes.get(header_length..).ok_or(ParseError::Truncated)?;
     let (payload, length) = cut(captured, length, on_wire.saturating_sub(header_length))?;
     let checksums = if is_offloaded {
@@ -91,6 +109,7 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     Ok(Packet {
         source: IpAddr::from([s0, s1, s2, s3]),
         destination: IpAddr::from([d0, d1, d2, d3]),
+        fragment,
         payload,
         length,
         checksums,
@@ -113,34 +132,45 @@ pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
         length => (usize::from(length), HeaderChecksum::Right),
     };
     let (payload, length) = cut(captured, payload_length, on_wire)?;
-    let (payload, length) = skip_extensions(*next, payload, length)?;
+    let (fragment, payload, length) = skip_extensions(*next, payload, length)?;
     Ok(Packet {
         source: IpAddr::from(*source),
         destination: IpAddr::from(*destination),
+        fragment,
         payload,
         length,
         checksums,
     })
 }
 
-/// Follows the extension headers to the TCP segment.
+/// The TCP segment in the payload of a packet that was put together from fragments.
+pub(super) fn of_assembled(part: FragmentPart, payload: &[u8]) -> Result<&[u8], ParseError> {
+    match skip_extensions(part.next, payload, payload.len())? {
+        (None, payload, _) => Ok(payload),
+        // A fragment of a fragment: RFC 8200 knows no such thing.
+        (Some(_), ..) => Err(ParseError::Malformed),
+    }
+}
+
+/// Follows the extension headers to the TCP segment, or to a fragment.
 fn skip_extensions(
     mut next: u8,
     mut payload: &[u8],
     mut length: usize,
-) -> Result<(&[u8], usize), ParseError> {
+) -> Result<(Option<FragmentPart>, &[u8], usize), ParseError> {
     for _ in 0..=EXTENSIONS_MAX {
         if next == TCP {
-            return Ok((payload, length));
+            return Ok((None, payload, length));
         }
-        let &[following, units, o0, o1, ..] = payload.first_chunk::<8>().ok_or(match next {
-            next_header::HOP_BY_HOP
-            | next_header::ROUTING
-            | next_header::FRAGMENT
-            | next_header::AUTHENTICATION
-            | next_header::DESTINATION => ParseError::Truncated,
-            _ => ParseError::NotTcp,
-        })?;
+        let &[following, units, o0, o1, i0, i1, i2, i3] =
+            payload.first_chunk::<8>().ok_or(match next {
+                next_header::HOP_BY_HOP
+                | next_header::ROUTING
+                | next_header::FRAGMENT
+                | next_header::AUTHENTICATION
+                | next_header::DESTINATION => ParseError::Truncated,
+                _ => ParseError::NotTcp,
+            })?;
         let size = match next {
             next_header::HOP_BY_HOP
             | next_header::ROUTING
@@ -151,7 +181,18 @@ fn skip_extensions(
             next_header::AUTHENTICATION => usize::from(units).saturating_add(2).saturating_mul(4),
             // An atomic fragment, RFC 6946, is a whole packet.
             next_header::FRAGMENT if u16::from_be_bytes([o0, o1]) & 0xfff9 == 0 => 8,
-            next_header::FRAGMENT => return Err(ParseError::Fragment),
+            next_header::FRAGMENT => {
+                let flags = u16::from_be_bytes([o0, o1]);
+                let part = FragmentPart {
+                    identification: u32::from_be_bytes([i0, i1, i2, i3]),
+                    offset: flags & 0xfff8,
+                    is_last: flags & 1 == 0,
+                    next: following,
+                };
+                let payload = payload.get(8..).ok_or(ParseError::Truncated)?;
+                let length = length.checked_sub(8).ok_or(ParseError::Malformed)?;
+                return Ok((Some(part), payload, length));
+            }
             _ => return Err(ParseError::NotTcp),
         };
         length = length.checked_sub(size).ok_or(ParseError::Malformed)?;

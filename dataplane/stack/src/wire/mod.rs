@@ -12,9 +12,10 @@ mod ip;
 mod link;
 mod tcp;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 pub use error::ParseError;
+pub(crate) use ip::FragmentPart;
 pub(crate) use tcp::{Flags, WindowScale};
 
 use crate::{
@@ -64,15 +65,31 @@ pub(crate) enum Verify {
     Never,
 }
 
-/// Parses a frame down to its TCP segment.
+/// What a frame holds for the stack.
+#[derive(Debug)]
+pub(crate) enum Parsed<'a> {
+    /// A TCP segment.
+    Segment(Segment<'a>),
+    /// A fragment of an IP packet, which may hold a part of one.
+    Fragment(Fragment<'a>),
+}
+
+/// A fragment of an IP packet.
+#[derive(Debug)]
+pub(crate) struct Fragment<'a> {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) part: FragmentPart,
+    pub(crate) vlan: Option<u16>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// Parses a frame down to its TCP segment, or to a fragment.
 ///
 /// # Errors
 ///
-/// The reason why the frame holds no segment to monitor.
-pub(crate) fn parse_frame<'a>(
-    frame: &Frame<'a>,
-    verify: Verify,
-) -> Result<Segment<'a>, ParseError> {
+/// The reason why the frame holds nothing to monitor.
+pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
     let below = link::parse(frame.link, frame.bytes)?;
     let headers = frame.bytes.len().saturating_sub(below.payload.len());
     let wire_length = usize::try_from(frame.wire_length).unwrap_or(usize::MAX);
@@ -81,18 +98,59 @@ pub(crate) fn parse_frame<'a>(
         link::Network::Ipv4 => ip::parse_v4(below.payload, on_wire)?,
         link::Network::Ipv6 => ip::parse_v6(below.payload, on_wire)?,
     };
-    let header = tcp::parse(packet.payload, packet.length)?;
+    let ip::Packet { source, destination, payload, .. } = packet;
+    if let Some(part) = packet.fragment {
+        let is_wrong = packet.checksums == ip::HeaderChecksum::Wrong;
+        if verify == Verify::Software && is_wrong {
+            return Err(ParseError::Checksum);
+        }
+        if payload.len() < packet.length {
+            return Err(ParseError::Truncated);
+        }
+        let fragment = Fragment { source, destination, part, vlan: below.vlan, payload };
+        return Ok(Parsed::Fragment(fragment));
+    }
+    let segment = parse_segment(source, destination, payload, packet.length)?;
     if verify == Verify::Software && !has_right_checksums(frame.checksums, &packet) {
         return Err(ParseError::Checksum);
     }
+    Ok(Parsed::Segment(Segment { vlan: below.vlan, ..segment }))
+}
+
+/// Parses the payload of a packet that was put together; `last` is the fragment that completed it.
+///
+/// # Errors
+///
+/// The reason why it holds no segment to monitor.
+pub(crate) fn parse_assembled<'a>(
+    last: &Fragment<'_>,
+    payload: &'a [u8],
+    verify: Verify,
+) -> Result<Segment<'a>, ParseError> {
+    let Fragment { source, destination, part, vlan, .. } = *last;
+    let payload = ip::of_assembled(part, payload)?;
+    let segment = parse_segment(source, destination, payload, payload.len())?;
+    if verify == Verify::Software && !has_right_tcp_checksum(source, destination, payload) {
+        return Err(ParseError::Checksum);
+    }
+    Ok(Segment { vlan, ..segment })
+}
+
+fn parse_segment(
+    source: IpAddr,
+    destination: IpAddr,
+    payload: &[u8],
+    length: usize,
+) -> Result<Segment<'_>, ParseError> {
+    let header = tcp::parse(payload, length)?;
     let (key, from) = FlowKey::new(
-        SocketAddr::new(packet.source, header.source_port),
-        SocketAddr::new(packet.destination, header.destination_port),
+        SocketAddr::new(source, header.source_port),
+        SocketAddr::new(destination, header.destination_port),
     );
     Ok(Segment {
         key,
         from,
-        vlan: below.vlan,
+        vlan: None,
         seq: header.seq,
         ack: header.ack,
         flags: header.flags,
@@ -111,21 +169,32 @@ fn has_right_checksums(known: Checksums, packet: &ip::Packet<'_>) -> bool {
         (Checksums::Bad, _) | (Checksums::Unknown, ip::HeaderChecksum::Wrong) => false,
         (Checksums::Unknown, ip::HeaderChecksum::Right) => {
             packet.payload.len() < packet.length
-                || checksum::Sum::default()
-                    .add_pseudo_header(packet.source, packet.destination, packet.length)
-                    .add(packet.payload)
-                    .is_right()
+                || has_right_tcp_checksum(packet.source, packet.destination, packet.payload)
         }
     }
 }
 
+fn has_right_tcp_checksum(source: IpAddr, destination: IpAddr, segment: &[u8]) -> bool {
+    checksum::Sum::default()
+        .add_pseudo_header(source, destination, segment.len())
+        .add(segment)
+        .is_right()
+}
+
 /// A symmetric hash of a frame's addresses and ports: both directions of a flow get the same
-/// value. Frames that hold no TCP segment get 0.
+/// value. Fragments, which need not hold the ports, are hashed by their addresses alone, so that
+/// those of one packet get the same value. Frames of neither kind get 0.
 ///
 /// Spreads the frames of one queue over several workers.
 #[must_use]
 pub fn spread_hash(frame: &Frame<'_>) -> u32 {
-    parse_frame(frame, Verify::Never).map_or(0, |segment| segment.key.spread())
+    match parse_frame(frame, Verify::Never) {
+        Ok(Parsed::Segment(segment)) => segment.key.spread(),
+        Ok(Parsed::Fragment(Fragment { source, destination, .. })) => {
+            FlowKey::new(SocketAddr::new(source, 0), SocketAddr::new(destination, 0)).0.spread()
+        }
+        Err(_nothing_to_monitor) => 0,
+    }
 }
 
 #[cfg(test)]
