@@ -286,17 +286,20 @@ pub struct Spans {
     pub idle: Span,
     /// After the first FIN.
     pub closing: Span,
+    /// For the fragments of an IP packet.
+    pub fragments: Span,
     /// After both FINs were acknowledged, or a reset.
     pub time_wait: Span,
 }
 
 impl Default for Spans {
     fn default() -> Self {
-        let Timeouts { half_open, idle, closing, time_wait } = Timeouts::default();
+        let Timeouts { half_open, idle, closing, fragments, time_wait } = Timeouts::default();
         Self {
             half_open: Span(half_open),
             idle: Span(idle),
             closing: Span(closing),
+            fragments: Span(fragments),
             time_wait: Span(time_wait),
         }
     }
@@ -418,7 +421,7 @@ impl Config {
         for option in &self.options.locked {
             locked.insert((*option).into());
         }
-        let Spans { half_open, idle, closing, time_wait } = self.timeouts;
+        let Spans { half_open, idle, closing, fragments, time_wait } = self.timeouts;
         Ok(Limits {
             flows_max,
             half_open_max: match half_open_max {
@@ -443,6 +446,7 @@ impl Config {
                 half_open: half_open.0,
                 idle: idle.0,
                 closing: closing.0,
+                fragments: fragments.0,
                 time_wait: time_wait.0,
             },
             verify_checksums: self.dataplane.verify_checksums,

@@ -117,6 +117,7 @@ impl ReplayArgs {
                 idle: self.idle_timeout.0,
                 closing: self.closing_timeout.0,
                 time_wait: self.time_wait.0,
+                ..Timeouts::default()
             },
             verify_checksums: self.verify_checksums,
             adopt_midstream: !self.ignore_midstream,
