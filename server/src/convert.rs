@@ -3,8 +3,9 @@
 
 use mos_proto::v1;
 use mos_stack::{
-    FlowId, FlowSummary, FlowTuple, Instant, OptionsOrigin, OverlapPolicy, Side, SideSummary,
-    SockOptChange, SockOptName, SockOpts, StopScope, TcpState,
+    BufferPositions, FlowDetails, FlowId, FlowSummary, FlowTuple, Instant, OptionsOrigin,
+    OverlapPolicy, Side, SideDetails, SideSummary, SockOptChange, SockOptName, SockOpts, StopScope,
+    TcpState,
 };
 use prost_types::Timestamp;
 
@@ -26,15 +27,21 @@ const MOS_SIDE_CLI: i32 = 0;
 const MOS_SIDE_SVR: i32 = 1;
 const MOS_SIDE_BOTH: i32 = 2;
 
-/// Options of mOS that have no counterpart here: read-only ones, whose values are fields of a flow,
-/// and those that mOS itself does not use.
+const MOS_FRAGINFO_CLIBUF: i32 = 0x01;
+const MOS_FRAGINFO_SVRBUF: i32 = 0x02;
+const MOS_INFO_CLIBUF: i32 = 0x03;
+const MOS_INFO_SVRBUF: i32 = 0x04;
+const MOS_TCP_STATE_CLI: i32 = 0x05;
+const MOS_TCP_STATE_SVR: i32 = 0x06;
+
+/// Options of mOS that cannot be set here: read-only ones, and those that mOS itself does not use.
 const OTHER_MOS_OPTIONS: [(i32, &str); 10] = [
-    (0x01, "MOS_FRAGINFO_CLIBUF"),
-    (0x02, "MOS_FRAGINFO_SVRBUF"),
-    (0x03, "MOS_INFO_CLIBUF"),
-    (0x04, "MOS_INFO_SVRBUF"),
-    (0x05, "MOS_TCP_STATE_CLI"),
-    (0x06, "MOS_TCP_STATE_SVR"),
+    (MOS_FRAGINFO_CLIBUF, "MOS_FRAGINFO_CLIBUF"),
+    (MOS_FRAGINFO_SVRBUF, "MOS_FRAGINFO_SVRBUF"),
+    (MOS_INFO_CLIBUF, "MOS_INFO_CLIBUF"),
+    (MOS_INFO_SVRBUF, "MOS_INFO_SVRBUF"),
+    (MOS_TCP_STATE_CLI, "MOS_TCP_STATE_CLI"),
+    (MOS_TCP_STATE_SVR, "MOS_TCP_STATE_SVR"),
     (0x07, "MOS_TIMESTAMP"),
     (0x0b, "MOS_SEQ_REMAP"),
     (0x0d, "MOS_FRAG_CLIBUF"),
@@ -117,12 +124,12 @@ fn stop_scope(scope: i32) -> Result<StopScope, Rejection> {
     }
 }
 
-/// The option with these numbers.
+/// The option with these numbers, as far as it can be set.
 ///
 /// # Errors
 ///
 /// A level or option that mOS does not have, or that is not implemented here.
-pub fn raw_name(level: i32, optname: i32) -> Result<SockOptName, Rejection> {
+fn raw_name(level: i32, optname: i32) -> Result<SockOptName, Rejection> {
     if level != SOL_MONSOCKET {
         return Err(Rejection::OptionNotImplemented(format!("level {level:#x}")));
     }
@@ -139,6 +146,88 @@ pub fn raw_name(level: i32, optname: i32) -> Result<SockOptName, Rejection> {
                 problem: format!("no option has the number {other:#x}"),
             }),
         },
+    }
+}
+
+/// What `mtcp_getsockopt(3)` can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawQuery {
+    /// An option in force.
+    Option(SockOptName),
+    /// What a side's buffer holds.
+    Fragments(Side),
+    /// Where a side's buffer stands.
+    Positions(Side),
+    /// A side's TCP state.
+    State(Side),
+}
+
+/// What these numbers ask for.
+///
+/// # Errors
+///
+/// A level or option that mOS does not have, or that is not implemented here.
+pub fn raw_query(level: i32, optname: i32) -> Result<RawQuery, Rejection> {
+    match optname {
+        _ if level != SOL_MONSOCKET => raw_name(level, optname).map(RawQuery::Option),
+        MOS_FRAGINFO_CLIBUF => Ok(RawQuery::Fragments(Side::Client)),
+        MOS_FRAGINFO_SVRBUF => Ok(RawQuery::Fragments(Side::Server)),
+        MOS_INFO_CLIBUF => Ok(RawQuery::Positions(Side::Client)),
+        MOS_INFO_SVRBUF => Ok(RawQuery::Positions(Side::Server)),
+        MOS_TCP_STATE_CLI => Ok(RawQuery::State(Side::Client)),
+        MOS_TCP_STATE_SVR => Ok(RawQuery::State(Side::Server)),
+        other => raw_name(level, other).map(RawQuery::Option),
+    }
+}
+
+/// The answer to a query in the layout of C, little endian; `RawSockOpt.optval` documents it.
+#[must_use]
+pub fn raw_answer(query: RawQuery, details: &FlowDetails) -> Vec<u8> {
+    match query {
+        RawQuery::Option(name) => raw_value(name, &details.summary.options),
+        RawQuery::Fragments(side) => raw_fragments(&details.sides[side]),
+        RawQuery::Positions(side) => {
+            details.sides[side].positions.as_ref().map(raw_positions).unwrap_or_default()
+        }
+        RawQuery::State(side) => {
+            raw_state(details.summary.sides[side].state).to_le_bytes().to_vec()
+        }
+    }
+}
+
+/// mOS: `struct tcp_ring_fragment { uint64_t offset; uint32_t len; }`, padded to its alignment.
+fn raw_fragments(side: &SideDetails) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(side.fragments.len() * 16);
+    for fragment in &side.fragments {
+        bytes.extend(fragment.offset.0.to_le_bytes());
+        bytes.extend(u32::try_from(fragment.length).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend([0; 4]);
+    }
+    bytes
+}
+
+/// mOS: `struct tcp_buf_info`.
+fn raw_positions(positions: &BufferPositions) -> Vec<u8> {
+    let BufferPositions { init_seq, last_byte_read, next_byte_expected, last_byte_received } =
+        positions;
+    let numbers = [init_seq, last_byte_read, next_byte_expected, last_byte_received];
+    numbers.into_iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// mOS: `enum tcpstate`.
+const fn raw_state(state: TcpState) -> i32 {
+    match state {
+        TcpState::Closed => 0,
+        TcpState::Listen => 1,
+        TcpState::SynSent => 2,
+        TcpState::SynReceived => 3,
+        TcpState::Established => 4,
+        TcpState::FinWait1 => 5,
+        TcpState::FinWait2 => 6,
+        TcpState::CloseWait => 7,
+        TcpState::Closing => 8,
+        TcpState::LastAck => 9,
+        TcpState::TimeWait => 10,
     }
 }
 
@@ -186,10 +275,8 @@ fn raw_change(raw: &v1::RawSockOpt, buffer_max: u64) -> Result<SockOptChange, Re
     Ok(change)
 }
 
-/// The value of an option in the layout of C: an `int`, little endian. Empty for
-/// `MOS_STOP_MON` while no side is stopped.
-#[must_use]
-pub fn raw_value(name: SockOptName, options: &SockOpts) -> Vec<u8> {
+/// The value of an option: an `int`. Empty for `MOS_STOP_MON` while no side is stopped.
+fn raw_value(name: SockOptName, options: &SockOpts) -> Vec<u8> {
     let value = match name {
         SockOptName::Buffer(side) => i32::try_from(options.buffer_bytes[side]).unwrap_or(i32::MAX),
         SockOptName::Overlap(side) => match options.overlap[side] {
@@ -276,6 +363,40 @@ pub fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow {
     }
 }
 
+/// A flow as clients see it, in full.
+#[must_use]
+pub fn detailed_flow(details: &FlowDetails, etags: &Etags) -> v1::Flow {
+    v1::Flow {
+        client_stats: Some(detailed_stats(details, Side::Client)),
+        server_stats: Some(detailed_stats(details, Side::Server)),
+        ..flow(&details.summary, View::Basic, etags)
+    }
+}
+
+/// One endpoint as clients see it, with all that its buffer holds.
+#[must_use]
+pub fn detailed_stats(details: &FlowDetails, side: Side) -> v1::SideStats {
+    let SideDetails { fragments, fragments_total, positions } = &details.sides[side];
+    v1::SideStats {
+        fragments: fragments
+            .iter()
+            .map(|fragment| v1::Fragment {
+                offset: saturating_i64(fragment.offset.0),
+                length_bytes: saturating_i64(fragment.length),
+            })
+            .collect(),
+        fragment_count: i32::try_from(*fragments_total).unwrap_or(i32::MAX),
+        positions: positions.as_ref().map(buffer_positions),
+        ..side_stats(&details.summary.sides[side])
+    }
+}
+
+const fn buffer_positions(positions: &BufferPositions) -> v1::BufferPositions {
+    let BufferPositions { init_seq, last_byte_read, next_byte_expected, last_byte_received } =
+        *positions;
+    v1::BufferPositions { init_seq, last_byte_read, next_byte_expected, last_byte_received }
+}
+
 fn flow_tuple(tuple: &FlowTuple) -> v1::FlowTuple {
     let FlowTuple { client, server, vlan } = tuple;
     v1::FlowTuple {
@@ -327,10 +448,13 @@ fn side_stats(side: &SideSummary) -> v1::SideStats {
         out_of_order_bytes: saturating_i64(side.buffer.out_of_order_bytes),
         conflicting_bytes: saturating_i64(side.buffer.conflicting_bytes),
         missing_bytes: saturating_i64(side.buffer.missing_bytes),
+        ..v1::SideStats::default()
     }
 }
 
-const fn tcp_state(state: TcpState) -> v1::TcpState {
+/// A TCP state as clients see it.
+#[must_use]
+pub const fn tcp_state(state: TcpState) -> v1::TcpState {
     match state {
         TcpState::Closed => v1::TcpState::Closed,
         TcpState::Listen => v1::TcpState::Listen,

@@ -79,6 +79,19 @@ impl FlowService for Service {
     ) -> Result<Response<v1::PeekFlowResponse>, Status> {
         self.answer("mos.v1.FlowService/PeekFlow", request, rpc::peek_flow).await
     }
+
+    type ReadFlowStream = rpc::ReadFlowStream;
+
+    async fn read_flow(
+        &self,
+        request: Request<v1::ReadFlowRequest>,
+    ) -> Result<Response<Self::ReadFlowStream>, Status> {
+        let control = Arc::clone(&self.0);
+        self.answer("mos.v1.FlowService/ReadFlow", request, async |_, call, request| {
+            rpc::read_flow(control, call, request).await
+        })
+        .await
+    }
 }
 
 #[tonic::async_trait]

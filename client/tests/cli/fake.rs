@@ -12,18 +12,20 @@ use std::{
 };
 
 use mos_proto::v1::{
-    Condition, ConditionLevel, CoreStatus, Flow, FlowOptions, FlowTuple, GetFlowRequest,
-    GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest,
-    GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse,
-    OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt,
+    BufferPositions, Condition, ConditionLevel, CoreStatus, Flow, FlowData, FlowEnd, FlowGap,
+    FlowOptions, FlowTuple, Fragment, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
+    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
+    GetStatusResponse, ListFlowsRequest, ListFlowsResponse, OptionsOrigin, OverlapPolicy,
+    PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse,
     SetSockOptRequest, SetSockOptResponse, Side, SideStats, TcpState,
     flow_service_server::{FlowService, FlowServiceServer},
+    read_flow_response::Message,
     set_sock_opt_request::Change,
     system_service_server::{SystemService, SystemServiceServer},
 };
 use tempfile::TempDir;
 use tokio::{net::UnixListener, runtime};
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::{Iter, wrappers::UnixListenerStream};
 use tonic::{Code, Request, Response, Status, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -123,11 +125,28 @@ pub(crate) fn flow() -> Flow {
         options: Some(options()),
         options_origin: OptionsOrigin::Default.into(),
         etag: "W/\"9f2c-3\"".to_owned(),
-        client_stats: Some(SideStats { buffered_bytes: 1_420, ..SideStats::default() }),
+        client_stats: Some(client_stats()),
         server_stats: Some(SideStats::default()),
         start_time: Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 }),
         last_packet_time: None,
         community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".to_owned(),
+    }
+}
+
+/// The client's side: two runs of bytes are listed, five are held.
+fn client_stats() -> SideStats {
+    let fragment = |offset, length_bytes| Fragment { offset, length_bytes };
+    SideStats {
+        buffered_bytes: 1_420,
+        fragments: vec![fragment(0, 1_420), fragment(2_840, 100)],
+        fragment_count: 5,
+        positions: Some(BufferPositions {
+            init_seq: 4_294_967_000,
+            last_byte_read: 1_124,
+            next_byte_expected: 1_124,
+            last_byte_received: 2_644,
+        }),
+        ..SideStats::default()
     }
 }
 
@@ -247,7 +266,11 @@ impl FlowService for Answers {
             options: Some(options()),
             origin: OptionsOrigin::Default.into(),
             etag: flow().etag,
-            raw: raw.map(|raw| RawSockOpt { optval: 8192_i32.to_le_bytes().to_vec(), ..raw }),
+            raw: raw.map(|raw| RawSockOpt { optval: raw_value(raw.optname), ..raw }),
+            client_state: TcpState::Established.into(),
+            server_state: TcpState::CloseWait.into(),
+            client_stats: Some(client_stats()),
+            server_stats: Some(SideStats::default()),
         }))
     }
 
@@ -349,6 +372,76 @@ impl FlowService for Answers {
             next_held_offset: (next < HELD_END).then_some(next),
         }))
     }
+
+    type ReadFlowStream = Iter<std::vec::IntoIter<Result<ReadFlowResponse, Status>>>;
+
+    async fn read_flow(
+        &self,
+        request: Request<ReadFlowRequest>,
+    ) -> Result<Response<Self::ReadFlowStream>, Status> {
+        self.seen();
+        let request = request.into_inner();
+        let flow = find(&request.flow)?;
+        if request.side() == Side::Client {
+            return Ok(Response::new(tokio_stream::iter(stream(flow))));
+        }
+        let offset = request.offset.unwrap_or(0);
+        let rest = &REQUEST[usize::try_from(offset).unwrap()..];
+        let is_all = request.max_bytes == 0;
+        let wanted = if is_all { rest.len() } else { usize::try_from(request.max_bytes).unwrap() };
+        let data = rest[..wanted].to_vec();
+        let next_offset = offset + i64::try_from(wanted).unwrap();
+        let cause = if is_all { "fin" } else { "max-bytes" }.to_owned();
+        let messages = [
+            Message::Data(FlowData { offset, data }),
+            Message::End(FlowEnd { next_offset, cause }),
+        ]
+        .map(|message| Ok(ReadFlowResponse { message: Some(message) }));
+        Ok(Response::new(tokio_stream::iter(messages.to_vec())))
+    }
+}
+
+/// The value of an option in the layout of C.
+fn raw_value(optname: i32) -> Vec<u8> {
+    match optname {
+        0x01 => [0_u64, 1_420, 2_840, 100].map(u64::to_le_bytes).concat(),
+        0x03 => [4_294_967_000, 1_124, 1_124, 2_644].map(u32::to_le_bytes).concat(),
+        0x06 => 7_i32.to_le_bytes().to_vec(),
+        _ => 8_192_i32.to_le_bytes().to_vec(),
+    }
+}
+
+/// The client's stream as it is read: data around the hole, and the end of the busy one in an
+/// error.
+fn stream(flow: &str) -> Vec<Result<ReadFlowResponse, Status>> {
+    let is_busy = flow == BUSY_FLOW;
+    let data = |range: std::ops::Range<i64>| {
+        let (offset, data) = (range.start, range.map(byte_at).collect());
+        Message::Data(FlowData { offset, data })
+    };
+    let gap = |offset, length_bytes, never_captured| {
+        Message::Gap(FlowGap { offset, length_bytes, never_captured })
+    };
+    let end = FlowEnd { next_offset: 50_007, cause: "rst".to_owned() };
+    let messages = if is_busy {
+        vec![data(0..HOLE.0)]
+    } else {
+        vec![
+            data(0..HOLE.0),
+            gap(HOLE.0, HOLE.1 - HOLE.0, true),
+            data(HOLE.1..40_000),
+            data(40_000..50_000),
+            gap(50_000, 7, false),
+            Message::End(end),
+        ]
+    };
+    let stopping = is_busy.then(|| {
+        let facts = [("errno", "")];
+        Err(status(error(Code::Unavailable, "mosd is stopping", "SERVER_STOPPING", &facts)))
+    });
+    let messages =
+        messages.into_iter().map(|message| Ok(ReadFlowResponse { message: Some(message) }));
+    messages.chain(stopping).collect()
 }
 
 #[tonic::async_trait]

@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 use mos_stack::{
-    Applied, FIND_MAX, FlowId, FlowSummary, Instant, PeekError, Peeked, Side, SlotCursor,
-    SockOptChange, StreamOffset,
+    Applied, FIND_MAX, FlowDetails, FlowId, FlowSummary, Instant, PeekError, Peeked, Side,
+    SlotCursor, SockOptChange, StreamOffset, StreamRead,
 };
 
 use crate::{FLOW_PAGE, PEEK_CHUNK, Refusal};
@@ -56,6 +56,11 @@ pub enum Command {
         /// Which flow.
         flow: FlowId,
     },
+    /// Everything known of one flow, what its buffers hold included.
+    Inspect {
+        /// Which flow.
+        flow: FlowId,
+    },
     /// Changes options of one flow: all of them or none.
     SetSockOpt {
         /// Which flow.
@@ -87,6 +92,19 @@ pub enum Command {
         /// Comes back filled.
         chunk: Box<PeekChunk>,
     },
+    /// The next step of a reader through one side's stream.
+    Read {
+        /// Which flow.
+        flow: FlowId,
+        /// Which side receives the stream.
+        side: Side,
+        /// Where the reader is; at the oldest byte when absent.
+        from: Option<StreamOffset>,
+        /// Bytes wanted; at most [`PEEK_CHUNK`] are copied.
+        length: usize,
+        /// Comes back filled.
+        chunk: Box<PeekChunk>,
+    },
 }
 
 /// What a worker answers to a command that it carried out.
@@ -99,6 +117,8 @@ pub enum Reply {
     Found(ArrayVec<FlowSummary, FIND_MAX>),
     /// To [`Command::Get`].
     Flow(FlowSummary),
+    /// To [`Command::Inspect`].
+    Details(FlowDetails),
     /// To [`Command::SetSockOpt`].
     SockOpt(Applied),
     /// To [`Command::Scan`].
@@ -114,5 +134,12 @@ pub enum Reply {
         chunk: Box<PeekChunk>,
         /// What was found.
         result: Result<Peeked, PeekError>,
+    },
+    /// To [`Command::Read`]; the chunk comes back whatever the result.
+    Read {
+        /// The first `length` bytes of it are the payload.
+        chunk: Box<PeekChunk>,
+        /// What there is to read.
+        result: Result<StreamRead, PeekError>,
     },
 }

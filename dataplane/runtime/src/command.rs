@@ -18,6 +18,7 @@ pub fn apply(
         Command::Clock => Ok(Reply::Clock(now)),
         Command::Find { a, b, vlan } => Ok(Reply::Found(stack.find(a, b, vlan))),
         Command::Get { flow } => Ok(Reply::Flow(stack.summary(flow)?)),
+        Command::Inspect { flow } => Ok(Reply::Details(stack.details(flow)?)),
         Command::SetSockOpt { flow, change, expected_revision, validate_only: true } => {
             Ok(Reply::SockOpt(stack.check_sock_opt(flow, &change, expected_revision)?))
         }
@@ -31,6 +32,10 @@ pub fn apply(
         Command::Peek { flow, side, offset, length, mut chunk } => {
             let result = stack.peek(flow, side, offset, &mut chunk[..length.min(PEEK_CHUNK)]);
             Ok(Reply::Peeked { chunk, result })
+        }
+        Command::Read { flow, side, from, length, mut chunk } => {
+            let result = stack.read(flow, side, from, &mut chunk[..length.min(PEEK_CHUNK)]);
+            Ok(Reply::Read { chunk, result })
         }
     }
 }

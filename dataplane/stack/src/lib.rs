@@ -29,8 +29,9 @@ pub mod wire;
 
 pub use event::{Event, EventKind, EventKinds, EventSink, Fact, FlowRef, HEAD_BYTES, Head};
 pub use flow::{
-    BufferSummary, EndCause, FlowId, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked,
-    SideSummary, WorkerId,
+    BufferPositions, BufferSummary, EndCause, FRAGMENTS_MAX, FlowDetails, FlowId, FlowSummary,
+    FlowTuple, Fragment, OptionsOrigin, PeekError, Peeked, SideDetails, SideSummary, StreamRead,
+    WorkerId,
 };
 pub use frame::{Checksums, Frame, Link};
 pub use limits::{Limits, LimitsError, Timeouts};

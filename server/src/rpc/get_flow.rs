@@ -2,7 +2,7 @@
 
 use mos_proto::v1;
 
-use super::resolve::{resolve, summary};
+use super::resolve::{details, resolve, summary};
 use crate::{
     call::Call,
     control::Control,
@@ -17,7 +17,12 @@ pub(crate) async fn get_flow(
     request: v1::GetFlowRequest,
 ) -> Result<v1::GetFlowResponse, Rejection> {
     let view = convert::view(request.view, View::Full)?;
-    let flow = resolve(control, call, &request.flow).await?;
-    let summary = summary(control, call, flow.id).await?;
-    Ok(v1::GetFlowResponse { flow: Some(convert::flow(&summary, view, &control.etags)) })
+    let id = resolve(control, call, &request.flow).await?.id;
+    let flow = match view {
+        View::Basic => {
+            convert::flow(&summary(control, call, id).await?, View::Basic, &control.etags)
+        }
+        View::Full => convert::detailed_flow(&details(control, call, id).await?, &control.etags),
+    };
+    Ok(v1::GetFlowResponse { flow: Some(flow) })
 }

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn get_server_info(control: &Control) -> v1::GetServerInfoResponse {
     let mut features = vec!["raw-sock-opt".to_owned()];
     if control.settings.payload {
-        features.push("peek-flow".to_owned());
+        features.extend(["peek-flow".to_owned(), "read-flow".to_owned()]);
     }
     v1::GetServerInfoResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,14 +1,16 @@
 //! `FlowService.GetSockOpt`.
 
 use mos_proto::v1;
+use mos_stack::Side;
 
 use super::{
-    resolve::{resolve, summary},
+    resolve::{details, resolve},
     set_sock_opt::{check_core, check_owner},
 };
 use crate::{call::Call, control::Control, convert, rejection::Rejection};
 
-/// The options in force, and one of them in the layout of C when asked for.
+/// The options in force and the state of both sides, and one of these in the layout of C when asked
+/// for.
 pub(crate) async fn get_sock_opt(
     control: &Control,
     call: &Call,
@@ -19,11 +21,12 @@ pub(crate) async fn get_sock_opt(
     check_core(control, core)?;
     let id = resolve(control, call, &flow).await?.id;
     check_owner(core, id)?;
-    let name = raw.as_ref().map(|raw| convert::raw_name(raw.level, raw.optname)).transpose()?;
-    let summary = summary(control, call, id).await?;
-    let raw = raw.zip(name).map(|(raw, name)| v1::RawSockOpt {
+    let query = raw.as_ref().map(|raw| convert::raw_query(raw.level, raw.optname)).transpose()?;
+    let details = details(control, call, id).await?;
+    let summary = &details.summary;
+    let raw = raw.zip(query).map(|(raw, query)| v1::RawSockOpt {
         core: Some(id.worker().index().into()),
-        optval: convert::raw_value(name, &summary.options),
+        optval: convert::raw_answer(query, &details),
         ..raw
     });
     Ok(v1::GetSockOptResponse {
@@ -32,5 +35,9 @@ pub(crate) async fn get_sock_opt(
         origin: convert::options_origin(summary.origin).into(),
         etag: control.etags.etag(id, summary.revision),
         raw,
+        client_state: convert::tcp_state(summary.sides.client.state).into(),
+        server_state: convert::tcp_state(summary.sides.server.state).into(),
+        client_stats: Some(convert::detailed_stats(&details, Side::Client)),
+        server_stats: Some(convert::detailed_stats(&details, Side::Server)),
     })
 }

@@ -6,6 +6,7 @@ mod get_sock_opt;
 mod get_status;
 mod list_flows;
 mod peek_flow;
+mod read_flow;
 mod resolve;
 mod set_sock_opt;
 
@@ -15,4 +16,5 @@ pub(crate) use get_sock_opt::get_sock_opt;
 pub(crate) use get_status::get_status;
 pub(crate) use list_flows::list_flows;
 pub(crate) use peek_flow::peek_flow;
+pub(crate) use read_flow::{ReadFlowStream, read_flow};
 pub(crate) use set_sock_opt::set_sock_opt;

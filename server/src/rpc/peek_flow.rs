@@ -85,7 +85,7 @@ impl Reader<'_> {
 }
 
 #[expect(clippy::large_stack_arrays, reason = "32 KiB fit on every stack of the control plane")]
-fn chunk_memory() -> Box<PeekChunk> {
+pub(super) fn chunk_memory() -> Box<PeekChunk> {
     Box::new([0; PEEK_CHUNK])
 }
 
@@ -100,13 +100,13 @@ fn bytes_wanted(max_bytes: i32) -> Result<usize, Rejection> {
     }
 }
 
-fn stream_offset(offset: i64) -> Result<StreamOffset, Rejection> {
+pub(super) fn stream_offset(offset: i64) -> Result<StreamOffset, Rejection> {
     u64::try_from(offset).map(StreamOffset).map_err(|_negative| Rejection::Argument {
         field: "offset",
         problem: format!("{offset} is negative"),
     })
 }
 
-fn count(bytes: usize) -> u64 {
+pub(super) fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }

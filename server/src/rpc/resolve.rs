@@ -1,7 +1,7 @@
 //! From a flow's name to the flow.
 
 use mos_control::{Command, Refusal, Reply};
-use mos_stack::{FlowId, FlowSummary, FlowTuple};
+use mos_stack::{FlowDetails, FlowId, FlowSummary, FlowTuple};
 
 use crate::{
     call::Call, control::Control, convert::flow_name, flow_name::FlowName, rejection::Rejection,
@@ -34,7 +34,7 @@ pub(super) async fn resolve(
     }
 }
 
-/// Everything known of a flow.
+/// What lists tell of a flow.
 pub(super) async fn summary(
     control: &Control,
     call: &Call,
@@ -42,6 +42,19 @@ pub(super) async fn summary(
 ) -> Result<FlowSummary, Rejection> {
     match control.workers.ask(id.worker(), Command::Get { flow: id }, call.deadline).await {
         Ok(Reply::Flow(summary)) => Ok(summary),
+        Ok(_) => Err(Rejection::UnexpectedReply(id.worker())),
+        Err(refusal) => Err(refused(refusal, id)),
+    }
+}
+
+/// Everything known of a flow, what its buffers hold included.
+pub(super) async fn details(
+    control: &Control,
+    call: &Call,
+    id: FlowId,
+) -> Result<FlowDetails, Rejection> {
+    match control.workers.ask(id.worker(), Command::Inspect { flow: id }, call.deadline).await {
+        Ok(Reply::Details(details)) => Ok(details),
         Ok(_) => Err(Rejection::UnexpectedReply(id.worker())),
         Err(refusal) => Err(refused(refusal, id)),
     }

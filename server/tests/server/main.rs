@@ -11,6 +11,7 @@
 mod list_flows;
 mod options;
 mod peek_flow;
+mod read_flow;
 mod resolution;
 mod seam;
 mod status_table;

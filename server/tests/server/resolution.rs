@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 use mos_control::{Command, CommandPort, Refusal, Reply};
 use mos_proto::v1::{GetFlowRequest, GetFlowResponse, flow_service_server::FlowService as _};
-use mos_stack::FlowSummary;
+use mos_stack::{FlowDetails, FlowSummary, Sides};
 use mosd::service::Service;
 use tonic::{Code, Request, Status};
 
@@ -24,15 +24,18 @@ fn with(index: u16, flows: Vec<FlowSummary>) -> CommandPort {
                     .copied()
                     .collect::<ArrayVec<_, { mos_stack::FIND_MAX }>>(),
             )),
-            Command::Get { flow: id } => flows
+            Command::Inspect { flow: id } => flows
                 .iter()
                 .find(|flow| flow.id == id)
-                .map(|flow| Reply::Flow(*flow))
+                .map(|flow| FlowDetails { summary: *flow, sides: Sides::default() })
+                .map(Reply::Details)
                 .ok_or(Refusal::Lookup(mos_stack::LookupError::NotFound)),
             Command::Clock
+            | Command::Get { .. }
             | Command::SetSockOpt { .. }
             | Command::Scan { .. }
-            | Command::Peek { .. } => panic!("not asked"),
+            | Command::Peek { .. }
+            | Command::Read { .. } => panic!("not asked"),
         })
     })
 }

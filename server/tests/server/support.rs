@@ -127,8 +127,10 @@ impl Table {
             }
             other @ (Command::Find { .. }
             | Command::Get { .. }
+            | Command::Inspect { .. }
             | Command::SetSockOpt { .. }
-            | Command::Peek { .. }) => panic!("a list does not ask {other:?}"),
+            | Command::Peek { .. }
+            | Command::Read { .. }) => panic!("a list does not ask {other:?}"),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Flows: their handles, keys, table, timers, and what is known of them.
 
 mod backlog;
+mod details;
 mod expiry;
 mod id;
 mod key;
@@ -9,6 +10,7 @@ mod summary;
 mod table;
 
 pub(crate) use backlog::{Backlog, Dispensable};
+pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDetails, StreamRead};
 pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use key::{End, FlowKey};

@@ -1,6 +1,9 @@
 //! One flow under watch: its connection, its buffers, its options.
 
-use super::{Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, SideSummary};
+use super::{
+    BufferPositions, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, SideDetails,
+    SideSummary,
+};
 use crate::{
     Fact, FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset, TcpState,
     reassembly::{BufferPool, Reassembler},
@@ -164,6 +167,25 @@ impl Flow {
             started: self.started,
             last_packet: self.last_packet,
         }
+    }
+
+    /// What may be known of one side's receive buffer.
+    pub(crate) fn side_details(&self, side: Side, pool: &BufferPool) -> SideDetails {
+        let buffer = &self.buffers[side];
+        let (fragments, fragments_total) = buffer.fragments(pool);
+        let positions = || {
+            let sender = &self.connection.sides[side.peer()];
+            let next = sender.seq_of(buffer.next())?.0;
+            let received = buffer.bounds(pool).1.max(buffer.next());
+            Some(BufferPositions {
+                init_seq: sender.seq_of(StreamOffset::ZERO)?.0,
+                last_byte_read: next,
+                next_byte_expected: next,
+                last_byte_received: sender.seq_of(received)?.0,
+            })
+        };
+        let has_buffer = buffer.capacity() > 0 && self.is_monitored(side);
+        SideDetails { fragments, fragments_total, positions: positions().filter(|_| has_buffer) }
     }
 
     /// The flow as an event sink may read it.

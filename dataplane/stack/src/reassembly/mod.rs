@@ -13,6 +13,7 @@ mod index;
 mod overlap;
 mod pool;
 mod ranges;
+mod read;
 
 pub use overlap::OverlapPolicy;
 pub(crate) use pool::BufferPool;

@@ -50,6 +50,11 @@ impl RangeSet {
         (index < self.count).then(|| self.get(pool, index))
     }
 
+    /// How many ranges are held.
+    pub(super) const fn count(&self) -> u16 {
+        self.count
+    }
+
     /// Bytes held in `span`.
     pub(super) fn held_in(&self, pool: &BufferPool, span: Span) -> u64 {
         let mut index = self.partition(pool, |held| held.end <= span.start);

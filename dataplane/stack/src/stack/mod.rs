@@ -1,5 +1,7 @@
 //! The stack of one worker: the only public entry point.
 
+mod read;
+
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 

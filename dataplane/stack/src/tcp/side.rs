@@ -88,6 +88,11 @@ impl TcpSide {
         Some(self.snd_nxt.cast_signed() + i64::from(distance))
     }
 
+    /// The sequence number of a position in what this side sends; `None` while nothing is known.
+    pub(crate) fn seq_of(&self, offset: StreamOffset) -> Option<SeqNum> {
+        self.origin.map(|origin| origin.plus(lower_half(offset.0)))
+    }
+
     /// Whether a SYN with this number was sent.
     pub(super) fn is_own_syn(&self, seq: SeqNum) -> bool {
         self.has_sent_syn && self.origin == Some(seq.plus(1))

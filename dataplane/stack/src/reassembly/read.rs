@@ -1,0 +1,197 @@
+//! Reading a buffer as a stream, by readers that each keep a position of their own, and the list
+//! of what it holds. Nothing here moves anything.
+
+use super::{BufferPool, Reassembler};
+use crate::{EndCause, FRAGMENTS_MAX, Fragment, StreamOffset, StreamRead};
+use arrayvec::ArrayVec;
+
+impl Reassembler {
+    /// What a reader at `from` (the oldest byte when absent) is given next; bytes go into `out`.
+    /// Where the connection has `ended`, nothing more will be received: what is held beyond a hole
+    /// can be read, too.
+    pub(crate) fn read_on(
+        &self,
+        pool: &BufferPool,
+        from: Option<StreamOffset>,
+        ended: Option<EndCause>,
+        out: &mut [u8],
+    ) -> StreamRead {
+        let (oldest, newest) = self.bounds(pool);
+        let readable = if ended.is_some() { newest.0.max(self.next) } else { self.next };
+        let start = from.map_or_else(|| oldest.0.min(self.next), |from| from.0);
+        let at = start.max(self.base);
+        let held = self.ranges.at_or_behind(pool, at).map_or(readable, |span| span.start);
+        let data = held.min(readable).max(at);
+        let length = if data < readable { self.read(pool, data, out) } else { 0 };
+        StreamRead {
+            start: StreamOffset(start),
+            evicted: at - start,
+            missing: data - at,
+            length,
+            readable: StreamOffset(readable),
+            ended,
+        }
+    }
+
+    /// The runs of bytes held, lowest first, and how many there are.
+    pub(crate) fn fragments(&self, pool: &BufferPool) -> (ArrayVec<Fragment, FRAGMENTS_MAX>, u32) {
+        let mut fragments = ArrayVec::new();
+        let mut at = self.base;
+        while let Some(span) = self.ranges.at_or_behind(pool, at) {
+            let fragment = Fragment { offset: StreamOffset(span.start), length: span.length() };
+            if fragments.try_push(fragment).is_err() {
+                break;
+            }
+            at = span.end;
+        }
+        (fragments, self.ranges.count().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{OverlapPolicy, limits::BLOCK_BYTES};
+
+    const END: Option<EndCause> = Some(EndCause::Fin);
+    const POOL_BYTES: u64 = 1 << 20;
+
+    fn byte_at(offset: u64) -> u8 {
+        (offset % 251) as u8
+    }
+
+    struct Bench {
+        pool: BufferPool,
+        buffer: Reassembler,
+    }
+
+    impl Bench {
+        fn new(blocks: usize) -> Self {
+            let pool = BufferPool::new(POOL_BYTES).expect("memory");
+            Self { pool, buffer: Reassembler::new((blocks * BLOCK_BYTES) as u64) }
+        }
+
+        fn place(&mut self, start: u64, end: u64) {
+            let bytes: Vec<u8> = (start..end).map(byte_at).collect();
+            let (pool, first) = (&mut self.pool, OverlapPolicy::First);
+            self.buffer.place(pool, StreamOffset(start), &bytes, first, &mut |_| {});
+        }
+
+        fn give_up_below(&mut self, end: u64) {
+            self.buffer.give_up_below(&self.pool, StreamOffset(end), &mut |_| {});
+        }
+
+        /// Start, evicted, missing, length, readable. The bytes must be right.
+        fn read(&self, from: Option<u64>, ended: Option<EndCause>) -> (u64, u64, u64, u64, u64) {
+            let mut out = vec![0; 100_000];
+            let step = self.buffer.read_on(&self.pool, from.map(StreamOffset), ended, &mut out);
+            let StreamRead { start, evicted, missing, length, readable, ended: _ } = step;
+            for (offset, byte) in (step.data_offset().0..).zip(&out[..length]) {
+                assert_eq!(*byte, byte_at(offset), "at {offset}");
+            }
+            (start.0, evicted, missing, length as u64, readable.0)
+        }
+    }
+
+    #[test]
+    fn a_hole_that_may_still_be_filled_ends_what_can_be_read() {
+        let mut bench = Bench::new(4);
+        bench.place(0, 10);
+        bench.place(20, 30);
+        assert_eq!(bench.read(None, None), (0, 0, 0, 10, 10));
+        assert_eq!(bench.read(Some(10), None), (10, 0, 0, 0, 10));
+        bench.place(10, 20);
+        assert_eq!(bench.read(Some(10), None), (10, 0, 0, 20, 30));
+    }
+
+    #[test]
+    fn a_gap_is_told_and_reading_goes_on_behind_it() {
+        let mut bench = Bench::new(4);
+        bench.place(0, 10);
+        bench.place(20, 30);
+        bench.give_up_below(40);
+        assert_eq!(bench.read(Some(10), None), (10, 0, 10, 10, 40));
+        assert_eq!(bench.read(Some(30), None), (30, 0, 10, 0, 40));
+        assert_eq!(bench.read(Some(40), None), (40, 0, 0, 0, 40));
+    }
+
+    #[test]
+    fn at_the_end_of_the_connection_every_hole_is_a_gap() {
+        let mut bench = Bench::new(4);
+        bench.place(0, 10);
+        bench.place(20, 30);
+        assert_eq!(bench.read(Some(10), END), (10, 0, 10, 10, 30));
+        assert_eq!(bench.read(Some(30), END), (30, 0, 0, 0, 30));
+    }
+
+    #[test]
+    fn a_reader_that_was_overtaken_is_told_how_much_it_missed() {
+        let mut bench = Bench::new(1);
+        bench.place(0, 2000);
+        bench.place(2000, 2500);
+        let base = 2500 - BLOCK_BYTES as u64;
+        assert_eq!(bench.read(Some(100), None), (100, base - 100, 0, 2500 - base, 2500));
+        assert_eq!(bench.read(None, None), (base, 0, 0, 2500 - base, 2500));
+    }
+
+    #[test]
+    fn a_reader_without_a_position_does_not_begin_behind_a_hole_that_may_be_filled() {
+        let mut bench = Bench::new(4);
+        bench.place(20, 30);
+        assert_eq!(bench.read(None, None), (0, 0, 0, 0, 0));
+        assert_eq!(bench.read(Some(1000), None), (1000, 0, 0, 0, 0), "what is yet to come");
+    }
+
+    #[test]
+    fn fragments_are_listed_from_the_lowest_offset_up_to_a_bound() {
+        let mut bench = Bench::new(8);
+        assert_eq!(bench.buffer.fragments(&bench.pool), (ArrayVec::new(), 0));
+        for index in 0..70 {
+            bench.place(index * 100 + 50, index * 100 + 60);
+        }
+        let (fragments, total) = bench.buffer.fragments(&bench.pool);
+        assert_eq!((fragments.len(), total), (FRAGMENTS_MAX, 70));
+        for (index, fragment) in (0..).zip(fragments) {
+            let expected = Fragment { offset: StreamOffset(index * 100 + 50), length: 10 };
+            assert_eq!(fragment, expected);
+        }
+    }
+
+    proptest! {
+        /// Whatever arrives, however far the reader falls behind: what it is given and what it is
+        /// told that it missed make the stream, without holes and without repetition.
+        #[test]
+        fn bytes_and_gaps_make_the_whole_stream(
+            steps in prop::collection::vec((0u64..6000, 1u64..1500, 0u8..4), 1..60),
+        ) {
+            let mut bench = Bench::new(2);
+            let mut cursor = 0;
+            for (start, length, then) in steps {
+                bench.place(start, start + length);
+                match then {
+                    0 => bench.give_up_below(start),
+                    1 => {}
+                    _ => {
+                        let (from, evicted, missing, length, readable) =
+                            bench.read(Some(cursor), None);
+                        prop_assert_eq!(from, cursor);
+                        cursor += evicted + missing + length;
+                        prop_assert!(cursor <= readable.max(from));
+                    }
+                }
+            }
+            loop {
+                let (_, evicted, missing, length, readable) = bench.read(Some(cursor), END);
+                cursor += evicted + missing + length;
+                if cursor == readable {
+                    break;
+                }
+                prop_assert!(evicted + missing + length > 0, "no progress at {}", cursor);
+            }
+        }
+    }
+}

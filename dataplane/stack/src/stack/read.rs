@@ -1,0 +1,150 @@
+//! Looks at flows that change nothing: their details, and their streams as readers see them.
+
+use super::Stack;
+use crate::{FlowDetails, FlowId, LookupError, PeekError, Side, Sides, StreamOffset, StreamRead};
+
+impl Stack {
+    /// Everything that may be known of one flow.
+    ///
+    /// # Errors
+    ///
+    /// The handle does not name a live flow.
+    pub fn details(&self, id: FlowId) -> Result<FlowDetails, LookupError> {
+        let summary = self.summary(id)?;
+        let slot = self.resolve(id)?;
+        let Some((_, flow)) = self.table.get(slot) else { return Err(LookupError::NotFound) };
+        let side = |side| flow.side_details(side, &self.pool);
+        Ok(FlowDetails {
+            summary,
+            sides: Sides { client: side(Side::Client), server: side(Side::Server) },
+        })
+    }
+
+    /// The next step of a reader through what `side` receives: at `from`, or at the oldest byte.
+    /// Bytes go into `out`. Moves nothing: the position is the reader's own. mOS: `mtcp_peek`.
+    ///
+    /// # Errors
+    ///
+    /// The flow is gone, the side is no longer monitored, or it has no buffer.
+    pub fn read(
+        &self,
+        id: FlowId,
+        side: Side,
+        from: Option<StreamOffset>,
+        out: &mut [u8],
+    ) -> Result<StreamRead, PeekError> {
+        let slot = self.resolve(id)?;
+        let Some((_, flow)) = self.table.get(slot) else {
+            return Err(PeekError::Lookup(LookupError::NotFound));
+        };
+        if !flow.is_monitored(side) {
+            return Err(PeekError::Stopped(side));
+        }
+        let buffer = &flow.buffers[side];
+        if buffer.capacity() == 0 {
+            return Err(PeekError::BufferingDisabled(side));
+        }
+        Ok(buffer.read_on(&self.pool, from, flow.connection.ended, out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+
+    use super::*;
+    use crate::{BufferPositions, EndCause, SockOptChange, StopScope, testing::World};
+
+    const HANDSHAKE: &str = "
+        C> S 100
+        S> S. 4294967290 101
+        C> . 101 4294967291";
+
+    fn change(world: &mut World, change: &SockOptChange) {
+        let id = world.id();
+        world.stack.set_sock_opt(id, change, None, world.now, &mut world.ended).unwrap();
+    }
+
+    fn step(world: &World, side: Side, from: u64) -> Result<(StreamRead, String), PeekError> {
+        let mut out = [0; 64];
+        let read = world.stack.read(world.id(), side, Some(StreamOffset(from)), &mut out)?;
+        Ok((read, String::from_utf8_lossy(&out[..read.length]).into_owned()))
+    }
+
+    #[test]
+    fn positions_are_sequence_numbers_that_wrap() {
+        let mut world = World::new();
+        world.play(HANDSHAKE);
+        world.play("S> P. 4294967291 101 0123456789\n S> P. 15 101 later");
+        let details = world.stack.details(world.id()).unwrap();
+        assert_eq!(details.summary, world.flow());
+        let client = &details.sides.client;
+        assert_eq!(
+            client.positions,
+            Some(BufferPositions {
+                init_seq: 4_294_967_291,
+                last_byte_read: 5,
+                next_byte_expected: 5,
+                last_byte_received: 20,
+            })
+        );
+        let held: std::vec::Vec<_> =
+            client.fragments.iter().map(|held| (held.offset.0, held.length)).collect();
+        assert_eq!((held, client.fragments_total), (std::vec![(0, 10), (20, 5)], 2));
+        let server = &details.sides.server;
+        let untouched = Some(BufferPositions {
+            init_seq: 101,
+            last_byte_read: 101,
+            next_byte_expected: 101,
+            last_byte_received: 101,
+        });
+        assert_eq!((server.positions, server.fragments_total), (untouched, 0));
+    }
+
+    #[test]
+    fn a_side_without_a_buffer_or_a_known_sender_has_no_positions() {
+        let mut world = World::new();
+        world.play("C> S 100");
+        let details = world.stack.details(world.id()).unwrap();
+        assert_eq!(details.sides.client.positions, None, "the server has sent nothing yet");
+        assert!(details.sides.server.positions.is_some());
+        let mut none = SockOptChange::default();
+        none.buffer_bytes.server = Some(0);
+        change(&mut world, &none);
+        let details = world.stack.details(world.id()).unwrap();
+        assert_eq!(details.sides.server.positions, None);
+    }
+
+    #[test]
+    fn a_reader_follows_the_stream_to_its_end_over_a_hole_that_is_never_filled() {
+        let mut world = World::new();
+        world.play(HANDSHAKE).play("C> P. 101 4294967291 hello\n C> P. 111 4294967291 world");
+        let (read, text) = step(&world, Side::Server, 0).unwrap();
+        assert_eq!((read.missing, text.as_str(), read.ended), (0, "hello", None));
+        assert_eq!((read.next(), read.readable), (StreamOffset(5), StreamOffset(5)));
+        world.play("S> R 4294967291 0");
+        let (read, text) = step(&world, Side::Server, 5).unwrap();
+        assert_eq!((read.missing, text.as_str(), read.ended), (5, "world", Some(EndCause::Rst)));
+        assert_eq!((read.next(), read.readable), (StreamOffset(15), StreamOffset(15)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let mut world = World::new();
+        world.play(HANDSHAKE);
+        let mut none = SockOptChange::default();
+        none.buffer_bytes.client = Some(0);
+        change(&mut world, &none);
+        let disabled = PeekError::BufferingDisabled(Side::Client);
+        assert_eq!(step(&world, Side::Client, 0), Err(disabled));
+        let stop = SockOptChange { stop: Some(StopScope::Client), ..SockOptChange::default() };
+        change(&mut world, &stop);
+        assert_eq!(step(&world, Side::Client, 0), Err(PeekError::Stopped(Side::Client)));
+        let id = world.id();
+        world.play("S> R 4294967291 0\n +1500");
+        let gone = LookupError::Ended { cause: Some(EndCause::Rst) };
+        let read = world.stack.read(id, Side::Server, None, &mut [0; 4]);
+        assert_eq!(read, Err(PeekError::Lookup(gone)));
+        assert_eq!(world.stack.details(id), Err(gone));
+    }
+}
