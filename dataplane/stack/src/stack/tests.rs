@@ -798,3 +798,12 @@ fn a_fragment_that_contradicts_the_length_is_refused() {
     }
     assert_eq!(world.received(Side::Server).as_bytes(), payload);
 }
+
+#[test]
+fn a_syn_that_comes_after_its_fin_still_begins_the_stream() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play("C> . 101 309\n S> F. 308 101\n S> S. 300 101\n S> P. 301 101 message");
+    assert_eq!(world.received(Side::Client), "message");
+    assert_eq!(world.states(), "CLOSE-WAIT FIN-WAIT-1");
+}

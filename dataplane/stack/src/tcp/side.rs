@@ -102,13 +102,16 @@ impl TcpSide {
     /// sent and nothing was acknowledged; returns whether the number is in force.
     pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
         let origin = seq.plus(1);
-        if self.origin != Some(origin) {
-            if self.is_confirmed || self.snd_nxt > 0 || self.fin.is_some() {
+        if let Some(known) = self.origin.filter(|known| *known != origin) {
+            if self.is_confirmed || self.snd_nxt > 0 {
                 return false;
             }
-            self.origin = Some(origin);
+            // A FIN that came before its SYN, as in a shuffled capture, keeps its number.
+            let moved = i64::from(known.distance_from(origin));
+            self.fin = self.fin.and_then(|fin| fin.checked_add_signed(moved));
             self.snd_una = 0;
         }
+        self.origin = Some(origin);
         self.has_sent_syn = true;
         true
     }
@@ -121,7 +124,7 @@ impl TcpSide {
     /// Learns that the peer has received everything before this offset.
     pub(super) fn acknowledge(&mut self, offset: u64) {
         self.snd_una = self.snd_una.max(offset);
-        self.is_confirmed = true;
+        self.is_confirmed = self.has_sent_syn;
     }
 
     /// What this side may honestly send and be acknowledged, given its peer.
