@@ -17,13 +17,15 @@ const HASH_SEED: u64 = 0;
 
 /// Replay a capture and print one record for each TCP flow.
 ///
-/// The capture's own times are the clock. A record holds what the flow's receive buffers hold when
+/// The capture's own times are the clock; a time that is more than an hour ahead of both its
+/// neighbours is a wrong one. A record holds what the flow's receive buffers hold when
 /// the flow, or the capture, ends. The buffers are large, and the timeouts long, so that they are
 /// the whole streams of whole connections; make them smaller to see what a live service would hold.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// Capture to read: pcap or pcapng, with Ethernet frames.
+    /// Capture to read: pcap or pcapng, of Ethernet, Linux cooked (SLL, SLL2), raw IP or loopback
+    /// (NULL, LOOP) frames; each interface of a pcapng may have its own kind.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Capacity of each client's receive buffer, which holds what the server sent.

@@ -2,22 +2,39 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use mos_stack::Link;
 use pcap_parser::Linktype;
 
 /// The link type of a capture, by its number in the registry of tcpdump.org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkType(pub u32);
 
+/// The link types that are read, for messages.
+const READABLE: &str = "ETHERNET, LINUX_SLL, LINUX_SLL2, RAW, IPV4, IPV6, NULL and LOOP";
+
 impl LinkType {
-    /// Ethernet, the only one that is read.
-    pub const ETHERNET: Self = Self(1);
+    /// What the frames begin with; `None` where they cannot be read.
+    #[must_use]
+    pub const fn link(self) -> Option<Link> {
+        match self.0 {
+            0 | 108 => Some(Link::Loopback),
+            1 => Some(Link::Ethernet),
+            // 12 and 14 stand in files that took the number of their own system for raw IP.
+            12 | 14 | 101 | 228 | 229 => Some(Link::RawIp),
+            113 => Some(Link::LinuxSll),
+            276 => Some(Link::LinuxSll2),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for LinkType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match i32::try_from(self.0) {
-            Ok(number) => Linktype(number).fmt(f),
-            Err(_out_of_range) => self.0.fmt(f),
+        let name = i32::try_from(self.0).map(|number| Linktype(number).to_string());
+        match name {
+            // The library has names for some types only, and spells the others as itself.
+            Ok(name) if !name.contains('(') => f.write_str(&name),
+            Ok(_) | Err(_) => self.0.fmt(f),
         }
     }
 }
@@ -45,8 +62,8 @@ pub enum CaptureError {
     /// The file ends within its header.
     #[error("the capture {} ends within its header", .0.display())]
     Header(PathBuf),
-    /// The frames are not Ethernet frames.
-    #[error("{} has the link type {link}; only ETHERNET can be read", path.display())]
+    /// The frames have a link type that is not read.
+    #[error("{} has the link type {link}; only {READABLE} can be read", path.display())]
     LinkType {
         /// The file.
         path: PathBuf,
@@ -74,8 +91,8 @@ pub enum ProblemCause {
     /// The record contradicts the format.
     #[error("the capture is damaged: {0}")]
     Damaged(&'static str),
-    /// The frame is not an Ethernet frame.
-    #[error("a packet has the link type {0}; only ETHERNET can be read")]
+    /// The frame has a link type that is not read.
+    #[error("a packet has the link type {0}; only {READABLE} can be read")]
     LinkType(LinkType),
     /// The file cannot be read on.
     #[error("the capture cannot be read on: {0}")]

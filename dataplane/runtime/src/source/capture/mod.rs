@@ -3,7 +3,9 @@
 //! Bounded memory whatever the size of the file; frames are handed over without copying. Unlike
 //! the other sources it reads a file, allocates when a frame is larger than any before, and has a
 //! clock of its own: that of the capture. Where the capture pauses, its time first advances
-//! alone, so that timers run before the packet that ends the pause is handled.
+//! alone, so that timers run before the packet that ends the pause is handled. A packet whose time
+//! leaps ahead of both its neighbours by more than an hour has a wrong time, not a pause before it:
+//! it takes the time of the packet before.
 //!
 //! Several workers each read the file for themselves and keep the flows that are theirs: nothing
 //! is shared, and every worker sees the same course of time.
@@ -38,6 +40,12 @@ const SCAN_MAX: usize = 8 * BURST;
 
 /// Time without packets from which on it advances without them, in steps.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How far ahead of both its neighbours the time of a packet must be not to be believed.
+const LEAP: Duration = Duration::from_secs(3600);
+
+/// Records without a packet that the look at the next packet's time passes over, at most.
+const LOOK_AHEAD: usize = 64;
 
 /// Which of the flows of a capture a source keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +106,7 @@ pub struct CaptureSource {
 /// A frame of this source's share, and where its bytes are in the window.
 #[derive(Debug, Clone, Copy)]
 struct Found {
+    link: Link,
     start: usize,
     length: usize,
     arrival: Instant,
@@ -107,16 +116,16 @@ struct Found {
 impl Found {
     /// The packet of the record at `at`.
     fn new(packet: &Packet, at: usize, arrival: Instant) -> Self {
-        let Packet { start, length, wire_length, .. } = *packet;
+        let Packet { time: _, link, start, length, wire_length } = *packet;
         let captured = u32::try_from(length).unwrap_or(u32::MAX);
-        Self { start: at + start, length, arrival, wire_length: wire_length.max(captured) }
+        Self { link, start: at + start, length, arrival, wire_length: wire_length.max(captured) }
     }
 
     fn frame<'a>(&self, held: &'a [u8]) -> Frame<'a> {
         let bytes = &held[self.start..self.start + self.length];
         Frame {
             arrival: self.arrival,
-            link: Link::Ethernet,
+            link: self.link,
             bytes,
             wire_length: self.wire_length,
             checksums: Checksums::Unknown,
@@ -141,7 +150,7 @@ impl CaptureSource {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no capture, or its frames are not Ethernet frames.
+    /// When the file cannot be read, is no capture, or its frames have a link type that is not read.
     pub fn open(path: &Path, share: Share) -> Result<Self, CaptureError> {
         let failed = |error| CaptureError::Read { path: path.to_owned(), error };
         let file = File::open(path).map_err(failed)?;
@@ -185,16 +194,19 @@ impl CaptureSource {
         let first = loop {
             let mut at = 0;
             match self.next(&mut at) {
-                Next::Packet { packet, .. } => {
+                Next::Packet { packet, length } => {
                     self.window.consume(at);
-                    break Some(packet);
+                    break packet.time.map(|time| match self.time_behind(length) {
+                        Some(behind) if time.since(behind) > LEAP => behind,
+                        Some(_) | None => time,
+                    });
                 }
                 Next::Unread => self.window.consume(at),
                 Next::End => break None,
             }
             self.read_on();
         };
-        self.now = first.and_then(|packet| packet.time).unwrap_or(Instant::EPOCH);
+        self.now = first.unwrap_or(Instant::EPOCH);
         let path = self.path.clone();
         match &self.problem {
             Some(CaptureProblem { cause: ProblemCause::LinkType(link), .. }) => {
@@ -269,6 +281,33 @@ impl CaptureSource {
         self.problem = cause.map(|cause| CaptureProblem { offset, cause });
     }
 
+    /// When a packet arrives whose record ends at `end`: never before the one before it, and at
+    /// the same time where its own time is not believed.
+    fn arrival(&mut self, packet: &Packet, end: usize) -> Instant {
+        let arrival = packet.time.map_or(self.now, |time| time.max(self.now));
+        let is_wrong = arrival.since(self.now) > LEAP
+            && self.time_behind(end).is_some_and(|behind| arrival.since(behind) > LEAP);
+        if is_wrong { self.now } else { arrival }
+    }
+
+    /// The time of the next packet at or behind `at` in the window, where it can be told. Reads
+    /// on in the file where it must; what it passes is parsed again later.
+    fn time_behind(&mut self, mut at: usize) -> Option<Instant> {
+        let mut format = self.format.clone();
+        for _ in 0..LOOK_AHEAD {
+            match format.parse(self.window.held().get(at..)?) {
+                Ok(Parsed::Record { packet: Some(packet), .. }) => return packet.time,
+                Ok(Parsed::Record { length, packet: None }) => at += length,
+                Ok(Parsed::Incomplete(wanted)) => {
+                    // Errors are met again, and told, where the record is to be read.
+                    self.window.hold(at + wanted).ok().filter(|is_held| *is_held)?;
+                }
+                Err(_met_again) => return None,
+            }
+        }
+        None
+    }
+
     /// Finds the frames of the next burst, and how many bytes of the window they and everything
     /// between them take. None where only time advances.
     fn gather(&mut self) -> (ArrayVec<Found, BURST>, usize) {
@@ -282,7 +321,7 @@ impl CaptureSource {
                 Next::Packet { packet, length } => (packet, length),
                 Next::Unread | Next::End => break,
             };
-            let arrival = packet.time.map_or(self.now, |time| time.max(self.now));
+            let arrival = self.arrival(&packet, at + length);
             let pause = arrival.since(self.now);
             if pause >= PAUSE && burst.is_empty() {
                 self.now = self.now.after((pause / 2).max(PAUSE));

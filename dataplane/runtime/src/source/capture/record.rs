@@ -6,7 +6,7 @@
 //! two, clock offsets in big-endian sections, and the obsolete Packet Block.
 //! Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
-use mos_stack::Instant;
+use mos_stack::{Instant, Link};
 use pcap_parser::{
     InterfaceDescriptionBlock, PcapHeader, parse_enhancedpacketblock_be,
     parse_enhancedpacketblock_le, parse_interfacedescriptionblock_be,
@@ -33,7 +33,7 @@ const INTERFACES_MAX: usize = 4096;
 pub(super) enum Kind {
     /// A capture; its header takes `header` bytes.
     Capture { format: Format, header: usize },
-    /// A pcap whose frames are not Ethernet frames.
+    /// A pcap whose frames have a link type that is not read.
     OtherLink(LinkType),
     /// A file compressed by gzip or zstd.
     Compressed,
@@ -44,9 +44,9 @@ pub(super) enum Kind {
 }
 
 /// How the records of a capture are written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Format {
-    Pcap { layout: Layout, nanos_per_unit: u32 },
+    Pcap { layout: Layout, link: Link, nanos_per_unit: u32 },
     PcapNg(Section),
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Layout {
 }
 
 /// The current section of a pcapng.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Section {
     big_endian: bool,
     interfaces: Vec<Interface>,
@@ -89,6 +89,8 @@ pub(super) enum Parsed {
 pub(super) struct Packet {
     /// When it was captured, where the record says so.
     pub(super) time: Option<Instant>,
+    /// What its bytes begin with.
+    pub(super) link: Link,
     /// Where its bytes begin, from the beginning of the record.
     pub(super) start: usize,
     /// Captured bytes.
@@ -116,17 +118,18 @@ impl Kind {
 
     fn of_pcap(bytes: &[u8]) -> Self {
         let Ok((_, header)) = parse_pcap_header(bytes) else { return Self::Cut };
-        let link = link_type(&header);
-        if link != LinkType::ETHERNET {
-            return Self::OtherLink(link);
-        }
+        let link_type = link_type(&header);
+        let Some(link) = link_type.link() else { return Self::OtherLink(link_type) };
         let layout = match (header.is_modified_format(), header.is_bigendian()) {
             (true, _) => Layout::Modified,
             (false, true) => Layout::Big,
             (false, false) => Layout::Little,
         };
         let nanos_per_unit = if header.is_nanosecond_precision() { 1 } else { 1000 };
-        Self::Capture { format: Format::Pcap { layout, nanos_per_unit }, header: header.size() }
+        Self::Capture {
+            format: Format::Pcap { layout, link, nanos_per_unit },
+            header: header.size(),
+        }
     }
 }
 
@@ -143,13 +146,20 @@ impl Format {
     /// When no record can be read here, and so none behind it.
     pub(super) fn parse(&mut self, bytes: &[u8]) -> Result<Parsed, ProblemCause> {
         match self {
-            Self::Pcap { layout, nanos_per_unit } => parse_pcap(*layout, *nanos_per_unit, bytes),
+            Self::Pcap { layout, link, nanos_per_unit } => {
+                parse_pcap(*layout, *link, *nanos_per_unit, bytes)
+            }
             Self::PcapNg(section) => section.parse(bytes),
         }
     }
 }
 
-fn parse_pcap(layout: Layout, nanos_per_unit: u32, bytes: &[u8]) -> Result<Parsed, ProblemCause> {
+fn parse_pcap(
+    layout: Layout,
+    link: Link,
+    nanos_per_unit: u32,
+    bytes: &[u8],
+) -> Result<Parsed, ProblemCause> {
     let start = match layout {
         Layout::Little | Layout::Big => 16,
         Layout::Modified => 24,
@@ -176,7 +186,7 @@ fn parse_pcap(layout: Layout, nanos_per_unit: u32, bytes: &[u8]) -> Result<Parse
     let nanos = u64::from(block.ts_sec) * NANOS_PER_SECOND
         + u64::from(block.ts_usec) * u64::from(nanos_per_unit);
     let time = Some(Instant::from_nanos(nanos));
-    let packet = Packet { time, start, length: captured, wire_length: block.origlen };
+    let packet = Packet { time, link, start, length: captured, wire_length: block.origlen };
     Ok(Parsed::Record { length, packet: Some(packet) })
 }
 
@@ -259,9 +269,10 @@ impl Section {
             parse_enhancedpacketblock_le(block)
         };
         let (_, packet) = parsed.map_err(|_error| ProblemCause::Damaged("a malformed packet"))?;
-        let interface = self.ethernet(packet.if_id)?;
+        let (interface, link) = self.interface(packet.if_id)?;
         Ok(Packet {
             time: Some(interface.time(packet.ts_high, packet.ts_low)),
+            link,
             start: 28,
             length: packet.packet_data().len(),
             wire_length: packet.origlen,
@@ -276,10 +287,10 @@ impl Section {
             parse_simplepacketblock_le(block)
         };
         let (_, packet) = parsed.map_err(|_error| ProblemCause::Damaged("a malformed packet"))?;
-        let interface = self.ethernet(0)?;
+        let (interface, link) = self.interface(0)?;
         let snaplen = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let length = packet.packet_data().len().min(snaplen as usize);
-        Ok(Packet { time: None, start: 12, length, wire_length: packet.origlen })
+        Ok(Packet { time: None, link, start: 12, length, wire_length: packet.origlen })
     }
 
     fn obsolete_packet(&self, block: &[u8]) -> Result<Packet, ProblemCause> {
@@ -294,25 +305,23 @@ impl Section {
                 } else {
                     u16::from_le_bytes(interface)
                 };
-                let interface = self.ethernet(interface.into())?;
+                let (interface, link) = self.interface(interface.into())?;
                 let time = interface.time(self.word(block, 12), self.word(block, 16));
                 let wire_length = self.word(block, 24);
-                Ok(Packet { time: Some(time), start: START, length, wire_length })
+                Ok(Packet { time: Some(time), link, start: START, length, wire_length })
             }
             Some(_) | None => Err(ProblemCause::Damaged("a malformed packet")),
         }
     }
 
-    fn ethernet(&self, index: u32) -> Result<&Interface, ProblemCause> {
+    /// The interface of a packet, and what its frames begin with.
+    fn interface(&self, index: u32) -> Result<(&Interface, Link), ProblemCause> {
         let interface = self
             .interfaces
             .get(index as usize)
             .ok_or(ProblemCause::Damaged("a packet of an undeclared interface"))?;
-        if interface.link == LinkType::ETHERNET {
-            Ok(interface)
-        } else {
-            Err(ProblemCause::LinkType(interface.link))
-        }
+        let link = interface.link.link().ok_or(ProblemCause::LinkType(interface.link))?;
+        Ok((interface, link))
     }
 
     /// The 32-bit number at `at`, which is within `bytes`.
