@@ -22,7 +22,7 @@ mod ring;
 
 pub use board::{Board, Phase};
 pub use command::{Answer, Command, FlowPage, PeekChunk, Reply, Request, RequestId};
-pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, event_ring};
+pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, Tapped, event_ring};
 pub use port::{PortMonitor, PortStatus};
 pub use refusal::Refusal;
 pub use ring::{COMMAND_RING, CommandPort, WorkerPort, link};
