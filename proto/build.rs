@@ -4,8 +4,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] =
-    ["mos/v1/flow.proto", "mos/v1/flow_service.proto", "mos/v1/system_service.proto"];
+const PROTOS: [&str; 4] = [
+    "mos/v1/event_service.proto",
+    "mos/v1/flow.proto",
+    "mos/v1/flow_service.proto",
+    "mos/v1/system_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=mos");

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use mos_control::{CommandPort, PortMonitor};
+use mos_control::{PortMonitor, WorkerLink};
 use mos_proto::v1;
 use mos_stack::Limits;
 use uuid::Uuid;
 
 use crate::{
-    answers::Answers, etag::Etags, page_token::PageTokens, streams::Streams, vitals::Vitals,
-    worker_client::Workers,
+    answers::Answers, etag::Etags, fan_out::FanOut, page_token::PageTokens, streams::Streams,
+    vitals::Vitals, worker_client::Workers,
 };
 
 /// What the configuration decides about the services.
@@ -30,6 +30,8 @@ pub struct Settings {
 pub struct Control {
     /// The way to the workers.
     pub workers: Workers,
+    /// The way of events to those who watch.
+    pub events: FanOut,
     /// The ports' counters.
     pub ports: Arc<dyn PortMonitor>,
     /// What the configuration decides.
@@ -51,18 +53,22 @@ pub struct Control {
 }
 
 impl Control {
-    /// Takes over the workers' command ports. Called within the tokio runtime that serves them.
+    /// Takes over the ways to the workers. Called within the tokio runtime that serves them.
     #[must_use]
-    pub fn new(
-        commands: Vec<CommandPort>,
-        ports: Arc<dyn PortMonitor>,
-        settings: Settings,
-    ) -> Self {
+    pub fn new(links: Vec<WorkerLink>, ports: Arc<dyn PortMonitor>, settings: Settings) -> Self {
         let boot = Uuid::new_v4();
+        let (commands, taps): (Vec<_>, Vec<_>) = links
+            .into_iter()
+            .map(|WorkerLink { commands, events }| {
+                let worker = commands.worker();
+                (commands, (worker, events))
+            })
+            .unzip();
         let workers = Workers::spawn(commands);
         Self {
             vitals: Vitals::new(&workers),
             workers,
+            events: FanOut::spawn(taps),
             ports,
             settings,
             boot,

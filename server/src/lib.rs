@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! listen ─▶ serve ─▶ service ─▶ rpc/* ─▶ worker_client ─▶ (command ring) ─▶ worker
-//!                       │          │
-//!                    status     convert, filter, page_token, answers, vitals
+//!                       │        │ ▲
+//!                       │        │ └────── fan_out ◀────── (event ring) ◀─── worker
+//!                    status     convert, filter, page_token, answers, streams, vitals
 //! ```
 //!
 //! Speaks to `mos-control` only: everything here runs and is tested against any thread that answers
@@ -17,6 +18,8 @@ pub mod config;
 pub mod control;
 pub mod convert;
 pub mod etag;
+mod facts;
+pub mod fan_out;
 pub mod filter;
 pub mod flow_name;
 pub mod listen;

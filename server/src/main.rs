@@ -120,8 +120,7 @@ async fn service(config: &Config, plan: &plan::Config, when_done: WhenDone) -> R
         connections_max: config.server.connections_max,
         node: node_name(),
     };
-    let commands = links.into_iter().map(|link| link.commands).collect();
-    let control = Arc::new(Control::new(commands, dataplane.monitor(), settings));
+    let control = Arc::new(Control::new(links, dataplane.monitor(), settings));
     for address in listeners.addresses()? {
         tracing::info!(%address, "listening");
     }

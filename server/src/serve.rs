@@ -4,7 +4,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use mos_proto::v1::{
-    flow_service_server::FlowServiceServer, system_service_server::SystemServiceServer,
+    event_service_server::EventServiceServer, flow_service_server::FlowServiceServer,
+    system_service_server::SystemServiceServer,
 };
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 use tonic::transport::{Server, server::Router};
@@ -38,7 +39,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The services that health is told of.
-const SERVICES: [&str; 3] = ["", "mos.v1.FlowService", "mos.v1.SystemService"];
+const SERVICES: [&str; 4] =
+    ["", "mos.v1.EventService", "mos.v1.FlowService", "mos.v1.SystemService"];
 
 /// Why serving ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +113,11 @@ fn router(control: &Arc<Control>, health: &HealthReporter) -> Result<Router, Ser
         .http2_max_local_error_reset_streams(Some(RESET_STREAMS_MAX))
         .add_service(
             FlowServiceServer::new(service.clone())
+                .max_decoding_message_size(MESSAGE_IN_MAX)
+                .max_encoding_message_size(MESSAGE_OUT_MAX),
+        )
+        .add_service(
+            EventServiceServer::new(service.clone())
                 .max_decoding_message_size(MESSAGE_IN_MAX)
                 .max_encoding_message_size(MESSAGE_OUT_MAX),
         )

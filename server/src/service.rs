@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use mos_proto::v1::{self, flow_service_server::FlowService, system_service_server::SystemService};
+use mos_proto::v1::{
+    self, event_service_server::EventService, flow_service_server::FlowService,
+    system_service_server::SystemService,
+};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use crate::{call::Call, control::Control, rejection::Rejection, rpc, status::code_of};
 
@@ -19,7 +22,8 @@ impl Service {
         Self(control)
     }
 
-    /// Carries out one RPC and records how long it took and how it ended.
+    /// Carries out one RPC and records how long it took and how it ended; of a stream, how long
+    /// it took to open.
     async fn answer<Q, A>(
         &self,
         method: &'static str,
@@ -89,6 +93,21 @@ impl FlowService for Service {
         let control = Arc::clone(&self.0);
         self.answer("mos.v1.FlowService/ReadFlow", request, async |_, call, request| {
             rpc::read_flow(control, call, request).await
+        })
+        .await
+    }
+}
+
+#[tonic::async_trait]
+impl EventService for Service {
+    type WatchEventsStream = BoxStream<v1::WatchEventsResponse>;
+
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        self.answer("mos.v1.EventService/WatchEvents", request, async |control, _, request| {
+            rpc::watch_events(control, request).await
         })
         .await
     }

@@ -63,6 +63,14 @@ fn describe() {
     describe_counter!("mosd_core_unclaimed_answers_total", "Answers that nobody waited for.");
     describe_histogram!("mosd_core_command_seconds", Unit::Seconds, "Time of a command and back.");
     describe_histogram!("rpc_server_duration_seconds", Unit::Seconds, "Time of an RPC.");
+    describe_gauge!("mosd_streams", "Server streams open now.");
+    describe_gauge!("mosd_subscriptions", "Subscriptions to events now.");
+    describe_gauge!("mosd_subscription_queue_bytes", Unit::Bytes, "Bytes queued for all of them.");
+    describe_counter!(
+        "mosd_subscription_dropped_total",
+        "Events that found no room in the queue of a slow subscriber."
+    );
+    describe_counter!("mosd_events_lost_total", "Events that found the ring of a core full.");
     describe_counter!("mosd_packets_total", "Packets by what became of them.");
     describe_counter!("mosd_flows_ended_total", "Flows ended, by cause.");
     for (stat, (name, label)) in Stat::ALL.into_iter().map(|stat| (stat, metric(stat))) {
@@ -114,8 +122,21 @@ pub fn publish(control: &Control, ports: &[PortStatus]) {
         counter!("mosd_core_unclaimed_answers_total", "core" => core.clone())
             .absolute(client.unclaimed());
     }
+    publish_events(control);
     for port in ports {
         publish_port(port);
+    }
+}
+
+fn publish_events(control: &Control) {
+    let Control { events, streams, .. } = control;
+    let count = |number: usize| float(u64::try_from(number).unwrap_or(u64::MAX));
+    gauge!("mosd_streams").set(count(streams.open()));
+    gauge!("mosd_subscriptions").set(count(events.subscriptions()));
+    gauge!("mosd_subscription_queue_bytes").set(count(events.queued_bytes()));
+    counter!("mosd_subscription_dropped_total").absolute(events.dropped());
+    for (core, lost) in events.lost() {
+        counter!("mosd_events_lost_total", "core" => core.to_string()).absolute(lost);
     }
 }
 

@@ -1,24 +1,46 @@
-//! Decides whether a flow matches.
+//! Decides whether a flow, or an event, matches.
 
 use std::{net::IpAddr, time::Duration};
 
-use mos_stack::{FlowSummary, Instant, OverlapPolicy, Side, SideSummary, StopScope, TcpState};
+use mos_stack::{
+    FlowSummary, FlowTuple, Instant, OverlapPolicy, Side, SideSummary, StopScope, TcpState,
+    WorkerId,
+};
 
 use super::{
     expr::{Expr, Op},
     field::{Field, Value},
 };
 
-pub(super) fn matches(expr: &Expr, flow: &FlowSummary, now: Instant) -> bool {
+/// What a filter is asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject<'a> {
+    /// A flow, at the time of its worker.
+    Flow {
+        /// The flow.
+        flow: &'a FlowSummary,
+        /// The time.
+        now: Instant,
+    },
+    /// An event.
+    Event {
+        /// The addresses and ports of its flow.
+        tuple: &'a FlowTuple,
+        /// The worker that told it.
+        core: WorkerId,
+    },
+}
+
+pub(super) fn matches(expr: &Expr, subject: Subject<'_>) -> bool {
     match expr {
-        Expr::And(parts) => parts.iter().all(|part| matches(part, flow, now)),
-        Expr::Or(parts) => parts.iter().any(|part| matches(part, flow, now)),
-        Expr::Not(part) => !matches(part, flow, now),
-        Expr::Compare { field, op, value } => compare(actual(*field, flow, now), *op, *value),
+        Expr::And(parts) => parts.iter().all(|part| matches(part, subject)),
+        Expr::Or(parts) => parts.iter().any(|part| matches(part, subject)),
+        Expr::Not(part) => !matches(part, subject),
+        Expr::Compare { field, op, value } => compare(actual(*field, subject), *op, *value),
     }
 }
 
-/// What a flow has in a field.
+/// What is found in a field.
 #[derive(Debug)]
 enum Actual {
     Address(IpAddr),
@@ -27,23 +49,37 @@ enum Actual {
     Span(Duration),
     Scope(Option<StopScope>),
     Overlap(OverlapPolicy),
-    /// The flow has nothing there, which differs from everything.
+    /// There is nothing, which differs from everything.
     Absent,
 }
 
-fn actual(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
+fn actual(field: Field, subject: Subject<'_>) -> Actual {
+    let (tuple, core) = match subject {
+        Subject::Flow { flow, .. } => (&flow.tuple, flow.id.worker()),
+        Subject::Event { tuple, core } => (tuple, core),
+    };
+    let end = |side| match side {
+        Side::Client => tuple.client,
+        Side::Server => tuple.server,
+    };
+    match (field, subject) {
+        (Field::Address(side), _) => Actual::Address(end(side).ip()),
+        (Field::Port(side), _) => Actual::Number(end(side).port().into()),
+        (Field::Vlan, _) => tuple.vlan.map_or(Actual::Absent, |vlan| Actual::Number(vlan.into())),
+        (Field::Core, _) => Actual::Number(core.index().into()),
+        (field, Subject::Flow { flow, now }) => of_flow(field, flow, now),
+        // The parser refuses them in a filter of events.
+        (_, Subject::Event { .. }) => Actual::Absent,
+    }
+}
+
+/// What only flows have.
+fn of_flow(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
     let sum = |of: fn(&SideSummary) -> u64| {
         Actual::Number(of(&flow.sides.client).saturating_add(of(&flow.sides.server)))
     };
-    let end = |side| match side {
-        Side::Client => flow.tuple.client,
-        Side::Server => flow.tuple.server,
-    };
     match field {
-        Field::Address(side) => Actual::Address(end(side).ip()),
-        Field::Port(side) => Actual::Number(end(side).port().into()),
-        Field::Vlan => flow.tuple.vlan.map_or(Actual::Absent, |vlan| Actual::Number(vlan.into())),
-        Field::Core => Actual::Number(flow.id.worker().index().into()),
+        Field::Address(_) | Field::Port(_) | Field::Vlan | Field::Core => Actual::Absent,
         Field::State(side) => Actual::State(flow.sides[side].state),
         Field::Age => Actual::Span(now.since(flow.started)),
         Field::Idle => Actual::Span(now.since(flow.last_packet)),

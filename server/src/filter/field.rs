@@ -35,6 +35,15 @@ pub(super) enum Kind {
     Overlap,
 }
 
+/// What a filter chooses from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Live flows.
+    Flow,
+    /// Events.
+    Event,
+}
+
 /// What a field is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
@@ -99,6 +108,16 @@ impl Field {
             Self::BufferCapacity(Side::Server) => "options.server_buffer_bytes",
             Self::Overlap(Side::Client) => "options.client_overlap",
             Self::Overlap(Side::Server) => "options.server_overlap",
+        }
+    }
+
+    /// Whether there is such a field in this scope.
+    pub(super) const fn is_in(self, scope: Scope) -> bool {
+        match scope {
+            Scope::Flow => true,
+            Scope::Event => {
+                matches!(self, Self::Address(_) | Self::Port(_) | Self::Vlan | Self::Core)
+            }
         }
     }
 

@@ -17,9 +17,11 @@ mod parser;
 #[cfg(test)]
 mod tests;
 
-use mos_stack::{FlowSummary, Instant};
+use mos_stack::{FlowSummary, FlowTuple, Instant, WorkerId};
 
+use eval::Subject;
 use expr::Expr;
+use field::Scope;
 
 /// Longest text of a filter, in bytes.
 pub const TEXT_MAX: usize = 2048;
@@ -63,7 +65,16 @@ impl Filter {
     ///
     /// Says what is wrong and in which column.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        parser::parse(text).map(Self)
+        parser::parse(text, Scope::Flow).map(Self)
+    }
+
+    /// Reads a filter of events, which know addresses, ports, VLAN and core alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`]; [`FilterErrorKind::FieldUnavailable`] for what only flows have.
+    pub fn parse_for_events(text: &str) -> Result<Self, FilterError> {
+        parser::parse(text, Scope::Event).map(Self)
     }
 
     /// Whether the filter matches every flow.
@@ -75,6 +86,12 @@ impl Filter {
     /// Whether the filter matches a flow at the time `now` of its worker.
     #[must_use]
     pub fn matches(&self, flow: &FlowSummary, now: Instant) -> bool {
-        self.0.as_ref().is_none_or(|expr| eval::matches(expr, flow, now))
+        self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Flow { flow, now }))
+    }
+
+    /// Whether a filter of events matches one of a flow with this tuple, told by this worker.
+    #[must_use]
+    pub fn matches_event(&self, tuple: &FlowTuple, core: WorkerId) -> bool {
+        self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Event { tuple, core }))
     }
 }

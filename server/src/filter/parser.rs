@@ -9,18 +9,18 @@
 use super::{
     COMPARISONS_MAX, DEPTH_MAX, FilterError, FilterErrorKind, TEXT_MAX,
     expr::{Expr, Op},
-    field::{Field, UNAVAILABLE},
+    field::{Field, Scope, UNAVAILABLE},
     lexer::{Lexer, Token, TokenKind},
 };
 
 /// Reads a whole filter; `None` when there is nothing in it.
-pub(super) fn parse(text: &str) -> Result<Option<Expr>, FilterError> {
+pub(super) fn parse(text: &str, scope: Scope) -> Result<Option<Expr>, FilterError> {
     if text.len() > TEXT_MAX {
         return Err(invalid(TEXT_MAX + 1, format!("the filter is longer than {TEXT_MAX} bytes")));
     }
     let mut lexer = Lexer::new(text);
     let next = lexer.next()?;
-    let mut parser = Parser { lexer, next, comparisons: 0 };
+    let mut parser = Parser { lexer, next, comparisons: 0, scope };
     if parser.next.kind == TokenKind::End {
         return Ok(None);
     }
@@ -44,6 +44,7 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     next: Token<'a>,
     comparisons: usize,
+    scope: Scope,
 }
 
 impl<'a> Parser<'a> {
@@ -96,7 +97,7 @@ impl<'a> Parser<'a> {
 
     fn comparison(&mut self, name: &str) -> Result<Expr, FilterError> {
         let column = self.take()?.column;
-        let field = field(name, column)?;
+        let field = field(name, column, self.scope)?;
         self.comparisons += 1;
         if self.comparisons > COMPARISONS_MAX {
             return Err(invalid(column, format!("more than {COMPARISONS_MAX} comparisons")));
@@ -136,19 +137,27 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn field(name: &str, column: usize) -> Result<Field, FilterError> {
-    if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) {
-        return Ok(field);
+fn field(name: &str, column: usize, scope: Scope) -> Result<Field, FilterError> {
+    let unavailable =
+        |message| Err(FilterError { kind: FilterErrorKind::FieldUnavailable, column, message });
+    let names = || {
+        let known = Field::ALL.into_iter().filter(|field| field.is_in(scope));
+        known.map(Field::name).collect::<Vec<_>>().join(", ")
+    };
+    match Field::ALL.into_iter().find(|field| field.name() == name) {
+        Some(field) if field.is_in(scope) => Ok(field),
+        Some(_) => unavailable(format!("events have no {name}: they have {}", names())),
+        None if UNAVAILABLE.contains(&name) => {
+            unavailable(format!("this version does not know the {name} of a flow"))
+        }
+        None => {
+            let what = match scope {
+                Scope::Flow => "flows",
+                Scope::Event => "events",
+            };
+            Err(invalid(column, format!("{what} have no field {name:?}: there are {}", names())))
+        }
     }
-    if UNAVAILABLE.contains(&name) {
-        return Err(FilterError {
-            kind: FilterErrorKind::FieldUnavailable,
-            column,
-            message: format!("this version does not know the {name} of a flow"),
-        });
-    }
-    let names = Field::ALL.map(Field::name).join(", ");
-    Err(invalid(column, format!("flows have no field {name:?}: there are {names}")))
 }
 
 fn deeper(depth: usize, column: usize) -> Result<usize, FilterError> {

@@ -95,6 +95,30 @@ fn every_field_can_be_compared() {
 }
 
 #[test]
+fn events_know_their_tuple_and_their_core_alone() {
+    let tuple = flow().tuple;
+    for (text, expected) in [
+        ("", true),
+        ("client.address = 10.0.0.0/8 AND client.port = 43512", true),
+        ("server.address = 192.0.2.10 AND server.port != 443", false),
+        ("vlan = 5 OR core = 2", true),
+        ("NOT core = 2", false),
+    ] {
+        let filter = Filter::parse_for_events(text).unwrap();
+        assert_eq!(filter.matches_event(&tuple, flow().id.worker()), expected, "{text}");
+    }
+    for (text, kind, column) in [
+        ("core = 2 AND age > 1m", FilterErrorKind::FieldUnavailable, 14),
+        ("client_state = LISTEN", FilterErrorKind::FieldUnavailable, 1),
+        ("policy = x", FilterErrorKind::FieldUnavailable, 1),
+        ("nonsense = 1", FilterErrorKind::Invalid, 1),
+    ] {
+        let error = Filter::parse_for_events(text).unwrap_err();
+        assert_eq!((error.kind, error.column), (kind, column), "{text}: {}", error.message);
+    }
+}
+
+#[test]
 fn operators_combine_as_written() {
     assert!(matches(""));
     assert!(matches("  "));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mos_control::COMMAND_RING;
+use mos_control::{COMMAND_RING, EVENT_RING};
 use mos_proto::v1;
 use mos_stack::limits::BLOCK_BYTES;
 
@@ -10,14 +10,16 @@ use super::{list_flows, peek_flow};
 use crate::{
     answers, call,
     control::Control,
-    convert, filter,
+    convert,
+    fan_out::QUEUE_BYTES,
+    filter,
     serve::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX, STREAMS_MAX},
     streams::STREAMS_OPEN_MAX,
 };
 
 /// Version, limits and capabilities.
 pub(crate) fn get_server_info(control: &Control) -> v1::GetServerInfoResponse {
-    let mut features = vec!["raw-sock-opt".to_owned()];
+    let mut features = vec!["raw-sock-opt".to_owned(), "watch-events".to_owned()];
     if control.settings.payload {
         features.extend(["peek-flow".to_owned(), "read-flow".to_owned()]);
     }
@@ -63,6 +65,8 @@ fn limits(control: &Control) -> Vec<(&'static str, i64)> {
         ("streams_per_connection.max", STREAMS_MAX.into()),
         ("streams.max", int(STREAMS_OPEN_MAX)),
         ("core.commands.max", int(COMMAND_RING)),
+        ("core.events.max", int(EVENT_RING)),
+        ("watch.queue_bytes", int(QUEUE_BYTES)),
     ]
 }
 

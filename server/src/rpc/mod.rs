@@ -9,6 +9,7 @@ mod peek_flow;
 mod read_flow;
 mod resolve;
 mod set_sock_opt;
+mod watch_events;
 
 pub(crate) use get_flow::get_flow;
 pub(crate) use get_server_info::get_server_info;
@@ -18,3 +19,4 @@ pub(crate) use list_flows::list_flows;
 pub(crate) use peek_flow::peek_flow;
 pub(crate) use read_flow::{ReadFlowStream, read_flow};
 pub(crate) use set_sock_opt::set_sock_opt;
+pub(crate) use watch_events::watch_events;

@@ -17,3 +17,4 @@ mod seam;
 mod status_table;
 mod support;
 mod transport;
+mod watch_events;

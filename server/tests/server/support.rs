@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use mos_control::{
     Answer, Board, Command, CommandPort, Phase, PortMonitor, PortStatus, Refusal, Reply,
-    WorkerPort, link,
+    WorkerLink, WorkerPort, event_ring, link,
 };
 use mos_stack::{
     FlowId, FlowSummary, FlowTuple, Gauges, Instant, Limits, OptionsOrigin, SideSummary, Sides,
@@ -67,7 +67,13 @@ fn turn(worker: &mut WorkerPort, script: &mut impl FnMut(Command) -> Outcome) {
 }
 
 pub(crate) fn control(ports: Vec<CommandPort>, settings: Settings) -> Arc<Control> {
-    Arc::new(Control::new(ports, Arc::new(NoPorts), settings))
+    let quiet = |commands| WorkerLink { commands, events: event_ring(1).1 };
+    control_of(ports.into_iter().map(quiet).collect(), settings)
+}
+
+/// As [`control`], for workers that tell events.
+pub(crate) fn control_of(links: Vec<WorkerLink>, settings: Settings) -> Arc<Control> {
+    Arc::new(Control::new(links, Arc::new(NoPorts), settings))
 }
 
 pub(crate) fn service(ports: Vec<CommandPort>) -> Service {

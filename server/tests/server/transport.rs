@@ -8,6 +8,7 @@ use mos_proto::v1::{
     flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
 };
 use mosd::{
+    control::Control,
     listen::{Address, ListenError, Listeners, PlainTcp},
     serve::serve,
 };
@@ -25,7 +26,7 @@ use tonic_reflection::pb::v1::{
 use crate::support::{Table, control, row, run, settings, worker};
 
 /// A service on a socket of its own.
-struct Served {
+pub(crate) struct Served {
     folder: tempfile::TempDir,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
@@ -37,25 +38,28 @@ impl Served {
     }
 
     async fn start() -> Self {
+        let table = Table { slots: vec![None; 10], now: 1 };
+        let port = worker(0, move |command| table.answer(command));
+        Self::over(control(vec![port], settings())).await
+    }
+
+    pub(crate) async fn over(control: Arc<Control>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = Address::Unix(folder.path().join("mosd.sock"));
         let listeners = Listeners::bind(&[address], PlainTcp::LoopbackOnly).await.unwrap();
-        let table = Table { slots: vec![None; 10], now: 1 };
-        let port = worker(0, move |command| table.answer(command));
-        let control = control(vec![port], settings());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::task::spawn_local(async move {
             let stop = async { stopped.await.unwrap() };
-            serve(Arc::clone(&control), listeners, stop).await.unwrap();
+            serve(control, listeners, stop).await.unwrap();
         });
         Self { folder, stop, serving }
     }
 
-    async fn connect(&self) -> Channel {
+    pub(crate) async fn connect(&self) -> Channel {
         connect(&self.path()).await
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.send(()).unwrap();
         self.serving.await.unwrap();
         assert!(!self.folder.path().join("mosd.sock").exists(), "the socket was left behind");
@@ -120,7 +124,7 @@ fn health_is_told_by_service() {
     run(async {
         let served = Served::start().await;
         let mut health = HealthClient::new(served.connect().await);
-        for service in ["", "mos.v1.FlowService", "mos.v1.SystemService"] {
+        for service in ["", "mos.v1.EventService", "mos.v1.FlowService", "mos.v1.SystemService"] {
             let request = HealthCheckRequest { service: service.to_owned() };
             let answer = health.check(request).await.unwrap().into_inner();
             assert_eq!(answer.status, 1, "{service} serves");
@@ -166,7 +170,12 @@ fn reflection_knows_the_services_and_the_details_of_errors() {
         let first = answers.message().await.unwrap().unwrap().message_response.unwrap();
         let MessageResponse::ListServicesResponse(list) = first else { panic!("{first:?}") };
         let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
-        for name in ["mos.v1.FlowService", "mos.v1.SystemService", "grpc.health.v1.Health"] {
+        for name in [
+            "mos.v1.EventService",
+            "mos.v1.FlowService",
+            "mos.v1.SystemService",
+            "grpc.health.v1.Health",
+        ] {
             assert!(names.contains(&name), "{name} is not in {names:?}");
         }
         for _ in 0..2 {

@@ -1,6 +1,8 @@
 //! The only translation between the messages of `mos.v1` and the stack's types, and the only place
 //! that knows the numbers of mOS's `mos_api.h`.
 
+mod event;
+
 use mos_proto::v1;
 use mos_stack::{
     BufferPositions, FlowDetails, FlowId, FlowSummary, FlowTuple, Instant, OptionsOrigin,
@@ -9,6 +11,8 @@ use mos_stack::{
 };
 use prost_types::Timestamp;
 
+pub(crate) use self::event::event;
+pub use self::event::{event_kinds, lost};
 use crate::{community_id::community_id, etag::Etags, rejection::Rejection};
 
 /// Level of the options of monitor sockets, the one level of `mtcp_setsockopt(3)`.
