@@ -5,10 +5,11 @@ use std::{fmt, time::Duration};
 use mos_proto::v1::{
     GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
     GetSockOptRequest, GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest,
-    ListFlowsResponse, PeekFlowRequest, PeekFlowResponse, SetSockOptRequest, SetSockOptResponse,
-    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
+    ListFlowsResponse, PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse,
+    SetSockOptRequest, SetSockOptResponse, flow_service_client::FlowServiceClient,
+    system_service_client::SystemServiceClient,
 };
-use tonic::{Code, Request, Response, Status, transport::Channel};
+use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 
 use crate::connect::{ConnectError, Endpoint, connect};
 
@@ -143,6 +144,21 @@ impl Client {
     pub async fn peek_flow(&self, m: PeekFlowRequest) -> Result<PeekFlowResponse, CallError> {
         let mut flows = FlowServiceClient::new(self.channel());
         self.bounded("mos.v1.FlowService/PeekFlow", flows.peek_flow(self.request(m))).await
+    }
+
+    /// One side's stream as it grows. The time-out is for the beginning of the answer; the stream
+    /// itself goes on as long as the flow does.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn read_flow(
+        &self,
+        m: ReadFlowRequest,
+    ) -> Result<Streaming<ReadFlowResponse>, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        // Without `grpc-timeout`, which is meant for the whole of a call.
+        self.bounded("mos.v1.FlowService/ReadFlow", flows.read_flow(Request::new(m))).await
     }
 
     /// Version, limits and features.

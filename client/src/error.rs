@@ -310,6 +310,8 @@ fn next_step(reason: &str, code: Code) -> Option<&'static str> {
         "DATA_OVERWRITTEN" | "DATA_NOT_YET_RECEIVED" => {
             "leave --offset out, or take one within the offsets above"
         }
+        "TOO_MANY_STREAMS" => "wait for another stream to end, then ask again",
+        "SERVER_STOPPING" => "ask again when mosd is back",
         "PAYLOAD_DISABLED" => "the owner of mosd allows it with `payload = true` in [server]",
         "ETAG_MISMATCH" => "read again with `mosctl getopt FLOW`, then repeat with the new etag",
         "CORE_NOT_FOUND" => "`mosctl status` shows the cores",

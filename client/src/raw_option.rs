@@ -6,6 +6,14 @@
 /// mOS: `SOL_MONSOCKET`, the level of monitoring sockets.
 pub const SOL_MONSOCKET: i32 = 0xfffe;
 
+/// mOS: `MOS_FRAGINFO_CLIBUF`.
+pub const MOS_FRAGINFO_CLIBUF: i32 = 0x01;
+/// mOS: `MOS_FRAGINFO_SVRBUF`.
+pub const MOS_FRAGINFO_SVRBUF: i32 = 0x02;
+/// mOS: `MOS_INFO_CLIBUF`.
+pub const MOS_INFO_CLIBUF: i32 = 0x03;
+/// mOS: `MOS_INFO_SVRBUF`.
+pub const MOS_INFO_SVRBUF: i32 = 0x04;
 /// mOS: `MOS_CLIBUF`.
 pub const MOS_CLIBUF: i32 = 0x09;
 /// mOS: `MOS_SVRBUF`.
@@ -16,10 +24,10 @@ pub const MOS_STOP_MON: i32 = 0x0c;
 const LEVELS: [(&str, i32); 2] = [("SOL_MONSOCKET", SOL_MONSOCKET), ("SOL_SOCKET", 0xffff)];
 
 const OPTIONS: [(&str, i32); 15] = [
-    ("MOS_FRAGINFO_CLIBUF", 0x01),
-    ("MOS_FRAGINFO_SVRBUF", 0x02),
-    ("MOS_INFO_CLIBUF", 0x03),
-    ("MOS_INFO_SVRBUF", 0x04),
+    ("MOS_FRAGINFO_CLIBUF", MOS_FRAGINFO_CLIBUF),
+    ("MOS_FRAGINFO_SVRBUF", MOS_FRAGINFO_SVRBUF),
+    ("MOS_INFO_CLIBUF", MOS_INFO_CLIBUF),
+    ("MOS_INFO_SVRBUF", MOS_INFO_SVRBUF),
     ("MOS_TCP_STATE_CLI", 0x05),
     ("MOS_TCP_STATE_SVR", 0x06),
     ("MOS_TIMESTAMP", 0x07),
@@ -81,6 +89,32 @@ pub fn parse_optval(text: &str) -> Result<Vec<u8>, String> {
 #[must_use]
 pub fn as_int(optval: &[u8]) -> Option<i32> {
     <[u8; 4]>::try_from(optval).ok().map(i32::from_le_bytes)
+}
+
+/// What the bytes of an option's value mean, as far as the option is known.
+#[must_use]
+pub fn meaning(optname: i32, optval: &[u8]) -> Option<String> {
+    match optname {
+        MOS_FRAGINFO_CLIBUF | MOS_FRAGINFO_SVRBUF => {
+            let fragments: Option<Vec<_>> = optval.chunks(16).map(fragment).collect();
+            Some(format!("tcp_ring_fragment {}", fragments?.join(" ")))
+        }
+        MOS_INFO_CLIBUF | MOS_INFO_SVRBUF => {
+            let (numbers, rest) = optval.as_chunks::<4>();
+            let numbers: Vec<_> =
+                numbers.iter().map(|bytes| u32::from_le_bytes(*bytes).to_string()).collect();
+            let is_whole = numbers.len() == 4 && rest.is_empty();
+            is_whole.then(|| format!("tcp_buf_info {}", numbers.join(" ")))
+        }
+        _ => as_int(optval).map(|int| format!("int {int}")),
+    }
+}
+
+/// Offset and length of a fragment; 4 bytes of padding follow.
+fn fragment(bytes: &[u8]) -> Option<String> {
+    let (offset, rest) = bytes.split_first_chunk::<8>()?;
+    let (length, _padding) = rest.split_first_chunk::<4>()?;
+    Some(format!("{}+{}", u64::from_le_bytes(*offset), u32::from_le_bytes(*length)))
 }
 
 fn named(text: &str, names: &[(&str, i32)]) -> Option<i32> {

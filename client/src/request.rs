@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mos_proto::v1::{
     FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, OverlapPolicy,
-    PeekFlowRequest, RawSockOpt, SetSockOptRequest, Side, StopScope, TcpState,
+    PeekFlowRequest, RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, StopScope, TcpState,
     set_sock_opt_request::Change,
 };
 
@@ -146,12 +146,27 @@ pub fn peek_flow(
     offset: Option<i64>,
     bytes: u64,
 ) -> PeekFlowRequest {
-    let side = match side {
+    let max_bytes = i32::try_from(bytes.min(PEEK_BYTES_MAX)).unwrap_or(i32::MAX);
+    PeekFlowRequest { flow: flow.to_string(), side: side_of(side).into(), offset, max_bytes }
+}
+
+/// The stream that one side receives, to the end of the flow or for so many bytes.
+#[must_use]
+pub fn read_flow(
+    flow: &FlowName,
+    side: args::Side,
+    offset: Option<i64>,
+    max_bytes: Option<u64>,
+) -> ReadFlowRequest {
+    let max_bytes = max_bytes.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    ReadFlowRequest { flow: flow.to_string(), side: side_of(side).into(), offset, max_bytes }
+}
+
+const fn side_of(side: args::Side) -> Side {
+    match side {
         args::Side::Client => Side::Client,
         args::Side::Server => Side::Server,
-    };
-    let max_bytes = i32::try_from(bytes.min(PEEK_BYTES_MAX)).unwrap_or(i32::MAX);
-    PeekFlowRequest { flow: flow.to_string(), side: side.into(), offset, max_bytes }
+    }
 }
 
 /// The selector in the API's filter language; empty means every flow.

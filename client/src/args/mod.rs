@@ -127,6 +127,8 @@ pub enum Verb {
     Setopt(Box<SetoptArgs>),
     /// Shows buffered payload without consuming it.
     Peek(PeekArgs),
+    /// Writes one side's stream as it grows, until the flow ends.
+    Read(ReadArgs),
     /// Says whether mosd is well: level, conditions with the next step, one row for each core.
     Status,
     /// Shows version, limits and features of mosd.
@@ -330,6 +332,28 @@ pub struct PeekArgs {
     pub all: bool,
 }
 
+/// `read`.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// Handle or tuple, see `mosctl help tuples`.
+    pub flow: FlowName,
+    /// Whose receive buffer: the client's receives what the server sent.
+    #[arg(long)]
+    pub side: Side,
+    /// Stream offset to begin at; 0 is the byte after the SYN. Without it: the oldest held byte.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub offset: Option<i64>,
+    /// Ends after this much.
+    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
+    pub max_bytes: Option<u64>,
+    /// Writes the bytes to a file.
+    #[arg(short = 'O', long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Ends with exit code 12 if anything of the stream is missing.
+    #[arg(long)]
+    pub fail_on_loss: bool,
+}
+
 /// `call`.
 #[derive(Debug, Args)]
 pub struct CallArgs {
@@ -419,6 +443,7 @@ mod tests {
             "mosctl flows list --timeout 0s",
             "mosctl peek 00c004a900c901f2 --side client --offset=-1",
             "mosctl peek 00c004a900c901f2 --side client --bytes 0",
+            "mosctl read 00c004a900c901f2 --side client --max-bytes 0",
             "mosctl getopt 00c004a900c901f2 --optname MOS_NONE",
         ] {
             assert_eq!(parse(line).unwrap_err(), ErrorKind::ValueValidation, "{line}");

@@ -3,12 +3,14 @@
 use std::time::SystemTime;
 
 use mos_proto::v1::{
-    Flow, FlowOptions, FlowTuple, OptionsOrigin, OverlapPolicy, SideStats, StopScope, TcpState,
+    BufferPositions, Flow, FlowOptions, FlowTuple, Fragment, GetSockOptResponse, OptionsOrigin,
+    OverlapPolicy, SideStats, StopScope, TcpState,
 };
 use prost_types::Timestamp;
 
 use super::{Align, Table, Titles, pairs};
 use crate::{
+    args::Format,
     flow_name, request,
     units::{format_bytes, format_count, format_duration},
 };
@@ -48,6 +50,10 @@ pub(super) enum Width {
     /// All of them.
     Wide,
 }
+
+/// The columns of what both sides have.
+const SIDES: [(&str, Align); 3] =
+    [("", Align::Left), ("CLIENT", Align::Right), ("SERVER", Align::Right)];
 
 /// Columns of `table`.
 const NARROW: usize = 9;
@@ -100,8 +106,8 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
     cells
 }
 
-/// Everything about one flow, as of `now`.
-pub(crate) fn flow_details(flow: &Flow, now: SystemTime) -> String {
+/// Everything about one flow, as of `now`; with `-o wide` what its buffers hold, too.
+pub(crate) fn flow_details(flow: &Flow, format: Format, now: SystemTime) -> String {
     let options = flow.options.unwrap_or_default();
     let mut text = pairs(&[
         ("flow", flow.name.clone()),
@@ -114,7 +120,6 @@ pub(crate) fn flow_details(flow: &Flow, now: SystemTime) -> String {
         ("community id", flow.community_id.clone()),
     ]);
     text.push('\n');
-    let columns = [("", Align::Left), ("CLIENT", Align::Right), ("SERVER", Align::Right)];
     let mut rows = vec![
         cells("state", state(flow.client_state()), state(flow.server_state())),
         cells(
@@ -140,8 +145,11 @@ pub(crate) fn flow_details(flow: &Flow, now: SystemTime) -> String {
     }
     if let (Some(client), Some(server)) = (&flow.client_stats, &flow.server_stats) {
         rows.extend(side_rows(client, server));
+        if format == Format::Wide {
+            rows.extend(buffer_rows(client, server));
+        }
     }
-    text.push_str(&Table::new(&columns, Titles::Shown).rows(&rows));
+    text.push_str(&Table::new(&SIDES, Titles::Shown).rows(&rows));
     text
 }
 
@@ -162,6 +170,57 @@ fn side_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
         size("missing", |side| side.missing_bytes),
         size("conflicting", |side| side.conflicting_bytes),
     ]
+}
+
+/// What a receive buffer holds and where it stands, as `mtcp_getsockopt(3)` tells it.
+fn buffer_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
+    let position = |label, field: fn(&BufferPositions) -> u32| {
+        let number = |side: &SideStats| {
+            let positions = side.positions.as_ref();
+            positions.map_or_else(|| UNKNOWN.to_owned(), |at| field(at).to_string())
+        };
+        cells(label, number(client), number(server))
+    };
+    let mut rows = vec![
+        position("init seq", |at| at.init_seq),
+        position("last byte read", |at| at.last_byte_read),
+        position("next byte expected", |at| at.next_byte_expected),
+        position("last byte received", |at| at.last_byte_received),
+        cells("fragments", client.fragment_count.to_string(), server.fragment_count.to_string()),
+    ];
+    let listed = client.fragments.len().max(server.fragments.len());
+    for index in 0..listed {
+        let range = |side: &SideStats| side.fragments.get(index).map_or_else(String::new, fragment);
+        rows.push(cells("", range(client), range(server)));
+    }
+    let unlisted = |side: &SideStats| {
+        let listed = i32::try_from(side.fragments.len()).unwrap_or(i32::MAX);
+        side.fragment_count.saturating_sub(listed)
+    };
+    if unlisted(client) > 0 || unlisted(server) > 0 {
+        let more = |side: &SideStats| match unlisted(side) {
+            0 => String::new(),
+            count => format!("and {count} more"),
+        };
+        rows.push(cells("", more(client), more(server)));
+    }
+    rows
+}
+
+/// A run of held bytes: its first offset, and the one behind it.
+fn fragment(fragment: &Fragment) -> String {
+    let end = fragment.offset.saturating_add(fragment.length_bytes);
+    format!("{}..{end}", fragment.offset)
+}
+
+/// The states of both sides, and what their receive buffers hold.
+pub(crate) fn side_details(answer: &GetSockOptResponse) -> String {
+    let (client, server) = (answer.client_state(), answer.server_state());
+    let mut rows = vec![cells("state", state(client), state(server))];
+    if let (Some(client), Some(server)) = (&answer.client_stats, &answer.server_stats) {
+        rows.extend(buffer_rows(client, server));
+    }
+    Table::new(&SIDES, Titles::Shown).rows(&rows)
 }
 
 /// One option: its name in words, whether a message sets it, and its value in words.
@@ -375,7 +434,11 @@ mod tests {
 
     #[test]
     fn details_name_the_tuple_as_commands_take_it() {
-        let text = flow_details(&flow(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_041));
+        let text = flow_details(
+            &flow(),
+            Format::Table,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_041),
+        );
         assert!(text.contains("tcp/[2001:db8::5]:40022-[2001:db8::a]:443@100"), "{text}");
         assert!(text.contains("1970-01-01T00:16:40Z (41s ago)"), "{text}");
     }

@@ -6,6 +6,7 @@
 mod document;
 mod flow;
 mod list;
+mod progress;
 mod system;
 mod table;
 
@@ -18,8 +19,9 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 
 pub(crate) use self::{
-    flow::{flow_details, option_change, option_details},
+    flow::{flow_details, option_change, option_details, side_details},
     list::{Extent, FlowList},
+    progress::Progress,
     system::{info_text, status_text},
     table::{Align, Table, Titles, pairs},
 };
@@ -200,6 +202,15 @@ impl Output {
             text.push_str(&format!("  {label:<width$}  {fact}\n"));
         }
         self.say(&text);
+    }
+
+    /// Shows how far a transfer is, where somebody looks on.
+    pub(crate) fn progress(&self, total: Option<u64>) -> Progress {
+        if self.talk >= Talk::Normal && io::stderr().is_terminal() {
+            Progress::shown(total)
+        } else {
+            Progress::hidden()
+        }
     }
 
     /// Asks on the terminal; the answer is read elsewhere.

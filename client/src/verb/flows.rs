@@ -107,8 +107,8 @@ pub(super) async fn get(session: &mut Session, args: &GetArgs) -> Result<Exit, F
         Failure::Contract("the server answered GetFlow without a flow".to_owned())
     })?;
     match session.output.format() {
-        Format::Table | Format::Wide => {
-            session.output.text(&flow_details(&flow, SystemTime::now()))?;
+        format @ (Format::Table | Format::Wide) => {
+            session.output.text(&flow_details(&flow, format, SystemTime::now()))?;
         }
         Format::Name => session.output.text(&format!("{}\n", flow.name))?,
         Format::Json | Format::Jsonl | Format::Yaml => session.output.document("Flow", &flow)?,

@@ -4,6 +4,7 @@ mod call;
 mod flows;
 mod help;
 mod peek;
+mod read;
 mod sockopt;
 mod system;
 
@@ -36,6 +37,7 @@ pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<
         | Verb::Getopt(_)
         | Verb::Setopt(_)
         | Verb::Peek(_)
+        | Verb::Read(_)
         | Verb::Status
         | Verb::Info
         | Verb::Call(_) => None,
@@ -68,6 +70,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Getopt(args) => sockopt::getopt(&mut session, args).await,
         Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
         Verb::Peek(args) => peek::peek(&mut session, args).await,
+        Verb::Read(args) => read::read(&mut session, args, cli.global.timeout).await,
         Verb::Status => system::status(&mut session).await,
         Verb::Info => system::info(&mut session).await,
         Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
@@ -88,6 +91,10 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         Verb::Status => "status",
         Verb::Info => "info",
         Verb::Call(_) => "call",
+        Verb::Read(args) => {
+            read::check(args, output.format())?;
+            "read"
+        }
         Verb::Setopt(args) => return sockopt::consent(args, output).await,
         Verb::Flows(_)
         | Verb::List(_)

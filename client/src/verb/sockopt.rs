@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use mos_proto::v1::{
-    Flow, FlowView, OptionsOrigin, SetSockOptResponse, set_sock_opt_request::Change,
+    Flow, FlowView, OptionsOrigin, RawSockOpt, SetSockOptResponse, set_sock_opt_request::Change,
 };
 
 use super::Session;
@@ -12,7 +12,7 @@ use crate::{
     error::{Exit, Failure},
     flow_name::{FlowName, short},
     raw_option,
-    render::{Output, option_change, option_details, pairs},
+    render::{Output, option_change, option_details, pairs, side_details},
     request::{self, OptionChange},
     units::{format_bytes, format_count},
 };
@@ -34,9 +34,10 @@ pub(super) async fn getopt(session: &mut Session, args: &GetoptArgs) -> Result<E
             lines.push(("origin", origin.to_owned()));
             lines.push(("etag", answer.etag.clone()));
             if let Some(raw) = &answer.raw {
-                lines.push(("optval", optval_text(&raw.optval)));
+                lines.push(("optval", optval_text(raw)));
             }
             session.output.text(&pairs(&lines))?;
+            session.output.text(&format!("\n{}", side_details(&answer)))?;
         }
         Format::Name => session.output.text(&format!("{}\n", answer.flow))?,
         Format::Json | Format::Jsonl | Format::Yaml => {
@@ -46,11 +47,13 @@ pub(super) async fn getopt(session: &mut Session, args: &GetoptArgs) -> Result<E
     Ok(Exit::Done)
 }
 
-fn optval_text(optval: &[u8]) -> String {
+/// The bytes of an option's value, and what they mean where that is known.
+fn optval_text(raw: &RawSockOpt) -> String {
+    let RawSockOpt { optname, optval, .. } = raw;
     let digits: String = optval.iter().map(|byte| format!("{byte:02x}")).collect();
-    match raw_option::as_int(optval) {
+    match raw_option::meaning(*optname, optval) {
         _ if optval.is_empty() => "empty".to_owned(),
-        Some(int) => format!("0x{digits} (int {int})"),
+        Some(meaning) => format!("0x{digits} ({meaning})"),
         None => format!("0x{digits}"),
     }
 }

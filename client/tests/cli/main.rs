@@ -8,5 +8,6 @@ mod fake;
 mod list;
 mod options;
 mod payload;
+mod read;
 mod run;
 mod system;

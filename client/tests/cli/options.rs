@@ -19,8 +19,40 @@ fn options_are_shown_in_words() {
          server overlap  first\n\
          stopped         none\n\
          origin          default\n\
-         etag            W/\"9f2c-3\"\n"
+         etag            W/\"9f2c-3\"\n\
+         \n\
+         \x20                        CLIENT      SERVER\n\
+         state               ESTABLISHED  CLOSE_WAIT\n\
+         init seq             4294967000           -\n\
+         last byte read             1124           -\n\
+         next byte expected         1124           -\n\
+         last byte received         2644           -\n\
+         fragments                     5           0\n\
+         \x20                       0..1420\n\
+         \x20                    2840..2940\n\
+         \x20                    and 3 more\n"
     );
+}
+
+#[test]
+fn read_only_options_are_shown_as_bytes_and_with_their_meaning() {
+    let fake = Fake::start();
+    for (name, text) in [
+        ("MOS_FRAGINFO_CLIBUF", "(tcp_ring_fragment 0+1420 2840+100)"),
+        ("MOS_INFO_CLIBUF", "(tcp_buf_info 4294967000 1124 1124 2644)"),
+        ("MOS_TCP_STATE_SVR", "0x07000000 (int 7)"),
+    ] {
+        let ended = fake.run(&["getopt", FLOW, "--optname", name]).code(0);
+        assert!(ended.text().contains(text), "{}", ended.text());
+    }
+}
+
+#[test]
+fn a_wide_look_at_a_flow_shows_what_its_buffers_hold() {
+    let fake = Fake::start();
+    let wide = fake.run(&["flows", "get", FLOW, "-o", "wide"]).code(0);
+    assert!(wide.text().contains("2840..2940"), "{}", wide.text());
+    assert!(!fake.run(&["flows", "get", FLOW]).code(0).text().contains("2840"));
 }
 
 #[test]

@@ -150,7 +150,8 @@ impl CaptureSource {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no capture, or its frames have a link type that is not read.
+    /// When the file cannot be read, is no capture, or its frames have a link type that is not
+    /// read.
     pub fn open(path: &Path, share: Share) -> Result<Self, CaptureError> {
         let failed = |error| CaptureError::Read { path: path.to_owned(), error };
         let file = File::open(path).map_err(failed)?;
