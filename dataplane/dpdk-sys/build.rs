@@ -58,7 +58,7 @@ fn generate_bindings(flags: &[String]) -> Result<(), String> {
         .header("shim/shim.h")
         .clang_args(flags)
         .allowlist_function("mos_.*")
-        .allowlist_var("mos_.*")
+        .allowlist_var("(mos|MOS)_.*")
         .allowlist_function("rte_eal_(init|cleanup|hotplug_add|hotplug_remove)")
         .allowlist_function("rte_thread_(register|unregister)")
         .allowlist_function("rte_strerror")

@@ -131,7 +131,12 @@ fn port_row(port: &PortStatus) -> Vec<String> {
         port.driver.clone(),
         port.queue_count.to_string(),
         format_count(port.rx_packet_count),
-        format_bytes(port.rx_bytes),
+        // Some drivers (net_ring) count packets alone.
+        if port.rx_bytes == 0 && port.rx_packet_count > 0 {
+            "-".to_owned()
+        } else {
+            format_bytes(port.rx_bytes)
+        },
         format_count(port.lost_packet_count),
         causes.join(", "),
     ]

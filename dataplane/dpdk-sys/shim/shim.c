@@ -13,7 +13,8 @@
 #include <rte_prefetch.h>
 
 const uint64_t mos_rss_ip_tcp = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP;
-const uint64_t mos_rx_scatter = RTE_ETH_RX_OFFLOAD_SCATTER;
+const uint64_t mos_rx_offloads =
+	RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 
 uint16_t mos_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t count)
 {
@@ -25,6 +26,20 @@ uint16_t mos_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **packets, 
 	return rte_eth_tx_burst(port, queue, packets, count);
 }
 
+/* The checksum of IPv6's header does not exist, and that of IPv4 need not have been looked at. */
+static uint32_t checksums(uint64_t flags)
+{
+	uint64_t ip = flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+	uint64_t l4 = flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	if (ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD)
+		return MOS_CHECKSUMS_BAD;
+	/* NONE: wrong in the packet, but known to be intact. */
+	if (l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE)
+		return MOS_CHECKSUMS_GOOD;
+	return MOS_CHECKSUMS_UNKNOWN;
+}
+
 void mos_views(struct rte_mbuf *const *packets, struct mos_view *views, uint16_t count)
 {
 	for (uint16_t i = 0; i < count; i++) {
@@ -32,6 +47,7 @@ void mos_views(struct rte_mbuf *const *packets, struct mos_view *views, uint16_t
 		views[i].data = rte_pktmbuf_mtod(packet, const uint8_t *);
 		views[i].data_length = rte_pktmbuf_data_len(packet);
 		views[i].packet_length = rte_pktmbuf_pkt_len(packet);
+		views[i].checksums = checksums(packet->ol_flags);
 		rte_prefetch0(views[i].data);
 	}
 }

@@ -23,7 +23,12 @@ struct mos_view {
 	const uint8_t *data;     /* first byte of the first segment */
 	uint32_t data_length;    /* bytes there */
 	uint32_t packet_length;  /* bytes in all segments together */
+	uint32_t checksums;      /* what the port says of those of IP and TCP: one of the below */
 };
+
+#define MOS_CHECKSUMS_UNKNOWN 0
+#define MOS_CHECKSUMS_GOOD 1
+#define MOS_CHECKSUMS_BAD 2
 
 /* Receives at most `count` packets; returns how many. */
 uint16_t mos_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t count);
@@ -50,9 +55,10 @@ int mos_errno(void);
  * EAL need not run. */
 size_t mos_mbuf_bytes(uint16_t data_room);
 
-/* Receive-side scaling by addresses and ports of IP and TCP, and scattered reception. */
+/* Receive-side scaling by addresses and ports of IP and TCP; and what a port is asked to do with
+ * what it receives, as far as it can: scattered reception, verified checksums. */
 extern const uint64_t mos_rss_ip_tcp;
-extern const uint64_t mos_rx_scatter;
+extern const uint64_t mos_rx_offloads;
 
 /* Directs DPDK's log, line by line and without the line end, to `sink`; 0, or -errno. */
 typedef void (*mos_log_sink)(uint32_t level, const char *text, size_t length);

@@ -15,4 +15,4 @@
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 
 // The one layout that Rust and the shim must agree upon.
-const _: () = assert!(size_of::<mos_view>() == size_of::<*const u8>() + 8);
+const _: () = assert!(size_of::<mos_view>() == size_of::<*const u8>() + 16);

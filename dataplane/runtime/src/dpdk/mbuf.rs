@@ -152,7 +152,11 @@ fn run(
             link: Link::Ethernet,
             bytes,
             wire_length: view.packet_length,
-            checksums: Checksums::Unknown,
+            checksums: match view.checksums {
+                dpdk_sys::MOS_CHECKSUMS_GOOD => Checksums::Good,
+                dpdk_sys::MOS_CHECKSUMS_BAD => Checksums::Bad,
+                _ => Checksums::Unknown,
+            },
         });
     }
     handle(&frames);

@@ -292,8 +292,9 @@ fn configure(
     let mut key: [u8; RSS_KEY_BYTES_MAX] =
         std::array::from_fn(|at| SYMMETRIC_KEY[at % SYMMETRIC_KEY.len()]);
     let mut config = dpdk_sys::rte_eth_conf::default();
-    // SAFETY: a constant of the shim. Large frames may come in several buffers.
-    config.rxmode.offloads = info.rx_offload_capa & unsafe { dpdk_sys::mos_rx_scatter };
+    // SAFETY: a constant of the shim. Large frames may come in several buffers; checksums are
+    // verified where the port can.
+    config.rxmode.offloads = info.rx_offload_capa & unsafe { dpdk_sys::mos_rx_offloads };
     if queues.rss {
         let length = match usize::from(info.hash_key_size) {
             0 => RSS_KEY_BYTES,
