@@ -172,6 +172,7 @@ impl Vitals {
             flow_table(workers, lately),
             buffer_pool(workers, lately),
             port_losses(ports, losses, lately),
+            checksums(workers),
         ];
         findings.extend(
             workers
@@ -252,6 +253,25 @@ fn buffer_pool(workers: &Workers, lately: Losses) -> Finding {
     }
     let message = format!("the fullest buffer pool is {share} % full");
     finding("buffer-pool", level_of(share), message, next_step)
+}
+
+/// Packets with wrong checksums are ignored: many of them mean that the interface which sends them
+/// computes the checksums later than they are seen here.
+fn checksums(workers: &Workers) -> Finding {
+    let sum = |wanted: fn(&Stat) -> bool| {
+        let stats = || Stat::ALL.into_iter().filter(wanted);
+        workers.iter().flat_map(|client| stats().map(|stat| client.board().stat(stat))).sum::<u64>()
+    };
+    let wrong = sum(|stat| *stat == Stat::PacketsChecksum);
+    let packets = sum(|stat| stat.name().0 == "packets");
+    if wrong == 0 {
+        return finding("checksums", Level::Ok, "no packet had a wrong checksum".to_owned(), "");
+    }
+    let level = if wrong * 10 >= packets { Level::Warning } else { Level::Ok };
+    let message = format!("{wrong} of {packets} packets had a wrong checksum and were ignored");
+    let next_step = "switch checksum offload off where the packets are sent (ethtool -K IFACE tx \
+                     off), or set dataplane.verify_checksums = false";
+    finding("checksums", level, message, next_step)
 }
 
 fn port_losses(ports: &[PortStatus], losses: Losses, lately: Losses) -> Finding {
