@@ -203,7 +203,7 @@ impl Connection {
             // Who goes on sending has not reset anything.
             self.pending_reset = None;
         }
-        self.settle(on);
+        self.settle(from, on);
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
@@ -355,19 +355,24 @@ impl Connection {
         is_exact
     }
 
-    /// Draws the conclusions for both sides: FINs that were reached or acknowledged, and the ends
-    /// of the handshake and of the connection.
-    fn settle<T: FnMut(Fact)>(&mut self, on: &mut Workbench<'_, T>) {
+    /// Draws the conclusions for both sides, the sender's first: FINs that were reached or
+    /// acknowledged, and the ends of the handshake and of the connection.
+    fn settle<T: FnMut(Fact)>(&mut self, from: Side, on: &mut Workbench<'_, T>) {
         if self.ended.is_some() {
             return;
         }
-        for from in Side::BOTH {
-            let Roles { sender, receiver } = self.sides.roles(from);
-            if sender.is_fin_acknowledged() {
-                on.enter(from, sender, sender.state.receives_ack_of_fin());
+        // RFC 9293 3.10.7.4: the ACK of a segment is taken before its FIN.
+        for side in [from, from.peer()] {
+            let tcp = &mut self.sides[side];
+            if tcp.is_fin_acknowledged() {
+                on.enter(side, tcp, tcp.state.receives_ack_of_fin());
             }
-            if sender.is_fin_reached(on.buffers[from.peer()].next()) {
-                on.enter(from.peer(), receiver, receiver.state.receives_fin());
+        }
+        for side in [from, from.peer()] {
+            let received = on.buffers[side].next();
+            let Roles { sender: tcp, receiver: peer } = self.sides.roles(side);
+            if peer.is_fin_reached(received) {
+                on.enter(side, tcp, tcp.state.receives_fin());
             }
         }
         let Sides { client, server } = &self.sides;

@@ -71,6 +71,12 @@ impl FrameBuilder {
         self
     }
 
+    /// As the header has them.
+    pub(crate) fn flag_bits(mut self, bits: u8) -> Self {
+        self.flags = bits;
+        self
+    }
+
     pub(crate) fn seq(mut self, seq: u32, ack: u32) -> Self {
         (self.seq, self.ack) = (seq, ack);
         self

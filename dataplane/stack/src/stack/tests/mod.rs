@@ -33,6 +33,10 @@ fn set(world: &mut World, change: &SockOptChange) -> Result<Applied, SockOptErro
     world.stack.set_sock_opt(id, change, None, world.now, &mut world.ended)
 }
 
+mod fuzz;
+mod properties;
+mod states;
+
 #[test]
 fn the_handshake_establishes_both_sides() {
     let mut world = World::new();
@@ -188,6 +192,28 @@ fn a_simultaneous_close_ends_in_time_wait_on_both_sides() {
     let mut world = established();
     world.play("C> F. 101 301\n S> F. 301 101\n C> . 102 302\n S> . 302 102");
     assert_eq!(world.states(), "TIME-WAIT TIME-WAIT");
+}
+
+#[test]
+fn an_acknowledgement_is_taken_before_the_fin_of_its_segment_whoever_closes_first() {
+    check(
+        &mut established(),
+        "C> F. 101 301\n S> F. 301 102",
+        "client FIN-WAIT-1
+        server CLOSE-WAIT
+        server LAST-ACK
+        client FIN-WAIT-2
+        client TIME-WAIT",
+    );
+    check(
+        &mut established(),
+        "S> F. 301 101\n C> F. 101 302",
+        "server FIN-WAIT-1
+        client CLOSE-WAIT
+        client LAST-ACK
+        server FIN-WAIT-2
+        server TIME-WAIT",
+    );
 }
 
 #[test]
