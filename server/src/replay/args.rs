@@ -65,6 +65,12 @@ pub struct ReplayArgs {
     /// Ignore connections whose SYN the capture does not hold.
     #[arg(long)]
     pub ignore_midstream: bool,
+    /// Write every event to this file, one JSON object per line, in the order of capture time.
+    ///
+    /// Events of new data are told once for each burst that a worker reads: their number depends
+    /// on the number of workers, and nothing else does.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
     /// Form of the records.
     #[arg(short, long, value_name = "FORM", default_value = "jsonl")]
     pub output: Output,

@@ -1,8 +1,10 @@
 //! `mosd replay`: a capture through the same workers as live traffic, one record for each flow.
 //!
-//! Records go to stdout, in the order of the flows' first packets; everything else to stderr.
+//! Records go to stdout, in the order of the flows' first packets; events to a file where one is
+//! named; everything else to stderr.
 
 mod args;
+mod events;
 mod output;
 mod progress;
 mod record;
@@ -14,10 +16,13 @@ use std::{
 
 use anyhow::Context as _;
 use mos_dataplane::replay::{Replay, ReplayError, ReplayOutcome};
-use mos_stack::{LimitsError, Stat, Stats};
+use mos_stack::{EventKinds, LimitsError, Stat, Stats};
 
 pub use self::args::{Output, Overlap, ReplayArgs};
-use self::record::{FlowRecord, Records};
+use self::{
+    events::EventFile,
+    record::{FlowRecord, Records},
+};
 
 /// What the user asked for cannot be done.
 const USER_ERROR: u8 = 2;
@@ -48,11 +53,25 @@ fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
             return Ok(USER_ERROR);
         }
     };
+    let event_file = match args.events.as_deref().map(|path| (path, EventFile::create(path))) {
+        None => None,
+        Some((_, Ok(file))) => Some(file),
+        Some((path, Err(error))) => {
+            writeln!(err, "error: cannot write {}: {error}", path.display())?;
+            return Ok(USER_ERROR);
+        }
+    };
     let watched = replay.progress();
+    let keep = if event_file.is_some() { EventKinds::ALL } else { EventKinds::NONE };
     let ReplayOutcome { sinks, stats, problem } =
-        progress::shown(&watched, || replay.run(Records::default))
+        progress::shown(&watched, || replay.run(|| Records::keeping(keep)))
             .context("cannot start the workers")?;
-    let mut records: Vec<FlowRecord> = sinks.into_iter().flat_map(|sink| sink.0).collect();
+    let (flows, events): (Vec<_>, Vec<_>) =
+        sinks.into_iter().map(|sink| (sink.flows, sink.events)).unzip();
+    if let Some(file) = event_file {
+        file.write(events.concat()).context("cannot write the events")?;
+    }
+    let mut records = flows.concat();
     records.sort_by_cached_key(FlowRecord::order);
     match output::print(&records, args.output, out) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use mos_stack::{EndCause, EventSink, FlowRef, FlowSummary, FlowTuple, OverlapPolicy, Side};
+use mos_stack::{
+    EndCause, Event, EventKinds, EventSink, FlowRef, FlowSummary, FlowTuple, OverlapPolicy, Side,
+};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -57,13 +59,32 @@ pub(super) struct DirectionRecord {
     pub(super) refused_bytes: u64,
 }
 
-/// Collects the records of one worker's flows.
-#[derive(Debug, Default)]
-pub(super) struct Records(pub(super) Vec<FlowRecord>);
+/// Collects the records of one worker's flows, and events where they are wanted.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) flows: Vec<FlowRecord>,
+    pub(super) events: Vec<Event>,
+    kinds: EventKinds,
+}
+
+impl Records {
+    /// Nothing yet; events of these kinds are kept.
+    pub(super) const fn keeping(kinds: EventKinds) -> Self {
+        Self { flows: Vec::new(), events: Vec::new(), kinds }
+    }
+}
 
 impl EventSink for Records {
+    fn wanted(&self) -> EventKinds {
+        self.kinds
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.events.push(*event);
+    }
+
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
-        self.0.push(FlowRecord::new(flow, cause));
+        self.flows.push(FlowRecord::new(flow, cause));
     }
 }
 

@@ -166,3 +166,57 @@ fn a_reader_that_goes_away_is_no_error() {
     let args = Line::try_parse_from(["replay", path(&file)]).unwrap().args;
     assert_eq!(replay(&args, &mut Gone, &mut Vec::new()).unwrap(), 0);
 }
+
+fn events_of(file: &NamedTempFile, words: &[&str]) -> Vec<Value> {
+    let events = NamedTempFile::new().unwrap();
+    let words = [&["--events", path(&events)], words].concat();
+    let printed = mosd_replay(path(file), &words);
+    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+    let text = std::fs::read_to_string(events.path()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Everything but what depends on how many frames a worker reads at once.
+fn without_new_data(events: Vec<Value>) -> Vec<Value> {
+    events.into_iter().filter(|event| event["type"] != "new_data").collect()
+}
+
+#[test]
+fn events_are_told_in_the_order_of_time_whoever_sees_them() {
+    let file = capture(20_000);
+    let events = events_of(&file, &[]);
+    assert!(events.is_sorted_by_key(|event| event["time_ns"].as_u64()));
+    let count = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+    let flows = mosd_replay(path(&file), &[]).records().len();
+    assert_eq!((count("flow_started"), count("flow_ended")), (flows, flows));
+    assert!(count("flow_established") > 0 && count("state_changed") > flows);
+    assert!(count("retransmission") > 0 && count("new_data") > 1000);
+    assert!(events == events_of(&file, &[]), "a replay is repeatable");
+    let (one, three) = (without_new_data(events), events_of(&file, &["--workers", "3"]));
+    assert!(one == without_new_data(three), "workers change nothing");
+}
+
+#[test]
+fn every_flow_of_the_events_begins_before_it_ends() {
+    let file = capture(20_000);
+    let mut open = std::collections::HashSet::new();
+    for event in events_of(&file, &[]) {
+        let tuple = ["client_ip", "client_port", "server_ip", "server_port", "vlan"];
+        let tuple = tuple.map(|key| event[key].to_string());
+        match event["type"].as_str().unwrap() {
+            "flow_started" => assert!(open.insert(tuple), "{event} of a flow that is open"),
+            "flow_ended" => assert!(open.remove(&tuple), "{event} of a flow that is not open"),
+            "orphan_packet" => {}
+            _ => assert!(open.contains(&tuple), "{event} of a flow that is not open"),
+        }
+    }
+    assert!(open.is_empty(), "flows that are open at the end are told to end");
+}
+
+#[test]
+fn a_file_for_events_that_cannot_be_made_is_the_users_fault() {
+    let file = capture(10);
+    let printed = mosd_replay(path(&file), &["--events", "/no/such/folder/events"]);
+    assert_eq!((printed.code, printed.out.as_str()), (2, ""));
+    assert!(printed.err.starts_with("error: cannot write /no/such/folder/events: "));
+}
