@@ -6,7 +6,8 @@ use mos_proto::v1::{
     GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
     GetSockOptRequest, GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest,
     ListFlowsResponse, PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse,
-    SetSockOptRequest, SetSockOptResponse, flow_service_client::FlowServiceClient,
+    SetSockOptRequest, SetSockOptResponse, WatchEventsRequest, WatchEventsResponse,
+    event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
     system_service_client::SystemServiceClient,
 };
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -159,6 +160,19 @@ impl Client {
         let mut flows = FlowServiceClient::new(self.channel());
         // Without `grpc-timeout`, which is meant for the whole of a call.
         self.bounded("mos.v1.FlowService/ReadFlow", flows.read_flow(Request::new(m))).await
+    }
+
+    /// Events from now on. Opening the stream is bounded in time, the stream itself is not.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn watch_events(
+        &self,
+        m: WatchEventsRequest,
+    ) -> Result<Streaming<WatchEventsResponse>, CallError> {
+        let mut events = EventServiceClient::new(self.channel());
+        self.bounded("mos.v1.EventService/WatchEvents", events.watch_events(Request::new(m))).await
     }
 
     /// Version, limits and features.

@@ -14,6 +14,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// Time for the answer to a ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Bytes that the server may send ahead of our reading: streams of events come in bursts.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all streams together.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
 /// Where mosd listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
@@ -106,6 +111,8 @@ pub async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, 
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .user_agent(concat!("mosctl/", env!("CARGO_PKG_VERSION")))
         .map_err(failed)?;
     let connecting = async {

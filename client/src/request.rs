@@ -5,12 +5,13 @@ use std::time::Duration;
 use mos_proto::v1::{
     FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, OverlapPolicy,
     PeekFlowRequest, RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, StopScope, TcpState,
-    set_sock_opt_request::Change,
+    WatchEventsRequest, set_sock_opt_request::Change,
 };
 
 use crate::{
     args::{
-        self, AddressMatch, Condition, Format, ListArgs, RawTarget, Selector, SetoptArgs, Term,
+        self, AddressMatch, Condition, EventsArgs, Format, ListArgs, RawTarget, Selector,
+        SetoptArgs, Term,
     },
     error::Failure,
     flow_name::FlowName,
@@ -37,6 +38,15 @@ pub fn list_flows(args: &ListArgs, format: Format) -> ListFlowsRequest {
             }
         }
         .into(),
+    }
+}
+
+/// Events from now on.
+#[must_use]
+pub fn watch_events(args: &EventsArgs) -> WatchEventsRequest {
+    WatchEventsRequest {
+        types: args.types.iter().map(|one| (*one).into()).collect(),
+        filter: filter(&args.selector),
     }
 }
 

@@ -1,11 +1,14 @@
 //! What was typed: the command line as clap sees it, and nothing of what it means.
 
+mod events;
 mod selector;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::events::EventsArgs;
+pub(crate) use self::events::type_name;
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
 use crate::{connect::Endpoint, flow_name::FlowName, raw_option, units};
 
@@ -129,6 +132,8 @@ pub enum Verb {
     Peek(PeekArgs),
     /// Writes one side's stream as it grows, until the flow ends.
     Read(ReadArgs),
+    /// Shows what happens to flows, as it happens, until Ctrl-C.
+    Events(EventsArgs),
     /// Says whether mosd is well: level, conditions with the next step, one row for each core.
     Status,
     /// Shows version, limits and features of mosd.
@@ -441,6 +446,8 @@ mod tests {
             "mosctl setopt --flow nothing --clibuf 64KiB",
             "mosctl flows list --limit 0",
             "mosctl flows list --timeout 0s",
+            "mosctl events --type flow",
+            "mosctl events --limit 0",
             "mosctl peek 00c004a900c901f2 --side client --offset=-1",
             "mosctl peek 00c004a900c901f2 --side client --bytes 0",
             "mosctl read 00c004a900c901f2 --side client --max-bytes 0",

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What a cell shows when its value is not known.
-const UNKNOWN: &str = "-";
+pub(super) const UNKNOWN: &str = "-";
 
 /// The columns of `table`, and behind them those that `wide` adds.
 const COLUMNS: [(&str, Align); 20] = [
@@ -339,7 +339,7 @@ fn states(flow: &Flow) -> String {
     if client == server { client.to_owned() } else { format!("{client}/{server}") }
 }
 
-fn endpoint(address: &str, port: i32) -> String {
+pub(super) fn endpoint(address: &str, port: i32) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 

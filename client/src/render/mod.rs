@@ -4,6 +4,7 @@
 //! standard error. Tables and JSON of long lists are written page by page.
 
 mod document;
+mod event;
 mod flow;
 mod list;
 mod progress;
@@ -19,6 +20,7 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 
 pub(crate) use self::{
+    event::{event_columns, event_row, lost_text},
     flow::{flow_details, option_change, option_details, side_details},
     list::{Extent, FlowList},
     progress::Progress,
@@ -138,8 +140,19 @@ impl Output {
         self.dynamic_document(&message)
     }
 
+    /// As [`Self::document`]; hands nothing over yet, because more comes at once.
+    pub(crate) fn record(&mut self, name: &str, message: &impl Message) -> Result<(), Failure> {
+        let message = document::dynamic(name, message)?;
+        self.append(&message)
+    }
+
     /// Writes any message in the JSON or YAML form asked for.
     pub(crate) fn dynamic_document(&mut self, message: &DynamicMessage) -> Result<(), Failure> {
+        self.append(message)?;
+        Ok(self.flush()?)
+    }
+
+    fn append(&mut self, message: &DynamicMessage) -> Result<(), Failure> {
         let text = match self.format {
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 document::json_pretty(message)?
@@ -149,8 +162,7 @@ impl Output {
             Format::Yaml => format!("---\n{}", document::yaml(message)?),
         };
         self.documents += 1;
-        self.text(&text)?;
-        Ok(self.flush()?)
+        Ok(self.text(&text)?)
     }
 
     /// The word in colour where standard output takes colour.

@@ -20,6 +20,8 @@ A filter chooses flows: mosctl flows list 'server.port = 443 AND core = 3'
   states      ESTABLISHED, SYN_SENT, ...
   durations   10s, 5m, 2h
 
+Events (mosctl events) know addresses, ports, vlan and core alone.
+
 The same in flags, all of which must hold; --not negates the flag after it:
   --client CIDR[:PORT]  --server CIDR[:PORT]  --port N  --state STATE  --core N
   --older-than DURATION  --idle DURATION

@@ -1,6 +1,7 @@
 //! What each command does, one file for each group.
 
 mod call;
+mod events;
 mod flows;
 mod help;
 mod peek;
@@ -38,6 +39,7 @@ pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<
         | Verb::Setopt(_)
         | Verb::Peek(_)
         | Verb::Read(_)
+        | Verb::Events(_)
         | Verb::Status
         | Verb::Info
         | Verb::Call(_) => None,
@@ -71,6 +73,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
         Verb::Peek(args) => peek::peek(&mut session, args).await,
         Verb::Read(args) => read::read(&mut session, args, cli.global.timeout).await,
+        Verb::Events(args) => events::events(&mut session, args, cli.global.timeout).await,
         Verb::Status => system::status(&mut session).await,
         Verb::Info => system::info(&mut session).await,
         Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
@@ -88,6 +91,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
 /// Finds what is wrong with a command line, and asks for consent, before anything is sent.
 async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
     let nameless = match verb {
+        Verb::Events(_) => "events",
         Verb::Status => "status",
         Verb::Info => "info",
         Verb::Call(_) => "call",

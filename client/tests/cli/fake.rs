@@ -12,20 +12,24 @@ use std::{
 };
 
 use mos_proto::v1::{
-    BufferPositions, Condition, ConditionLevel, CoreStatus, Flow, FlowData, FlowEnd, FlowGap,
-    FlowOptions, FlowTuple, Fragment, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
-    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
-    GetStatusResponse, ListFlowsRequest, ListFlowsResponse, OptionsOrigin, OverlapPolicy,
-    PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse,
-    SetSockOptRequest, SetSockOptResponse, Side, SideStats, TcpState,
+    BufferPositions, Condition, ConditionLevel, CoreStatus, Event, EventType, Flow, FlowData,
+    FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetFlowRequest, GetFlowResponse,
+    GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse,
+    GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse, Lost, OptionsOrigin,
+    OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt, ReadFlowRequest,
+    ReadFlowResponse, SetSockOptRequest, SetSockOptResponse, Side, SideStats, Subscribed, TcpState,
+    WatchEventsRequest, WatchEventsResponse,
+    event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
+    lost::Reason,
     read_flow_response::Message,
     set_sock_opt_request::Change,
     system_service_server::{SystemService, SystemServiceServer},
+    watch_events_response,
 };
 use tempfile::TempDir;
 use tokio::{net::UnixListener, runtime};
-use tokio_stream::{Iter, wrappers::UnixListenerStream};
+use tokio_stream::{Iter, StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{Code, Request, Response, Status, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -82,6 +86,7 @@ impl Fake {
                 Server::builder()
                     .add_service(reflection)
                     .add_service(FlowServiceServer::new(answers.clone()))
+                    .add_service(EventServiceServer::new(answers.clone()))
                     .add_service(SystemServiceServer::new(answers))
                     .serve_with_incoming(UnixListenerStream::new(listener))
                     .await
@@ -442,6 +447,66 @@ fn stream(flow: &str) -> Vec<Result<ReadFlowResponse, Status>> {
     let messages =
         messages.into_iter().map(|message| Ok(ReadFlowResponse { message: Some(message) }));
     messages.chain(stopping).collect()
+}
+
+/// An event of the one flow.
+fn event(sequence: i64, event_type: EventType) -> Event {
+    let Flow { name, tuple, core, .. } = flow();
+    Event {
+        r#type: event_type.into(),
+        time: Some(prost_types::Timestamp { seconds: 60, nanos: 0 }),
+        core: Some(core),
+        core_sequence: sequence,
+        flow: Some(Flow { name, tuple, core, ..Flow::default() }),
+        side: Side::Unspecified.into(),
+        attributes: HashMap::new(),
+    }
+}
+
+#[tonic::async_trait]
+impl EventService for Answers {
+    type WatchEventsStream = tonic::codegen::BoxStream<WatchEventsResponse>;
+
+    /// Two events, a loss, two events, and silence; with the filter `stops` the service ends then.
+    async fn watch_events(
+        &self,
+        request: Request<WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        use watch_events_response::Message;
+        self.seen();
+        let WatchEventsRequest { types, filter } = request.into_inner();
+        let one = types.first().and_then(|number| EventType::try_from(*number).ok());
+        let event =
+            |sequence| Message::Event(event(sequence, one.unwrap_or(EventType::FlowStarted)));
+        let subscribed =
+            Subscribed { boot_id: "6d1f".to_owned(), subscription: "subscriptions/7".to_owned() };
+        let lost = Lost {
+            dropped_count: 1500,
+            reason: Reason::SlowConsumer.into(),
+            core: Some(3),
+            first_time: None,
+            last_time: None,
+        };
+        let messages = [
+            Message::Subscribed(subscribed),
+            event(1),
+            event(2),
+            Message::Lost(lost),
+            event(1503),
+            event(1504),
+        ];
+        let messages = messages.map(|one| Ok(WatchEventsResponse { message: Some(one) }));
+        let (facts, message) = ([], "mosd is stopping");
+        let end = match filter.as_str() {
+            "stops" => {
+                Some(Err(status(error(Code::Unavailable, message, "SERVER_STOPPING", &facts))))
+            }
+            _ => None,
+        };
+        let (last, silence) = (tokio_stream::iter(end), tokio_stream::pending());
+        let stream = tokio_stream::iter(messages).chain(last).chain(silence);
+        Ok(Response::new(Box::pin(stream)))
+    }
 }
 
 #[tonic::async_trait]

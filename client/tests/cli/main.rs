@@ -4,6 +4,7 @@
 
 mod call;
 mod endings;
+mod events;
 mod fake;
 mod list;
 mod options;

@@ -1,0 +1,109 @@
+//! `events`: what happens to flows, as it happens.
+//!
+//! Events go to standard output; what was lost, to standard error.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use mos_proto::v1::{Event, WatchEventsResponse, watch_events_response::Message};
+use tonic::{Status, Streaming};
+
+use super::Session;
+use crate::{
+    args::{EventsArgs, Format},
+    client::CallError,
+    error::{Exit, Failure},
+    render::{Table, event_columns, event_row, lost_text},
+    request,
+};
+
+const METHOD: &str = "mos.v1.EventService/WatchEvents";
+
+/// Watches events. `timeout` is what was asked for: a stream has none by itself.
+pub(super) async fn events(
+    session: &mut Session,
+    args: &EventsArgs,
+    timeout: Option<Duration>,
+) -> Result<Exit, Failure> {
+    let request = request::watch_events(args);
+    session.output.request(METHOD, "WatchEventsRequest", &request);
+    let mut stream = session.client.watch_events(request).await?;
+    let follow = follow(session, args, &mut stream);
+    match timeout {
+        None => follow.await,
+        Some(after) => tokio::time::timeout(after, follow)
+            .await
+            .map_err(|_elapsed| CallError::TimedOut { method: METHOD.to_owned(), after })?,
+    }
+}
+
+/// Writes events up to the limit, the first loss that is not to be, or the end of the stream.
+async fn follow(
+    session: &mut Session,
+    args: &EventsArgs,
+    stream: &mut Streaming<WatchEventsResponse>,
+) -> Result<Exit, Failure> {
+    let format = session.output.format();
+    let mut table = Table::new(event_columns(format), session.output.titles());
+    let mut remaining = args.limit.unwrap_or(u64::MAX);
+    while remaining > 0 {
+        let Some(response) = next(session, stream).await? else {
+            return Err(Failure::Contract("the server ended the stream without a word".to_owned()));
+        };
+        match response.message {
+            Some(Message::Subscribed(subscribed)) => {
+                let (subscription, boot) = (subscribed.subscription, subscribed.boot_id);
+                session.output.note(&format!("watching: {subscription}, boot {boot}"));
+            }
+            Some(Message::Event(event)) => {
+                write(session, &mut table, &event)?;
+                remaining -= 1;
+            }
+            Some(Message::Lost(lost)) => {
+                session.output.warning(&lost_text(&lost));
+                if args.fail_on_loss {
+                    return Ok(Exit::Lost);
+                }
+            }
+            // A later version may send more than this one knows.
+            None => {}
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The next message. What was written so far is handed over before anything is waited for.
+async fn next(
+    session: &mut Session,
+    stream: &mut Streaming<WatchEventsResponse>,
+) -> Result<Option<WatchEventsResponse>, Failure> {
+    let failed = |status: Status| CallError::new(METHOD, status, Duration::default());
+    let mut coming = pin!(stream.message());
+    let ready = poll_fn(|context| {
+        Poll::Ready(match coming.as_mut().poll(context) {
+            Poll::Ready(message) => Some(message),
+            Poll::Pending => None,
+        })
+    })
+    .await;
+    let message = match ready {
+        Some(message) => message,
+        None => {
+            session.output.flush()?;
+            coming.await
+        }
+    };
+    Ok(message.map_err(failed)?)
+}
+
+fn write(session: &mut Session, table: &mut Table, event: &Event) -> Result<(), Failure> {
+    match session.output.format() {
+        format @ (Format::Table | Format::Wide) => {
+            let row = table.rows(&[event_row(event, format)]);
+            session.output.text(&row)?;
+        }
+        Format::Json | Format::Jsonl | Format::Yaml => session.output.record("Event", event)?,
+        // Refused before anything was sent.
+        Format::Name => {}
+    }
+    Ok(())
+}
