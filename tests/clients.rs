@@ -96,7 +96,12 @@ fn grpcurl() {
     };
     let address = scene.address.as_str();
     let services = call(&[address, "list"]).succeeded().text();
-    for service in ["mos.v1.FlowService", "mos.v1.SystemService", "grpc.health.v1.Health"] {
+    for service in [
+        "mos.v1.EventService",
+        "mos.v1.FlowService",
+        "mos.v1.SystemService",
+        "grpc.health.v1.Health",
+    ] {
         assert!(services.contains(service), "{services}");
     }
     let rpc = |method: &str, data: &str| {

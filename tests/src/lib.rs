@@ -8,6 +8,7 @@
     reason = "everything here is test code: a step that fails is a test that fails"
 )]
 
+pub mod events;
 pub mod lab;
 pub mod program;
 pub mod rpc;

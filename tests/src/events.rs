@@ -1,0 +1,86 @@
+//! A subscription without `mosctl` in between, read as fast or as slowly as a test wants.
+
+use mos_proto::v1::event_service_client::EventServiceClient;
+use mos_proto::v1::watch_events_response::Message;
+use mos_proto::v1::{EventType, Lost, WatchEventsRequest, WatchEventsResponse};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+
+use crate::service::Mosd;
+
+/// A window that never holds a fast reader up.
+const WINDOW: u32 = 4 << 20;
+
+/// A subscription to all events of a service with one core, and what came of it.
+#[derive(Debug)]
+pub struct Watch {
+    stream: Streaming<WatchEventsResponse>,
+    /// Number of the first event.
+    pub first: i64,
+    /// Number of the last event.
+    pub last: i64,
+    /// Events delivered.
+    pub delivered: i64,
+    /// Events counted as lost after the first and up to the last.
+    pub lost: i64,
+    /// What was said of them.
+    pub losses: Vec<Lost>,
+    /// Losses that no event has followed yet.
+    open: i64,
+}
+
+impl Watch {
+    /// Subscribes to every type of event, new data included.
+    pub async fn all(service: &Mosd) -> Self {
+        let types = (1..=15).filter_map(|number| EventType::try_from(number).ok());
+        let types = types.map(i32::from).collect();
+        let request = WatchEventsRequest { types, filter: String::new() };
+        let mut client = EventServiceClient::new(connect(service).await);
+        let mut stream = client.watch_events(request).await.expect("a stream").into_inner();
+        let first = stream.message().await.expect("a first message").and_then(|m| m.message);
+        assert!(matches!(first, Some(Message::Subscribed(_))), "{first:?}");
+        let losses = Vec::new();
+        Self { stream, first: 0, last: 0, delivered: 0, lost: 0, losses, open: 0 }
+    }
+
+    /// Reads one message; asserts that every number is an event or counted, in its place.
+    ///
+    /// # Errors
+    ///
+    /// What the stream ends with.
+    pub async fn read(&mut self) -> Result<(), Status> {
+        let message = self.stream.message().await?.and_then(|response| response.message);
+        match message.expect("the stream goes on") {
+            Message::Event(event) => {
+                if self.delivered == 0 {
+                    (self.first, self.open) = (event.core_sequence, 0);
+                } else {
+                    let expected = self.last + self.open + 1;
+                    assert_eq!(event.core_sequence, expected, "after {:?}", self.losses.last());
+                }
+                self.lost += std::mem::take(&mut self.open);
+                self.last = event.core_sequence;
+                self.delivered += 1;
+            }
+            Message::Lost(lost) => {
+                self.open += lost.dropped_count;
+                self.losses.push(lost);
+            }
+            Message::Subscribed(again) => panic!("subscribed twice: {again:?}"),
+        }
+        Ok(())
+    }
+
+    /// Events that happened from the first delivered one to the last.
+    pub const fn happened(&self) -> i64 {
+        self.last - self.first + 1
+    }
+}
+
+async fn connect(service: &Mosd) -> Channel {
+    let address = format!("unix://{}", service.socket().display());
+    let endpoint = Endpoint::from_shared(address).expect("an endpoint");
+    let endpoint =
+        endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+    endpoint.connect().await.expect("the service answers")
+}
