@@ -195,12 +195,9 @@ impl CaptureSource {
         let first = loop {
             let mut at = 0;
             match self.next(&mut at) {
-                Next::Packet { packet, length } => {
+                Next::Packet { packet, .. } => {
                     self.window.consume(at);
-                    break packet.time.map(|time| match self.time_behind(length) {
-                        Some(behind) if time.since(behind) > LEAP => behind,
-                        Some(_) | None => time,
-                    });
+                    break packet.time;
                 }
                 Next::Unread => self.window.consume(at),
                 Next::End => break None,
