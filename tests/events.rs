@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use mos_tests::events::Watch;
+use mos_tests::events::{Watch, Window};
 use mos_tests::program;
 use mos_tests::service::{Mosd, Setup};
 use rustix::process::Signal;
@@ -18,8 +18,8 @@ const READING: Duration = Duration::from_secs(6);
 /// Time for anything else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn busy() -> Mosd {
-    Mosd::start(&Setup::demo().with(&["--rate", "20000"]))
+fn busy(packets_per_second: &str) -> Mosd {
+    Mosd::start(&Setup::demo().with(&["--rate", packets_per_second]))
 }
 
 fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
@@ -28,7 +28,7 @@ fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
 
 #[test]
 fn each_flow_begins_before_everything_else_and_ends_last() {
-    let mosd = busy();
+    let mosd = busy("20000");
     let types = ["flow-started", "flow-established", "state-changed", "flow-ended"];
     let types: Vec<_> = types.iter().flat_map(|one| ["--type", one]).collect();
     let watched =
@@ -97,8 +97,10 @@ fn a_changed_option_is_told_to_who_watches_that_flow() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_is_told_its_losses_exactly_and_a_fast_one_beside_it_loses_nothing() {
-    let mosd = busy();
-    let (mut fast, mut slow) = (Watch::all(&mosd).await, Watch::all(&mosd).await);
+    // Slow enough for a fast reader to be fast on a busy machine, too.
+    let mosd = busy("10000");
+    let mut fast = Watch::all(&mosd, Window::Wide).await;
+    let mut slow = Watch::all(&mosd, Window::Narrow).await;
     let packets_before = mosd.core_total("rxPacketCount");
     let end = Instant::now() + READING;
     let fast_one = tokio::spawn(async move {
@@ -112,11 +114,7 @@ async fn a_slow_reader_is_told_its_losses_exactly_and_a_fast_one_beside_it_loses
             slow.read().await.expect("the stream goes on");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        // What was lost becomes known with the events behind it: read on until they come.
-        let known = slow.losses.len();
-        while slow.losses.len() < known + 1 || slow.lost == 0 || slow.happened() < 1000 {
-            slow.read().await.expect("the stream goes on");
-        }
+        slow.read_past_a_loss().await.expect("the stream goes on");
         slow
     });
     let fast = fast_one.await.expect("the fast reader");
@@ -127,7 +125,7 @@ async fn a_slow_reader_is_told_its_losses_exactly_and_a_fast_one_beside_it_loses
     assert_eq!(slow.delivered + slow.lost, slow.happened());
     assert!(slow.lost > 0, "{slow:?}");
     let seconds = i64::try_from(READING.as_secs()).expect("a few");
-    assert!(packets - packets_before > 5000 * seconds, "{packets_before} to {packets}");
+    assert!(packets - packets_before > 1000 * seconds, "{packets_before} to {packets}");
     assert_eq!(mosd.packets_lost(), 0);
     mosd.stop(Signal::INT).in_order();
 }
@@ -135,7 +133,7 @@ async fn a_slow_reader_is_told_its_losses_exactly_and_a_fast_one_beside_it_loses
 #[tokio::test]
 async fn streams_end_when_the_service_stops() {
     let mosd = Mosd::start(&Setup::demo());
-    let mut watch = Watch::all(&mosd).await;
+    let mut watch = Watch::all(&mosd, Window::Wide).await;
     let stopping = tokio::task::spawn_blocking(move || mosd.stop(Signal::TERM));
     let ended = loop {
         if let Err(status) = watch.read().await {

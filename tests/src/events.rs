@@ -8,8 +8,14 @@ use tonic::{Status, Streaming};
 
 use crate::service::Mosd;
 
-/// A window that never holds a fast reader up.
-const WINDOW: u32 = 4 << 20;
+/// Bytes that a service may send ahead of a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// So many that they never hold a fast reader up.
+    Wide,
+    /// So few that a slow reader is felt at once.
+    Narrow,
+}
 
 /// A subscription to all events of a service with one core, and what came of it.
 #[derive(Debug)]
@@ -31,11 +37,11 @@ pub struct Watch {
 
 impl Watch {
     /// Subscribes to every type of event, new data included.
-    pub async fn all(service: &Mosd) -> Self {
+    pub async fn all(service: &Mosd, window: Window) -> Self {
         let types = (1..=15).filter_map(|number| EventType::try_from(number).ok());
         let types = types.map(i32::from).collect();
         let request = WatchEventsRequest { types, filter: String::new() };
-        let mut client = EventServiceClient::new(connect(service).await);
+        let mut client = EventServiceClient::new(connect(service, window).await);
         let mut stream = client.watch_events(request).await.expect("a stream").into_inner();
         let first = stream.message().await.expect("a first message").and_then(|m| m.message);
         assert!(matches!(first, Some(Message::Subscribed(_))), "{first:?}");
@@ -71,16 +77,32 @@ impl Watch {
         Ok(())
     }
 
+    /// Reads on until something is lost, and an event has come behind it.
+    ///
+    /// # Errors
+    ///
+    /// What the stream ends with.
+    pub async fn read_past_a_loss(&mut self) -> Result<(), Status> {
+        while self.lost == 0 {
+            self.read().await?;
+        }
+        Ok(())
+    }
+
     /// Events that happened from the first delivered one to the last.
     pub const fn happened(&self) -> i64 {
         self.last - self.first + 1
     }
 }
 
-async fn connect(service: &Mosd) -> Channel {
+async fn connect(service: &Mosd, window: Window) -> Channel {
+    let window = match window {
+        Window::Wide => 4 << 20,
+        Window::Narrow => 64 << 10,
+    };
     let address = format!("unix://{}", service.socket().display());
     let endpoint = Endpoint::from_shared(address).expect("an endpoint");
     let endpoint =
-        endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+        endpoint.initial_stream_window_size(window).initial_connection_window_size(window);
     endpoint.connect().await.expect("the service answers")
 }

@@ -165,6 +165,16 @@ impl Mosd {
         total(&status, "ports", "lostPacketCount") + total(&status, "cores", "rxMissedCount")
     }
 
+    /// Memory that the service has resident, in KiB.
+    #[track_caller]
+    pub fn resident_kib(&self) -> i64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a running service has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let figure = line.and_then(|line| line.split_whitespace().next()).expect("its memory");
+        figure.parse().expect("a number")
+    }
+
     /// Ends the service with a signal; returns how it ended.
     #[track_caller]
     pub fn stop(mut self, signal: Signal) -> Stopped {
