@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build setup clean
+.PHONY: help demo test fuzz-smoke check build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -9,6 +9,10 @@ demo: ## See mosd work on generated traffic; ends on Ctrl-C
 
 test: ## Run every check: format, lints, docs, unit, property, integration, end to end
 	@scripts/test.sh
+
+# Where FUZZ_SECONDS=600 is given, each target runs for that time.
+fuzz-smoke: ## Run every fuzz target under libFuzzer, 60 s each
+	@scripts/fuzz-smoke.sh
 
 check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check
@@ -26,4 +30,4 @@ clean: ## Remove what was built
 	cargo clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -378,6 +378,15 @@ impl ConfigFile {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        Self::parse(path, text)
+    }
+
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When it has a mistake, with its place.
+    pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
         let file = Self { path: Some(path.to_owned()), config: Config::default(), text };
         match toml::from_str(&file.text) {
             Ok(config) => Ok(Self { config, ..file }),

@@ -118,6 +118,18 @@ fn events_know_their_tuple_and_their_core_alone() {
     }
 }
 
+/// The 13th fault of mOS 0.3: a hit sticks, and a filter for one port gets flows of another, too.
+#[test]
+fn mos_13_a_filter_that_has_matched_still_tells_ports_apart() {
+    let filter = Filter::parse("server.port = 443").unwrap();
+    let mut other = flow();
+    other.tuple.server.set_port(80);
+    for _ in 0..2 {
+        assert!(filter.matches(&flow(), NOW));
+        assert!(!filter.matches(&other, NOW));
+    }
+}
+
 #[test]
 fn operators_combine_as_written() {
     assert!(matches(""));

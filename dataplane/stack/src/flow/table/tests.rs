@@ -1,6 +1,10 @@
 //! The flow table against a map, and the life of its handles.
 
-use std::{collections::BTreeMap, net::SocketAddr, vec::Vec};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    vec::Vec,
+};
 
 use proptest::prelude::*;
 
@@ -104,4 +108,17 @@ fn a_handle_that_was_never_given_out_is_unknown() {
     let foreign = FlowId::from_parts(WorkerId::new(3).expect("small"), slot, id.generation());
     assert_eq!(table.resolve(foreign), Err(Absent::Unknown));
     assert_eq!(table.resolve(FlowId::from_parts(WorkerId::default(), 1, 0)), Err(Absent::Unknown));
+}
+
+/// The 19th fault of mOS 0.3: its hash is not keyed, so a stranger can choose such tuples.
+#[test]
+fn mos_19_tuples_chosen_to_collide_under_one_seed_spread_under_another() {
+    let table = |seed| FlowTable::<u16, ()>::new(WorkerId::default(), 4096, seed).expect("memory");
+    let (known, unknown) = (table(7), table(8));
+    let home = |table: &FlowTable<u16, ()>, n| table.home(table.tag(&key(n)));
+    let chosen: Vec<u16> = (0..u16::MAX).filter(|n| home(&known, *n) < 16).collect();
+    assert!(chosen.len() > 50, "enough to build one long chain");
+    let spread = |table| chosen.iter().map(|n| home(table, *n)).collect::<BTreeSet<_>>().len();
+    assert!(spread(&known) <= 16);
+    assert!(spread(&unknown) > chosen.len() / 2, "{} of {}", spread(&unknown), chosen.len());
 }

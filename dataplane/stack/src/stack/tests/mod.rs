@@ -34,6 +34,7 @@ fn set(world: &mut World, change: &SockOptChange) -> Result<Applied, SockOptErro
 }
 
 mod fuzz;
+mod lessons;
 mod properties;
 mod states;
 
