@@ -4,7 +4,7 @@
 # What libFuzzer finds on the way stays in .cache/fuzz, so that the next run begins there; an input
 # that fails is kept in .cache/fuzz/TARGET-crashes. Needs cargo-bolero and a C++ compiler: installs
 # the first into .cache/tools when it is missing, and says aloud what it skips where it cannot.
-# The toolchain is a nightly where there is one, else the default one told to act like it.
+# No nightly is needed: the default toolchain is told to take the unstable flags of coverage.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v cargo >/dev/null 2>&1; then
@@ -37,11 +37,6 @@ if ! cargo bolero --version >/dev/null 2>&1; then
         --features libfuzzer --root "$TOOLS" ||
         skip "no target was fuzzed: cargo-bolero cannot be installed"
 fi
-toolchain=(--rustc-bootstrap)
-if rustup run nightly rustc --version >/dev/null 2>&1; then
-    toolchain=(--toolchain nightly)
-fi
-
 failed=0
 while read -r package test folder; do
     [ -n "$package" ] || continue
@@ -52,7 +47,7 @@ while read -r package test folder; do
     cp "$folder/__fuzz__/${test//::/__}/corpus/"* "$corpus/"
     log="$corpus.log"
     # Without a sanitizer: the crates forbid unsafe code, panics and assertions are what can fail.
-    if cargo bolero test "$test" -p "$package" "${toolchain[@]}" --engine libfuzzer \
+    if cargo bolero test "$test" -p "$package" --rustc-bootstrap --engine libfuzzer \
         --sanitizer NONE --corpus-dir "$corpus" --crashes-dir "$crashes" \
         -T "${SECONDS_EACH}s" </dev/null >"$log" 2>&1; then
         printf '%-16s %s\n' "$name" "$(grep -a '^Done ' "$log" || echo 'ended without a count')"
