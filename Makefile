@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz-smoke check build setup clean
+.PHONY: help demo test fuzz-smoke soak check build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -13,6 +13,11 @@ test: ## Run every check: format, lints, docs, unit, property, integration, end 
 # Where FUZZ_SECONDS=600 is given, each target runs for that time.
 fuzz-smoke: ## Run every fuzz target under libFuzzer, 60 s each
 	@scripts/fuzz-smoke.sh
+
+soak: ## The attacks and long runs in full size, with their figures (SOAK="floods crowd": those)
+	@scripts/setup.sh test
+	cargo build --release --bins
+	cargo run --release -p mos-tests --example soak -- $(SOAK)
 
 check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check

@@ -32,7 +32,7 @@ const TRANSFER_MAX: Duration = Duration::from_secs(180);
 /// Time for the last packets to be followed by what the service says of them.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 
-const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1 };
+const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1, corrupt: 0 };
 
 fn config(policy: &str, workers: u16) -> String {
     format!(

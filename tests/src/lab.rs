@@ -36,6 +36,8 @@ pub struct Wire {
     pub reorder: u32,
     /// Frames sent twice.
     pub duplicate: u32,
+    /// Frames with a bit flipped.
+    pub corrupt: u32,
 }
 
 /// Two hosts and what joins them. What runs on an interface is dropped before the interface is.
@@ -114,13 +116,11 @@ impl Namespace {
     /// Makes what this host sends suffer; `false` where the kernel has no `netem`.
     fn impair(&self, wire: Wire) -> bool {
         let add = ["netns", "exec", self.name(), "tc", "qdisc", "add", "dev", INTERFACE, "root"];
-        let (loss, reorder, duplicate) = (
-            format!("{}%", wire.loss),
-            format!("{}%", 100 - wire.reorder),
-            format!("{}%", wire.duplicate),
-        );
+        let [loss, reorder, duplicate, corrupt] =
+            [wire.loss, 100 - wire.reorder, wire.duplicate, wire.corrupt]
+                .map(|percent| format!("{percent}%"));
         // In netem's words: a packet is delayed unless it is "reordered", that is sent at once.
-        let chances = ["loss", &loss, "duplicate", &duplicate];
+        let chances = ["loss", &loss, "duplicate", &duplicate, "corrupt", &corrupt];
         let order = ["delay", "1ms", "reorder", &reorder];
         let mut tc = program::command("ip", add);
         tc.args(["netem", "limit", "100000"]).args(chances).args(order);
@@ -231,10 +231,11 @@ fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Help
     let middle = Namespace::new("wire");
     join(client, INTERFACE, &middle, "left");
     join(server, INTERFACE, &middle, "right");
-    let [loss, reorder, duplicate] =
-        [wire.loss, wire.reorder, wire.duplicate].map(|percent| percent.to_string());
-    let chances = ["--loss", &loss, "--reorder", &reorder, "--duplicate", &duplicate];
-    let arguments = [["left", "right"].as_slice(), chances.as_slice()].concat();
+    let [loss, reorder, duplicate, corrupt] =
+        [wire.loss, wire.reorder, wire.duplicate, wire.corrupt].map(|percent| percent.to_string());
+    let order = ["--loss", &loss, "--reorder", &reorder];
+    let frames = ["--duplicate", &duplicate, "--corrupt", &corrupt];
+    let arguments = [["left", "right"].as_slice(), &order, &frames].concat();
     let helper = Helper::start(middle.name(), "wire.py", &arguments);
     (helper, middle)
 }

@@ -1,10 +1,11 @@
-"""A bad wire between two network interfaces: loses, reorders and duplicates frames.
+"""A bad wire between two network interfaces: loses, reorders, duplicates and corrupts frames.
 
 Does what `tc netem` does, on kernels built without it: copies every frame that arrives on one
-interface to the other, in both directions, with the given chances in percent. The same seed
-decides the same for the same sequence of frames.
+interface to the other, in both directions, with the given chances in percent. A corrupt frame has
+one bit flipped behind its Ethernet header. The same seed decides the same for the same sequence
+of frames.
 
-    wire.py LEFT RIGHT --loss 1 --reorder 5 --duplicate 1 --seed 7
+    wire.py LEFT RIGHT --loss 1 --reorder 5 --duplicate 1 --corrupt 1 --seed 7
 """
 
 import argparse
@@ -20,6 +21,7 @@ SO_RCVBUFFORCE = 33
 ETH_P_ALL = 0x0003
 BUFFER_BYTES = 64 << 20
 FRAME_BYTES = 1 << 16
+ETHERNET_BYTES = 14
 BURST = 64
 # Frames that overtake a reordered one, at most; it waits no longer than the pause, either.
 OVERTAKING = 3
@@ -53,6 +55,8 @@ class Direction:
                 return
             if self.hits(self.chances.loss):
                 continue
+            if self.hits(self.chances.corrupt):
+                frame = self.corrupted(frame)
             if self.hits(self.chances.reorder):
                 self.held.append([self.dice.randint(1, OVERTAKING), frame])
                 continue
@@ -60,6 +64,10 @@ class Direction:
             if self.hits(self.chances.duplicate):
                 self.send(frame)
             self.let_go(1)
+
+    def corrupted(self, frame):
+        at = self.dice.randrange(ETHERNET_BYTES, len(frame))
+        return frame[:at] + bytes([frame[at] ^ 1 << self.dice.randrange(8)]) + frame[at + 1 :]
 
     def let_go(self, overtaken):
         waiting = []
@@ -89,6 +97,7 @@ def main():
     parser.add_argument("--loss", type=float, default=0)
     parser.add_argument("--reorder", type=float, default=0)
     parser.add_argument("--duplicate", type=float, default=0)
+    parser.add_argument("--corrupt", type=float, default=0)
     parser.add_argument("--seed", type=int, default=1)
     chances = parser.parse_args()
     left, right = open_interface(chances.left), open_interface(chances.right)

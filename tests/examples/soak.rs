@@ -1,0 +1,137 @@
+//! The attackers and long runs in full size; prints their figures, and fails where one of them
+//! finds something wrong.
+//!
+//! `cargo run --release -p mos-tests --example soak [NAME...]`, after `cargo build --release
+//! --bins`: all of them, or those named (`adversarial`, `syn-flood`, `lifetimes`, `floods`,
+//! `crowd`).
+
+#![expect(clippy::print_stdout, reason = "the figures are its output")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mos_tests::hostile::memory::mib;
+use mos_tests::hostile::{adversarial, crowd, floods, lifetimes, syn_flood};
+
+const NAMES: [&str; 5] = ["adversarial", "syn-flood", "lifetimes", "floods", "crowd"];
+
+fn main() -> Result<(), String> {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        names = NAMES.map(str::to_owned).to_vec();
+    }
+    for name in names {
+        let began = Instant::now();
+        match name.as_str() {
+            "adversarial" => adversarial(),
+            "syn-flood" => syn_flood(),
+            "lifetimes" => lifetimes(),
+            "floods" => floods(),
+            "crowd" => crowd(),
+            other => return Err(format!("no `{other}`; there are {}", NAMES.join(", "))),
+        }
+        println!("{name}: {} s\n", began.elapsed().as_secs());
+    }
+    Ok(())
+}
+
+fn per_second(count: u64, time: Duration) -> u128 {
+    u128::from(count) * 1000 / time.as_millis().max(1)
+}
+
+fn adversarial() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/pcaps");
+    let figures = adversarial::run(10_000_000, &corpus, 1);
+    println!(
+        "{} adversarial packets, all accounted for, at {}/s; material: generated, and {} \
+        captured frames",
+        figures.packets,
+        per_second(figures.packets, figures.time),
+        figures.material
+    );
+    println!("peak memory {}, bound {}", mib(figures.peak), mib(figures.bound));
+    for (outcome, count) in figures.outcomes {
+        println!("  {outcome:<18} {count:>9}");
+    }
+}
+
+fn syn_flood() {
+    let size = syn_flood::Size {
+        syns: 10_000_000,
+        conversations: 1000,
+        rounds: 4,
+        flows_max: 1_000_000,
+        slack: 0,
+    };
+    let figures = syn_flood::run(size, 2);
+    println!(
+        "{} SYNs at {} packets/s; {} bytes of 1000 conversations read back, all right",
+        figures.syns,
+        per_second(figures.packets, figures.time),
+        figures.bytes
+    );
+    println!(
+        "memory {} to {} in {} readings after the warm-up",
+        mib(figures.memory.least),
+        mib(figures.memory.most),
+        figures.readings
+    );
+}
+
+fn lifetimes() {
+    let figures = lifetimes::run(50_000_000, 3);
+    let [fin, rst, timeout, reused] = figures.ended;
+    let hours = figures.virtual_time.as_secs() / 3600;
+    println!(
+        "{} flows in {} packets over {hours} virtual hours, {} at once at most; ended: fin \
+        {fin}, rst {rst}, timeout {timeout}, reused {reused}",
+        figures.flows, figures.packets, figures.flows_most
+    );
+    println!(
+        "{} stale handles tried {} times; memory {} to {}",
+        figures.handles,
+        figures.tries,
+        mib(figures.memory.least),
+        mib(figures.memory.most)
+    );
+}
+
+fn floods() {
+    println!("kind         packets   ns/packet  early   late  to plain  flows   pool     grown");
+    let mut plain = None;
+    for kind in floods::Kind::ALL {
+        let figures = floods::run(kind, 10_000_000, 4);
+        let plain = *plain.get_or_insert_with(|| figures.picoseconds.max(1));
+        let nanos = |picoseconds: u64| format!("{}.{}", picoseconds / 1000, picoseconds / 100 % 10);
+        let ratio = figures.picoseconds * 100 / plain;
+        println!(
+            "{:<12} {:>8} {:>9} {:>7} {:>6} {:>6}.{:02} {:>7} {:>10} {:>10}",
+            format!("{kind:?}"),
+            figures.packets,
+            nanos(figures.picoseconds),
+            nanos(figures.early),
+            nanos(figures.late),
+            ratio / 100,
+            ratio % 100,
+            figures.flows_most,
+            mib(figures.pool_most),
+            mib(figures.grown),
+        );
+    }
+}
+
+fn crowd() {
+    let Some(figures) = crowd::run(200, Duration::from_secs(60)) else { return };
+    let [fin, rst] = figures.ended;
+    println!(
+        "200 transfers at once in {} s; {} bytes of complete streams and {} of reset ones, all \
+         right, {} reported missing in the latter; ended: fin {fin}, rst {rst}; {} of {} packets \
+         were corrupt",
+        figures.time.as_secs(),
+        figures.complete,
+        figures.cut,
+        figures.missing,
+        figures.corrupt,
+        figures.packets,
+    );
+}

@@ -1,0 +1,18 @@
+//! A crowd of TCP connections of the kernel over a bad wire, in a size that suits every test run;
+//! `make soak` has the full one.
+
+#![expect(
+    clippy::tests_outside_test_module,
+    reason = "an integration test is one test module, its helpers included"
+)]
+
+use std::time::Duration;
+
+use mos_tests::hostile::crowd;
+
+#[test]
+fn every_stream_of_a_crowd_is_what_its_programs_sent() {
+    let Some(figures) = crowd::run(24, Duration::from_secs(10)) else { return };
+    assert!(figures.corrupt > 0, "the wire corrupts: {figures:?}");
+    assert_eq!(figures.ended, [18, 6]);
+}
