@@ -27,7 +27,7 @@ const TRANSFER_MAX: Duration = Duration::from_secs(120);
 /// Time for something to be seen.
 const SEEN_MAX: Duration = Duration::from_secs(20);
 
-const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1 };
+const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1, corrupt: 0 };
 
 /// Two hosts, a service that watches the client's interface, and a server that notes down what it
 /// sends.

@@ -8,11 +8,8 @@
     reason = "everything here is test code: a step that fails is a test that fails"
 )]
 
-<<<<<<< HEAD
 pub mod events;
-=======
 pub mod hostile;
->>>>>>> b4e8f8b (tests: attack with mutated packets, floods and crowds, and measure it)
 pub mod lab;
 pub mod program;
 pub mod rpc;
