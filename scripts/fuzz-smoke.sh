@@ -19,9 +19,9 @@ readonly BOLERO_VERSION="0.13.5"
 readonly TARGETS="
 mos-stack stack::tests::fuzz::parse_frame dataplane/stack/src/stack/tests
 mos-stack stack::tests::fuzz::stack_ops dataplane/stack/src/stack/tests
-mosd config_text server/tests/fuzz
-mosd flow_name_text server/tests/fuzz
-mosd filter_text server/tests/fuzz
+mosd-fuzz config_text server/fuzz
+mosd-fuzz flow_name_text server/fuzz
+mosd-fuzz filter_text server/fuzz
 "
 
 skip() {

@@ -16,13 +16,14 @@ const LINES_MAX: usize = 600;
 const HEADER_LINES_MAX: usize = 12;
 
 /// Crates and which of ours each may depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("mos-proto", &[]),
     ("mos-stack", &[]),
     ("mos-control", &["mos-stack"]),
     ("dpdk-sys", &[]),
     ("mos-dataplane", &["mos-stack", "mos-control", "dpdk-sys"]),
     ("mosd", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
+    ("mosd-fuzz", &[]),
     ("mosctl", &["mos-proto"]),
     ("mos-tests", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
 ];
