@@ -15,7 +15,7 @@ pub mod flags {
     pub const ACK: u8 = 0x10;
 }
 
-/// Where the IPv4 header begins in the frames of [`write`].
+/// Where the IPv4 header begins in the frames of [`write()`].
 pub const IP: usize = 14;
 
 const ETHERTYPE_VLAN: [u8; 2] = [0x81, 0];
