@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use mos_proto::v1::Side;
 use mos_tests::lab::{Helper, Lab, Wire};
+use mos_tests::noise::noise;
 use mos_tests::program::{Finished, within};
 use mos_tests::rpc::Rpc;
 use mos_tests::service::{Mosd, Setup, number};
@@ -186,21 +187,6 @@ impl Scene {
         drop(self.server);
         self.mosd.stop(Signal::INT).in_order();
     }
-}
-
-/// Bytes without a pattern that a wrong offset could hide behind.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        // xorshift64.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// Whether the last request in a file of received bytes begins with `start` and is complete.

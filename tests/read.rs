@@ -15,6 +15,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mos_tests::lab::{Helper, Lab, Wire};
+use mos_tests::noise::noise;
 use mos_tests::program::{command, kill, ours, wait, within};
 use mos_tests::service::{Mosd, Setup, number};
 use rustix::process::{Pid, Signal, kill_process};
@@ -85,7 +86,7 @@ impl Scene {
         let lab = Lab::new(WIRE)?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-        fs::write(path("file"), noise(file_bytes)).expect("a file");
+        fs::write(path("file"), noise(file_bytes, 1)).expect("a file");
         let config = format!(
             "[server]\npayload = true\n[limits]\npool = \"64MiB\"\nbuffer_max = \"32MiB\"\n\
              [options]\nclient_buffer = \"{buffer}\"\n"
@@ -127,21 +128,6 @@ impl Scene {
     fn sent(&self) -> Vec<u8> {
         fs::read(self.folder.path().join("sent")).expect("the server notes down what it sends")
     }
-}
-
-/// Bytes without a pattern that a wrong offset could hide behind.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        // xorshift64.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 #[test]
