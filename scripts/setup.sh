@@ -32,7 +32,7 @@ missing_packages() {
     { has_command cc && has_command make; } || echo build-essential
     has_command pkg-config || echo pkg-config
     has_library libdpdk || echo libdpdk-dev
-    has_file '/usr/lib/llvm-*/lib/libclang*.so*' || echo libclang-dev
+    has_file '/usr/lib/llvm-*/lib/libclang.so' || echo libclang-dev
     [ "$MODE" = test ] || return 0
     has_file '/usr/include/pcap/pcap.h' || echo libpcap-dev
     has_command ip || has_file '/usr/sbin/ip' || echo iproute2
