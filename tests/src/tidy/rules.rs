@@ -16,9 +16,10 @@ const LINES_MAX: usize = 600;
 const HEADER_LINES_MAX: usize = 12;
 
 /// Crates and which of ours each may depend on.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("mos-proto", &[]),
-    ("mos-stack", &[]),
+    ("mos-memory", &[]),
+    ("mos-stack", &["mos-memory"]),
     ("mos-control", &["mos-stack"]),
     ("dpdk-sys", &[]),
     ("mos-dataplane", &["mos-stack", "mos-control", "dpdk-sys"]),
@@ -32,7 +33,8 @@ const CRATES: [(&str, &[&str]); 9] = [
 const GENERATED: [&str; 2] = ["mos-proto", "dpdk-sys"];
 
 /// Folders where unsafe code may stand.
-const UNSAFE_PLACES: [&str; 2] = ["dataplane/dpdk-sys/", "dataplane/runtime/src/dpdk/"];
+const UNSAFE_PLACES: [&str; 3] =
+    ["dataplane/dpdk-sys/", "dataplane/memory/", "dataplane/runtime/src/dpdk/"];
 
 /// Crate names that only some files may mention.
 const MENTIONS: [(&str, &str, &[&str]); 3] = [
@@ -130,7 +132,7 @@ pub fn files_are_short(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Unsafe code stands in the wrappers of DPDK alone.
+/// Unsafe code stands in the wrappers of DPDK and of memory alone.
 pub fn unsafe_is_confined(tree: &Tree) -> Vec<String> {
     let outside = |path: &str| !starts_with_any(path, &UNSAFE_PLACES);
     mentions(tree, outside, "unsafe", "outside its places")

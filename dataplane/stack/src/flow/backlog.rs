@@ -1,7 +1,7 @@
 //! Flows that go first when room is needed: those that were never established, and those that
 //! have ended and only wait for stray packets. Oldest first, each in constant time.
 
-use alloc::vec::Vec;
+use mos_memory::Slab;
 
 const NONE: u32 = u32::MAX;
 
@@ -17,7 +17,7 @@ pub(crate) enum Dispensable {
 /// Two queues over the slots of the flow table; a slot stands in one of them, or in none.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    links: Vec<Link>,
+    links: Slab<Link>,
     half_open: Queue,
     ended: Queue,
 }
@@ -39,8 +39,7 @@ struct Link {
 impl Backlog {
     /// Reserves room for `slots` slots. `None` when there is not enough memory.
     pub(crate) fn new(slots: u32) -> Option<Self> {
-        let mut links = Vec::new();
-        links.try_reserve_exact(usize::try_from(slots).ok()?).ok()?;
+        let links = Slab::with_capacity(usize::try_from(slots).ok()?)?;
         let queue = || Queue { head: NONE, tail: NONE, length: 0 };
         Some(Self { links, half_open: queue(), ended: queue() })
     }
@@ -52,9 +51,7 @@ impl Backlog {
         }
         self.remove(slot);
         let Some(kind) = queue else { return };
-        if self.links.len() <= index(slot) {
-            self.links.resize(index(slot) + 1, Link { previous: NONE, next: NONE, queue: None });
-        }
+        self.links.fill_to(index(slot) + 1, Link { previous: NONE, next: NONE, queue: None });
         let tail = self.queue(kind).tail;
         self.links[index(slot)] = Link { previous: tail, next: NONE, queue };
         match tail {

@@ -13,6 +13,8 @@
 
 use alloc::vec::Vec;
 
+use mos_memory::Slab;
+
 use crate::Instant;
 
 const BUCKETS: u32 = 4096;
@@ -26,7 +28,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
     heads: Vec<u32>,
-    links: Vec<Link>,
+    links: Slab<Link>,
     /// The tick whose bucket is looked at next.
     hand: u64,
 }
@@ -42,17 +44,14 @@ struct Link {
 impl TimerWheel {
     /// Reserves room for `slots` slots. `None` when there is not enough memory.
     pub(crate) fn new(slots: u32) -> Option<Self> {
-        let mut links = Vec::new();
-        links.try_reserve_exact(usize::try_from(slots).ok()?).ok()?;
+        let links = Slab::with_capacity(usize::try_from(slots).ok()?)?;
         Some(Self { heads: alloc::vec![NONE; index(BUCKETS)], links, hand: 0 })
     }
 
     /// Files a slot under its deadline, wherever it was before.
     pub(crate) fn file(&mut self, slot: u32, deadline: Instant) {
         self.remove(slot);
-        if self.links.len() <= index(slot) {
-            self.links.resize(index(slot) + 1, Link { previous: NONE, next: NONE, bucket: NONE });
-        }
+        self.links.fill_to(index(slot) + 1, Link { previous: NONE, next: NONE, bucket: NONE });
         // The tick behind the deadline's: when the hand gets there, the deadline has passed.
         let due = (deadline.as_nanos() >> TICK_SHIFT).saturating_add(1);
         let tick = due.clamp(self.hand, self.hand + u64::from(BUCKETS - 1));

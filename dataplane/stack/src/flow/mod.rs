@@ -18,4 +18,4 @@ pub(crate) use record::Flow;
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };
-pub(crate) use table::{Absent, FlowTable};
+pub(crate) use table::{Absent, FlowTable, Tag};

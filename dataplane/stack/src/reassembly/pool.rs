@@ -3,7 +3,7 @@
 //! Blocks are handed out last in, first out, so that the next one is warm in the cache. The
 //! memory is reserved once; a page is touched when its first block is used.
 
-use alloc::vec::Vec;
+use mos_memory::Slab;
 
 use crate::limits::BLOCK_BYTES;
 
@@ -14,23 +14,20 @@ pub(crate) struct BlockId(pub(super) u32);
 /// Fixed blocks of [`BLOCK_BYTES`] bytes.
 #[derive(Debug)]
 pub(crate) struct BufferPool {
-    bytes: Vec<u8>,
+    bytes: Slab<[u8; BLOCK_BYTES]>,
     blocks: u32,
     /// Blocks from here on were never used.
     fresh: u32,
-    free: Vec<BlockId>,
+    free: Slab<BlockId>,
 }
 
 impl BufferPool {
     /// Reserves `bytes`, rounded down to whole blocks. `None` when they are not to be had.
     pub(crate) fn new(bytes: u64) -> Option<Self> {
         let blocks = u32::try_from(bytes / BLOCK_BYTES as u64).ok().filter(|n| *n != u32::MAX)?;
-        let length = usize::try_from(blocks).ok()?.checked_mul(BLOCK_BYTES)?;
-        let mut free = Vec::new();
-        free.try_reserve_exact(usize::try_from(blocks).ok()?).ok()?;
-        // Asks first: `vec![0; n]` takes untouched zero pages, but aborts where there are none.
-        Vec::<u8>::new().try_reserve_exact(length).ok()?;
-        Some(Self { bytes: alloc::vec![0; length], blocks, fresh: 0, free })
+        let count = usize::try_from(blocks).ok()?;
+        let (bytes, free) = (Slab::zeroed(count)?, Slab::with_capacity(count)?);
+        Some(Self { bytes, blocks, fresh: 0, free })
     }
 
     /// A block with undefined contents; `None` when all are in use.
@@ -45,20 +42,18 @@ impl BufferPool {
 
     /// Returns a block.
     pub(crate) fn put_back(&mut self, block: BlockId) {
-        debug_assert!(self.free.len() < self.fresh as usize, "a block is returned once");
-        self.free.push(block);
+        let pushed = self.free.push(block);
+        debug_assert!(pushed.is_ok() && self.free.len() <= self.fresh as usize, "returned once");
     }
 
     /// The bytes of a block.
-    pub(crate) fn block(&self, block: BlockId) -> &[u8] {
-        let start = block.0 as usize * BLOCK_BYTES;
-        &self.bytes[start..start + BLOCK_BYTES]
+    pub(crate) fn block(&self, block: BlockId) -> &[u8; BLOCK_BYTES] {
+        &self.bytes[block.0 as usize]
     }
 
     /// The bytes of a block, to be written.
-    pub(crate) fn block_mut(&mut self, block: BlockId) -> &mut [u8] {
-        let start = block.0 as usize * BLOCK_BYTES;
-        &mut self.bytes[start..start + BLOCK_BYTES]
+    pub(crate) fn block_mut(&mut self, block: BlockId) -> &mut [u8; BLOCK_BYTES] {
+        &mut self.bytes[block.0 as usize]
     }
 
     /// Size of the pool, in bytes.
@@ -67,12 +62,12 @@ impl BufferPool {
     }
 
     /// Bytes in blocks that somebody holds.
-    pub(crate) const fn used_bytes(&self) -> u64 {
-        (self.fresh as u64 - self.free.len() as u64) * BLOCK_BYTES as u64
+    pub(crate) fn used_bytes(&self) -> u64 {
+        (u64::from(self.fresh) - self.free.len() as u64) * BLOCK_BYTES as u64
     }
 
     /// Bytes in blocks that nobody holds.
-    pub(crate) const fn free_bytes(&self) -> u64 {
+    pub(crate) fn free_bytes(&self) -> u64 {
         self.total_bytes() - self.used_bytes()
     }
 }

@@ -1,5 +1,6 @@
 //! The stack of one worker: the only public entry point.
 
+mod options;
 mod read;
 
 use alloc::vec::Vec;
@@ -8,14 +9,14 @@ use core::net::SocketAddr;
 use arrayvec::ArrayVec;
 
 use crate::{
-    Applied, EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowSummary, FlowTuple, Frame,
-    Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side,
-    SockOptChange, SockOptError, SockOpts, Stat, Stats, StopScope, StreamOffset, WorkerId,
+    EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowSummary, FlowTuple, Frame, Instant,
+    Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Stat, Stats,
+    StreamOffset, WorkerId,
     assembly::Assemblies,
-    flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, TimerWheel},
+    flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
-    wire::{Fragment, Parsed, Segment, Verify, parse_assembled, parse_frame},
+    wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
 };
 
 /// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
@@ -110,20 +111,22 @@ impl Stack {
         })
     }
 
-    /// Handles a burst of at most [`BURST`] frames in order of arrival.
+    /// Handles frames in order of arrival, in bursts of at most [`BURST`]: all are parsed, then all
+    /// flows looked for, and then each packet is taken. What one stage asks the cache for is there
+    /// when the next one needs it.
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
-        let verify = if self.limits.verify_checksums { Verify::Software } else { Verify::Never };
+        let verify = self.verify();
         for frames in frames.chunks(BURST) {
             let parsed: ArrayVec<_, BURST> =
                 frames.iter().map(|frame| parse_frame(frame, verify)).collect();
-            for (frame, parsed) in frames.iter().zip(parsed) {
+            let tags: ArrayVec<_, BURST> =
+                parsed.iter().map(|parsed| self.expect(parsed)).collect();
+            for tag in tags.iter().flatten() {
+                self.table.approach(*tag);
+            }
+            for ((frame, parsed), tag) in frames.iter().zip(&parsed).zip(tags) {
                 self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
-                let now = frame.arrival;
-                let outcome = match parsed {
-                    Ok(Parsed::Segment(segment)) => self.handle_segment(&segment, now, sink),
-                    Ok(Parsed::Fragment(fragment)) => self.handle_fragment(&fragment, now, sink),
-                    Err(reason) => PacketOutcome::Ignored(reason),
-                };
+                let outcome = self.take(parsed, tag, frame.arrival, sink);
                 self.stats.count_packet(outcome);
             }
             for (slot, side, from) in core::mem::take(&mut self.grown) {
@@ -161,57 +164,6 @@ impl Stack {
         }
     }
 
-    /// Changes options of one flow: all of the change or nothing. `expected` is the revision that
-    /// the options must have. Takes effect before the next segment; `now` is the time of the turn.
-    ///
-    /// # Errors
-    ///
-    /// Why nothing was changed.
-    pub fn set_sock_opt(
-        &mut self,
-        id: FlowId,
-        change: &SockOptChange,
-        expected: Option<u32>,
-        now: Instant,
-        sink: &mut impl EventSink,
-    ) -> Result<Applied, SockOptError> {
-        let (slot, planned, mut applied) = self.plan(id, change, expected)?;
-        let Some((key, flow)) = self.table.get(slot) else {
-            return Err(SockOptError::Lookup(LookupError::NotFound));
-        };
-        let tuple = flow.tuple(key);
-        let is_ending = planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped();
-        if is_ending {
-            sink.flow_ended(&flow.view(id, key, &self.pool), Some(EndCause::Stopped));
-            self.stats.count_end(EndCause::Stopped);
-        }
-        let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
-        if let Some(flow) = self.table.get_mut(slot) {
-            let free_bytes = self.pool.free_bytes();
-            applied.discarded_bytes = flow
-                .adopt(planned, &mut self.pool, |fact| teller.tell(fact))
-                .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
-        }
-        if is_ending {
-            teller.tell(Fact::FlowEnded(Some(EndCause::Stopped)));
-        }
-        Ok(applied)
-    }
-
-    /// What [`Self::set_sock_opt`] would answer, without doing it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::set_sock_opt`].
-    pub fn check_sock_opt(
-        &self,
-        id: FlowId,
-        change: &SockOptChange,
-        expected: Option<u32>,
-    ) -> Result<Applied, SockOptError> {
-        self.plan(id, change, expected).map(|(_, _, applied)| applied)
-    }
-
     /// Everything known of one flow.
     ///
     /// # Errors
@@ -240,7 +192,8 @@ impl Stack {
         let tags = if self.limits.vlan_in_key && vlan.is_none() { VLAN_IDS } else { 0 };
         let named = if self.limits.vlan_in_key { vlan } else { None };
         for tag in core::iter::once(named).chain((0..tags).map(Some)) {
-            let slot = self.table.find(&key.in_vlan(tag));
+            let key = key.in_vlan(tag);
+            let slot = self.table.find(&key, self.table.tag(&key));
             let summary = slot.and_then(|slot| self.summary_of(slot));
             found.extend(summary.filter(|flow| vlan.is_none() || flow.tuple.vlan == vlan));
             if found.is_full() {
@@ -321,6 +274,36 @@ impl Stack {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
     }
 
+    /// Hashes the key of a segment, and asks the cache for its place in the table's index.
+    fn expect(&self, parsed: &Result<Parsed<'_>, ParseError>) -> Option<Tag> {
+        match parsed {
+            Ok(Parsed::Segment(segment)) => Some(self.table.expect(&self.key_of(segment))),
+            Ok(Parsed::Fragment(_)) | Err(_) => None,
+        }
+    }
+
+    /// Takes one packet, whose flow's tag is known if it has one.
+    fn take(
+        &mut self,
+        parsed: &Result<Parsed<'_>, ParseError>,
+        tag: Option<Tag>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        match parsed {
+            Ok(Parsed::Segment(segment)) => {
+                self.handle_segment(segment, tag.unwrap_or_default(), now, sink)
+            }
+            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, now, sink),
+            Err(reason) => PacketOutcome::Ignored(*reason),
+        }
+    }
+
+    /// The key of a segment's flow, with the VLAN where that tells flows apart.
+    fn key_of(&self, segment: &Segment<'_>) -> FlowKey {
+        segment.key.in_vlan(segment.vlan.filter(|_| self.limits.vlan_in_key))
+    }
+
     /// Holds a fragment, or handles the segment that it completes.
     fn handle_fragment(
         &mut self,
@@ -336,7 +319,10 @@ impl Stack {
         };
         let whole = core::mem::take(&mut self.whole);
         let outcome = match parse_assembled(fragment, &whole[..length], self.verify()) {
-            Ok(segment) => self.handle_segment(&segment, now, sink),
+            Ok(segment) => {
+                let tag = self.table.tag(&self.key_of(&segment));
+                self.handle_segment(&segment, tag, now, sink)
+            }
             Err(reason) => PacketOutcome::Ignored(reason),
         };
         self.whole = whole;
@@ -346,12 +332,12 @@ impl Stack {
     fn handle_segment(
         &mut self,
         segment: &Segment<'_>,
+        tag: Tag,
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
-        let vlan = segment.vlan.filter(|_| self.limits.vlan_in_key);
-        let key = segment.key.in_vlan(vlan);
-        let known = self.table.find(&key);
+        let key = self.key_of(segment);
+        let known = self.table.find(&key, tag);
         let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
             Some(slot) => slot,
             None if !self.opens_flow(segment) => {
@@ -359,7 +345,7 @@ impl Stack {
                 Teller { time: now, flow: None, tuple, sink }.tell(Fact::OrphanPacket);
                 return PacketOutcome::Orphan;
             }
-            None => match self.begin(key, segment, now, sink) {
+            None => match self.begin(key, tag, segment, now, sink) {
                 Some(slot) => slot,
                 None => return PacketOutcome::TableFull,
             },
@@ -404,6 +390,7 @@ impl Stack {
     fn begin(
         &mut self,
         key: FlowKey,
+        tag: Tag,
         segment: &Segment<'_>,
         now: Instant,
         sink: &mut impl EventSink,
@@ -412,7 +399,7 @@ impl Stack {
         let flow = Flow::new(segment, now, self.limits.defaults);
         let (deadline, dispensable) = (flow.deadline(&self.limits), flow.dispensable());
         let tuple = flow.tuple(&key);
-        let slot = self.table.insert(key, flow, now)?;
+        let slot = self.table.insert(key, tag, flow, now)?;
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
         self.backlog.file(slot, dispensable);
@@ -428,7 +415,7 @@ impl Stack {
         let slot = if self.backlog.half_open() >= self.limits.half_open_max {
             half_open
         } else if self.table.len() >= self.limits.flows_max {
-            half_open.or(ended)
+            ended.or(half_open)
         } else {
             None
         };
@@ -497,37 +484,6 @@ impl Stack {
         if let Some(mut flow) = self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout)) {
             flow.release(&mut self.pool);
         }
-    }
-
-    /// Finds out what a change would do, and whether it may be done.
-    fn plan(
-        &self,
-        id: FlowId,
-        change: &SockOptChange,
-        expected: Option<u32>,
-    ) -> Result<(u32, SockOpts, Applied), SockOptError> {
-        let slot = self.resolve(id)?;
-        let Some((_, flow)) = self.table.get(slot) else {
-            return Err(SockOptError::Lookup(LookupError::NotFound));
-        };
-        let current = flow.socket.revision;
-        if expected.is_some_and(|expected| expected != current) {
-            return Err(SockOptError::RevisionMismatch { current });
-        }
-        let planned = flow.socket.plan(change, &self.limits)?;
-        let (mut growth, mut discarded_bytes) = (0, 0);
-        for side in Side::BOTH {
-            growth += flow.buffers[side].growth_bytes(planned.buffer_bytes[side]);
-            discarded_bytes +=
-                flow.buffers[side].shrink_bytes(&self.pool, planned.buffer_bytes[side]);
-        }
-        let free_bytes = self.pool.free_bytes();
-        if growth > free_bytes {
-            return Err(SockOptError::PoolExhausted { requested_bytes: growth, free_bytes });
-        }
-        let unchanged = planned == flow.socket.options;
-        let revision = current.wrapping_add(u32::from(!unchanged));
-        Ok((slot, planned, Applied { options: planned, revision, unchanged, discarded_bytes }))
     }
 
     fn resolve(&self, id: FlowId) -> Result<u32, LookupError> {

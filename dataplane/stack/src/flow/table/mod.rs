@@ -10,7 +10,7 @@
 //! that strangers cannot choose colliding keys, and a probe is bounded all the same. Deleting
 //! shifts later entries back: there are no tombstones, so nothing has to be rehashed, ever.
 
-use alloc::vec::Vec;
+use mos_memory::{Slab, prefetch};
 
 use super::{FlowId, FlowKey, WorkerId};
 use crate::{Instant, limits::SLOT_REST};
@@ -26,8 +26,8 @@ pub(crate) struct FlowTable<T, E> {
     worker: WorkerId,
     hasher: ahash::RandomState,
     /// Tag in the upper half, slot + 1 in the lower; 0 is empty.
-    index: Vec<u64>,
-    slots: Vec<Slot<T, E>>,
+    index: Slab<u64>,
+    slots: Slab<Slot<T, E>>,
     slots_max: u32,
     live: u32,
     /// Free slots, first released first.
@@ -47,6 +47,10 @@ enum State<T, E> {
     Free { next: u32, released: Instant, epitaph: E },
 }
 
+/// The keyed hash of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tag(u32);
+
 /// Why a handle does not name a live value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent<E> {
@@ -60,14 +64,13 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// Reserves room for `slots_max` flows. `None` when there is not enough memory.
     pub(crate) fn new(worker: WorkerId, slots_max: u32, seed: u64) -> Option<Self> {
         let entries = usize::try_from(slots_max).ok()?.checked_mul(2)?.next_power_of_two().max(64);
-        Vec::<u64>::new().try_reserve_exact(entries).ok()?;
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(usize::try_from(slots_max).ok()?).ok()?;
+        let index = Slab::zeroed(entries)?;
+        let slots = Slab::with_capacity(usize::try_from(slots_max).ok()?)?;
         let mix = |n: u64| (seed ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ seed;
         Some(Self {
             worker,
             hasher: ahash::RandomState::with_seeds(mix(1), mix(2), mix(3), mix(4)),
-            index: alloc::vec![0; entries],
+            index,
             slots,
             slots_max,
             live: 0,
@@ -76,9 +79,32 @@ impl<T, E: Copy> FlowTable<T, E> {
         })
     }
 
-    /// The slot of the flow with this key.
-    pub(crate) fn find(&self, key: &FlowKey) -> Option<u32> {
+    /// Hashes a key, and asks the cache for its place in the index.
+    pub(crate) fn expect(&self, key: &FlowKey) -> Tag {
         let tag = self.tag(key);
+        if let Some(entry) = self.index.get(self.home(tag)) {
+            prefetch(entry);
+        }
+        tag
+    }
+
+    /// Asks the cache for the slot that a key with this tag probably has.
+    pub(crate) fn approach(&self, tag: Tag) {
+        let mut at = self.home(tag);
+        for _ in 0..PROBE_MAX {
+            let entry = self.index[at];
+            if entry == 0 {
+                return;
+            }
+            if tag_of(entry) == tag {
+                return self.slots.get(self::at(slot_of(entry))).map_or((), prefetch);
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// The slot of the flow with this key.
+    pub(crate) fn find(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
         let mut at = self.home(tag);
         for _ in 0..PROBE_MAX {
             let entry = self.index[at];
@@ -95,8 +121,7 @@ impl<T, E: Copy> FlowTable<T, E> {
 
     /// Adds a flow whose key is not in the table. `None`, and the value is dropped, when the table
     /// is full.
-    pub(crate) fn insert(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
-        let tag = self.tag(&key);
+    pub(crate) fn insert(&mut self, key: FlowKey, tag: Tag, value: T, now: Instant) -> Option<u32> {
         let mut at = self.home(tag);
         let mut steps = 0;
         while self.index[at] != 0 {
@@ -107,7 +132,7 @@ impl<T, E: Copy> FlowTable<T, E> {
             }
         }
         let slot = self.take_slot(key, value, now)?;
-        self.index[at] = (u64::from(tag) << 32) | u64::from(slot + 1);
+        self.index[at] = (u64::from(tag.0) << 32) | u64::from(slot + 1);
         self.live += 1;
         Some(slot)
     }
@@ -204,7 +229,7 @@ impl<T, E: Copy> FlowTable<T, E> {
             return None;
         }
         let generation = self.first_generation(fresh);
-        self.slots.push(Slot { generation, state: live });
+        self.slots.push(Slot { generation, state: live }).ok()?;
         Some(fresh)
     }
 
@@ -243,19 +268,20 @@ impl<T, E: Copy> FlowTable<T, E> {
         self.get(slot).map(|(key, _)| key)
     }
 
-    fn tag(&self, key: &FlowKey) -> u32 {
-        u32::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default()
+    /// The hash of a key.
+    pub(crate) fn tag(&self, key: &FlowKey) -> Tag {
+        Tag(u32::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default())
     }
 
-    const fn mask(&self) -> usize {
+    fn mask(&self) -> usize {
         self.index.len() - 1
     }
 
-    const fn home(&self, tag: u32) -> usize {
-        at(tag) & self.mask()
+    fn home(&self, tag: Tag) -> usize {
+        at(tag.0) & self.mask()
     }
 
-    const fn next(&self, at: usize) -> usize {
+    fn next(&self, at: usize) -> usize {
         (at + 1) & self.mask()
     }
 }
@@ -277,8 +303,8 @@ const fn slot_of(entry: u64) -> u32 {
     (entry as u32).wrapping_sub(1)
 }
 
-const fn tag_of(entry: u64) -> u32 {
-    (entry >> 32) as u32
+const fn tag_of(entry: u64) -> Tag {
+    Tag((entry >> 32) as u32)
 }
 
 /// A slot as an index; `usize` has at least 32 bits wherever DPDK runs.

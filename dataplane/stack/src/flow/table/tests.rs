@@ -19,6 +19,14 @@ fn table(slots: u32) -> FlowTable<u16, ()> {
     FlowTable::new(WorkerId::default(), slots, 7).expect("memory")
 }
 
+fn find(table: &FlowTable<u16, ()>, n: u16) -> Option<u32> {
+    table.find(&key(n), table.tag(&key(n)))
+}
+
+fn insert(table: &mut FlowTable<u16, ()>, n: u16, now: Instant) -> Option<u32> {
+    table.insert(key(n), table.tag(&key(n)), n, now)
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     Insert(u16),
@@ -48,7 +56,7 @@ proptest! {
         for op in ops {
             match op {
                 Op::Insert(n) if !model.contains_key(&n) => {
-                    let slot = table.insert(key(n), n, now);
+                    let slot = insert(&mut table, n, now);
                     prop_assert_eq!(slot.is_some(), model.len() < 24);
                     if let Some(slot) = slot {
                         model.insert(n, table.id(slot));
@@ -56,7 +64,7 @@ proptest! {
                 }
                 Op::Insert(_) => {}
                 Op::Remove(n) => {
-                    let slot = table.find(&key(n));
+                    let slot = find(&table, n);
                     prop_assert_eq!(slot.is_some(), model.contains_key(&n));
                     if let Some(slot) = slot {
                         prop_assert_eq!(table.remove(slot, now, ()), Some(n));
@@ -68,7 +76,7 @@ proptest! {
             prop_assert_eq!(table.len() as usize, model.len());
         }
         for n in 0..40 {
-            let found = table.find(&key(n)).map(|slot| table.id(slot));
+            let found = find(&table, n).map(|slot| table.id(slot));
             prop_assert_eq!(found, model.get(&n).copied());
             if let Some(id) = found {
                 let slot = table.resolve(id);
@@ -85,22 +93,22 @@ proptest! {
 fn a_slot_rests_while_there_are_others() {
     let mut table = table(2);
     let start = Instant::from_nanos(5);
-    let slot = table.insert(key(1), 1, start).expect("room");
+    let slot = insert(&mut table, 1, start).expect("room");
     let first = table.id(slot);
     table.remove(slot, start, ());
-    assert_eq!(table.insert(key(2), 2, start), Some(slot + 1));
-    assert_eq!(table.insert(key(3), 3, start), Some(slot));
-    assert_eq!(table.insert(key(4), 4, start), None);
+    assert_eq!(insert(&mut table, 2, start), Some(slot + 1));
+    assert_eq!(insert(&mut table, 3, start), Some(slot));
+    assert_eq!(insert(&mut table, 4, start), None);
     assert_eq!(table.resolve(first), Err(Absent::Gone(None)));
     assert_eq!(table.id(slot).generation(), (first.generation() + 1) & GENERATION_MASK);
     table.remove(slot, start, ());
-    assert_eq!(table.insert(key(5), 5, start.after(SLOT_REST)), Some(slot));
+    assert_eq!(insert(&mut table, 5, start.after(SLOT_REST)), Some(slot));
 }
 
 #[test]
 fn a_handle_that_was_never_given_out_is_unknown() {
     let mut table = table(2);
-    let slot = table.insert(key(1), 1, Instant::EPOCH).expect("room");
+    let slot = insert(&mut table, 1, Instant::EPOCH).expect("room");
     let id = table.id(slot);
     let other = |generation| FlowId::from_parts(WorkerId::default(), slot, generation);
     assert_eq!(table.resolve(other(id.generation().wrapping_sub(1))), Err(Absent::Unknown));

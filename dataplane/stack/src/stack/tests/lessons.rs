@@ -4,7 +4,7 @@
 //! that sticks, in the server's filter tests; number 19, an unseeded hash, with the flow table.
 
 use super::*;
-use crate::{StreamOffset, flow::FlowKey, limits::BLOCK_BYTES, round_up_to_block, wire};
+use crate::{StreamOffset, flow::FlowKey, limits::BLOCK_BYTES, round_up_to_block};
 
 /// A stack for `flows` flows at once.
 fn world_of(flows: u32) -> World {
@@ -314,9 +314,9 @@ fn retina_5_a_parse_error_is_one_byte_and_owns_nothing() {
     const fn is_plain<T: Copy>() -> usize {
         size_of::<T>()
     }
-    assert_eq!(is_plain::<wire::ParseError>(), 1);
+    assert_eq!(is_plain::<ParseError>(), 1);
     let frame = FrameBuilder::arriving(&[0; 14], Instant::EPOCH);
-    assert!(matches!(parse_frame(&frame, Verify::Never), Err(wire::ParseError::NotIp)));
+    assert!(matches!(parse_frame(&frame, Verify::Never), Err(ParseError::NotIp)));
 }
 
 #[test]

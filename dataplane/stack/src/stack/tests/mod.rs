@@ -5,7 +5,8 @@ use std::{format, string::String, vec, vec::Vec};
 
 use super::*;
 use crate::{
-    OptionsOrigin, OverlapPolicy, Sides, SockOptName, SockOptNames, TcpState,
+    Applied, OptionsOrigin, OverlapPolicy, Sides, SockOptChange, SockOptError, SockOptName,
+    SockOptNames, StopScope, TcpState,
     testing::{FrameBuilder, World},
 };
 

@@ -1,0 +1,91 @@
+//! Options of a flow that is under watch: first planned, then put in force whole.
+
+use super::{Stack, Teller};
+use crate::{
+    Applied, EndCause, EventSink, Fact, FlowId, Instant, LookupError, Side, SockOptChange,
+    SockOptError, SockOpts, StopScope,
+};
+
+impl Stack {
+    /// Changes options of one flow: all of the change or nothing. `expected` is the revision that
+    /// the options must have. Takes effect before the next segment; `now` is the time of the turn.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was changed.
+    pub fn set_sock_opt(
+        &mut self,
+        id: FlowId,
+        change: &SockOptChange,
+        expected: Option<u32>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> Result<Applied, SockOptError> {
+        let (slot, planned, mut applied) = self.plan(id, change, expected)?;
+        let Some((key, flow)) = self.table.get(slot) else {
+            return Err(SockOptError::Lookup(LookupError::NotFound));
+        };
+        let tuple = flow.tuple(key);
+        let is_ending = planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped();
+        if is_ending {
+            sink.flow_ended(&flow.view(id, key, &self.pool), Some(EndCause::Stopped));
+            self.stats.count_end(EndCause::Stopped);
+        }
+        let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
+        if let Some(flow) = self.table.get_mut(slot) {
+            let free_bytes = self.pool.free_bytes();
+            applied.discarded_bytes = flow
+                .adopt(planned, &mut self.pool, |fact| teller.tell(fact))
+                .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
+        }
+        if is_ending {
+            teller.tell(Fact::FlowEnded(Some(EndCause::Stopped)));
+        }
+        Ok(applied)
+    }
+
+    /// What [`Self::set_sock_opt`] would answer, without doing it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_sock_opt`].
+    pub fn check_sock_opt(
+        &self,
+        id: FlowId,
+        change: &SockOptChange,
+        expected: Option<u32>,
+    ) -> Result<Applied, SockOptError> {
+        self.plan(id, change, expected).map(|(_, _, applied)| applied)
+    }
+
+    /// Finds out what a change would do, and whether it may be done.
+    fn plan(
+        &self,
+        id: FlowId,
+        change: &SockOptChange,
+        expected: Option<u32>,
+    ) -> Result<(u32, SockOpts, Applied), SockOptError> {
+        let slot = self.resolve(id)?;
+        let Some((_, flow)) = self.table.get(slot) else {
+            return Err(SockOptError::Lookup(LookupError::NotFound));
+        };
+        let current = flow.socket.revision;
+        if expected.is_some_and(|expected| expected != current) {
+            return Err(SockOptError::RevisionMismatch { current });
+        }
+        let planned = flow.socket.plan(change, &self.limits)?;
+        let (mut growth, mut discarded_bytes) = (0, 0);
+        for side in Side::BOTH {
+            growth += flow.buffers[side].growth_bytes(planned.buffer_bytes[side]);
+            discarded_bytes +=
+                flow.buffers[side].shrink_bytes(&self.pool, planned.buffer_bytes[side]);
+        }
+        let free_bytes = self.pool.free_bytes();
+        if growth > free_bytes {
+            return Err(SockOptError::PoolExhausted { requested_bytes: growth, free_bytes });
+        }
+        let unchanged = planned == flow.socket.options;
+        let revision = current.wrapping_add(u32::from(!unchanged));
+        Ok((slot, planned, Applied { options: planned, revision, unchanged, discarded_bytes }))
+    }
+}
