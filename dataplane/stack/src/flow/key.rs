@@ -24,41 +24,77 @@ impl End {
     }
 }
 
-/// The canonical key of a flow: both directions have the same one.
+/// The canonical key of a flow: both directions have the same one. Five words, to be compared and
+/// hashed as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
-    /// Low end, high end; IPv4 addresses in the last four bytes.
-    addresses: [[u8; 16]; 2],
-    ports: [u16; 2],
-    /// [`Self::NO_VLAN`] unless VLANs tell flows apart.
-    vlan: u16,
-    is_v6: bool,
+    /// Low end, high end, each in two words, upper half first; an IPv4 address is the last 4 bytes.
+    addresses: [u64; 4],
+    /// From the lowest bit on: port of the low end, of the high end, the VLAN id or
+    /// [`Self::NO_VLAN`] unless VLANs tell flows apart, and whether the addresses are IPv6.
+    ends: u64,
 }
 
 impl FlowKey {
-    const NO_VLAN: u16 = u16::MAX;
+    const NO_VLAN: u64 = 0xffff;
+    const VLAN_SHIFT: u32 = 32;
+    const IS_V6: u64 = 1 << 48;
 
     /// The key of a packet between two endpoints of the same IP version, and which end sent it.
     #[must_use]
     pub(crate) fn new(source: SocketAddr, destination: SocketAddr) -> (Self, End) {
-        let is_v6 = source.is_ipv6();
-        let source = (bytes(source.ip()), source.port());
-        let destination = (bytes(destination.ip()), destination.port());
+        match (source, destination) {
+            (SocketAddr::V4(source), SocketAddr::V4(destination)) => Self::v4(
+                (source.ip().to_bits(), source.port()),
+                (destination.ip().to_bits(), destination.port()),
+            ),
+            (source, destination) => {
+                let source = (bits(source.ip()), source.port());
+                Self::v6(source, (bits(destination.ip()), destination.port()))
+            }
+        }
+    }
+
+    /// [`Self::new`] for IPv4, from addresses as numbers and ports.
+    #[inline]
+    #[must_use]
+    pub(crate) fn v4(source: (u32, u16), destination: (u32, u16)) -> (Self, End) {
+        let order = |(address, port)| (u64::from(address) << 16) | u64::from(port);
+        let (source, destination) = (order(source), order(destination));
+        // Which end sends is a matter of luck: no branch here.
+        let (low, high) = (source.min(destination), source.max(destination));
+        let from = if source <= destination { End::Low } else { End::High };
+        let ends = (low & 0xffff) | ((high & 0xffff) << 16) | (Self::NO_VLAN << Self::VLAN_SHIFT);
+        (Self { addresses: [0, low >> 16, 0, high >> 16], ends }, from)
+    }
+
+    /// [`Self::new`] for IPv6, from addresses as numbers and ports.
+    fn v6(source: (u128, u16), destination: (u128, u16)) -> (Self, End) {
         let (low, high, from) = if source <= destination {
             (source, destination, End::Low)
         } else {
             (destination, source, End::High)
         };
-        let key =
-            Self { addresses: [low.0, high.0], ports: [low.1, high.1], vlan: Self::NO_VLAN, is_v6 };
-        (key, from)
+        let ends = u64::from(low.1)
+            | (u64::from(high.1) << 16)
+            | (Self::NO_VLAN << Self::VLAN_SHIFT)
+            | Self::IS_V6;
+        let addresses = [upper(low.0), lower(low.0), upper(high.0), lower(high.0)];
+        (Self { addresses, ends }, from)
+    }
+
+    const fn is_v6(&self) -> bool {
+        self.ends & Self::IS_V6 != 0
     }
 
     /// The key that holds for this VLAN alone.
     #[must_use]
     pub(crate) const fn in_vlan(self, vlan: Option<u16>) -> Self {
         match vlan {
-            Some(vlan) => Self { vlan, ..self },
+            Some(vlan) => {
+                let ends = self.ends & !(Self::NO_VLAN << Self::VLAN_SHIFT);
+                Self { ends: ends | ((vlan as u64) << Self::VLAN_SHIFT), ..self }
+            }
             None => self,
         }
     }
@@ -66,18 +102,20 @@ impl FlowKey {
     /// The address and port of one end.
     #[must_use]
     pub(crate) fn endpoint(&self, end: End) -> SocketAddr {
-        let ([low, high], [low_port, high_port]) = (self.addresses, self.ports);
-        let (address, port) = match end {
-            End::Low => (low, low_port),
-            End::High => (high, high_port),
+        let [l0, l1, h0, h1] = self.addresses;
+        let (upper, lower, port) = match end {
+            End::Low => (l0, l1, self.ends),
+            End::High => (h0, h1, self.ends >> 16),
         };
-        let address = if self.is_v6 {
-            IpAddr::V6(Ipv6Addr::from(address))
+        let address = (u128::from(upper) << 64) | u128::from(lower);
+        let address = if self.is_v6() {
+            IpAddr::V6(Ipv6Addr::from_bits(address))
         } else {
-            let [.., a, b, c, d] = address;
+            let [.., a, b, c, d] = address.to_be_bytes();
             IpAddr::V4(Ipv4Addr::new(a, b, c, d))
         };
-        SocketAddr::new(address, port)
+        let [.., p0, p1] = port.to_be_bytes();
+        SocketAddr::new(address, u16::from_be_bytes([p0, p1]))
     }
 
     /// A hash that is the same on every worker, for spreading frames over them.
@@ -97,27 +135,34 @@ impl FlowKey {
 }
 
 impl Hash for FlowKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [low, high] = self.addresses;
-        let [low_port, high_port] = self.ports;
-        state.write_u128(u128::from_ne_bytes(low));
-        state.write_u128(u128::from_ne_bytes(high));
-        state.write_u64(
-            u64::from(low_port)
-                | (u64::from(high_port) << 16)
-                | (u64::from(self.vlan) << 32)
-                | (u64::from(self.is_v6) << 48),
-        );
+        let [l0, l1, h0, h1] = self.addresses;
+        if self.is_v6() {
+            for word in [l0, l1, h0, h1] {
+                state.write_u64(word);
+            }
+        } else {
+            // What is zero need not be hashed.
+            state.write_u64((l1 << 32) | h1);
+        }
+        state.write_u64(self.ends);
     }
 }
 
-/// An address as 16 bytes; the IP version is kept apart, so a mapped address stays distinct.
-fn bytes(address: IpAddr) -> [u8; 16] {
+/// An address as a number. Of a key of IPv6, which says so: a mapped address stays distinct.
+const fn bits(address: IpAddr) -> u128 {
     match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
-        }
-        IpAddr::V6(address) => address.octets(),
+        IpAddr::V4(address) => address.to_bits() as u128,
+        IpAddr::V6(address) => address.to_bits(),
     }
+}
+
+const fn upper(address: u128) -> u64 {
+    (address >> 64) as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn lower(address: u128) -> u64 {
+    address as u64
 }

@@ -1,24 +1,38 @@
 //! The Internet checksum, RFC 1071: over an IPv4 header, and over TCP with its pseudo-header.
+//!
+//! The sum does not depend on the order of the bytes in a word (RFC 1071 section 2): words are
+//! added as the machine reads them, two at a time.
 
 use core::net::IpAddr;
 
-/// A running sum of 16-bit words in network order.
+/// A running sum of 16-bit words, as the machine reads them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum(u64);
 
 impl Sum {
     /// Adds bytes; all but the last call give an even number of them.
+    #[inline]
     pub(super) fn add(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<4>();
         // 2^32 words of 32 bits fit before the sum overflows: no packet is that long.
         let sum = words
             .iter()
-            .fold(self.0, |sum, word| sum.wrapping_add(u64::from(u32::from_be_bytes(*word))));
+            .fold(self.0, |sum, word| sum.wrapping_add(u64::from(u32::from_ne_bytes(*word))));
         let mut last = [0; 4];
         for (place, byte) in last.iter_mut().zip(rest) {
             *place = *byte;
         }
-        Self(sum.wrapping_add(u64::from(u32::from_be_bytes(last))))
+        Self(sum.wrapping_add(u64::from(u32::from_ne_bytes(last))))
+    }
+
+    /// Adds what a pseudo-header holds besides the addresses: the protocol, and the length of the
+    /// TCP segment.
+    #[inline]
+    pub(super) fn add_length(self, length: usize) -> Self {
+        const TCP: u32 = 6;
+        let length = u32::try_from(length).unwrap_or_default();
+        let sum = self.0.wrapping_add(u64::from(TCP.to_be()));
+        Self(sum.wrapping_add(u64::from(length.to_be())))
     }
 
     /// Adds the pseudo-header of a TCP segment of `length` bytes.
@@ -28,17 +42,18 @@ impl Sum {
         destination: IpAddr,
         length: usize,
     ) -> Self {
-        const TCP: u64 = 6;
         let sum = [source, destination].into_iter().fold(self, |sum, address| match address {
             IpAddr::V4(address) => sum.add(&address.octets()),
             IpAddr::V6(address) => sum.add(&address.octets()),
         });
-        Self(sum.0.wrapping_add(TCP).wrapping_add(u64::try_from(length).unwrap_or_default()))
+        sum.add_length(length)
     }
 
     /// Whether the bytes, with the checksum among them, add up.
+    #[inline]
     pub(super) const fn is_right(self) -> bool {
-        let mut sum = self.0;
+        let halves = (self.0 >> 32).wrapping_add(self.0 & 0xffff_ffff);
+        let mut sum = (halves >> 16).wrapping_add(halves & 0xffff);
         while sum > 0xffff {
             sum = (sum & 0xffff).wrapping_add(sum >> 16);
         }

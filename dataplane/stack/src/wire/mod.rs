@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod checksum;
+mod common;
 mod error;
 mod ip;
 mod link;
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// One TCP segment.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Segment<'a> {
     /// The flow it belongs to. Holds no VLAN id; see [`Self::vlan`].
     pub(crate) key: FlowKey,
@@ -89,7 +90,16 @@ pub(crate) struct Fragment<'a> {
 /// # Errors
 ///
 /// The reason why the frame holds nothing to monitor.
+#[inline]
 pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
+    match common::parse(frame, verify) {
+        Some(segment) => Ok(Parsed::Segment(segment)),
+        None => parse_any(frame, verify),
+    }
+}
+
+/// The general parser: every frame that can be monitored, and why others cannot.
+fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
     let below = link::parse(frame.link, frame.bytes)?;
     let headers = frame.bytes.len().saturating_sub(below.payload.len());
     let wire_length = usize::try_from(frame.wire_length).unwrap_or(usize::MAX);

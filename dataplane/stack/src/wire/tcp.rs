@@ -14,6 +14,12 @@ impl Flags {
     const ACK: u8 = 0x10;
     const URG: u8 = 0x20;
 
+    /// The flags in a byte of the header.
+    #[must_use]
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// FIN is set.
     #[must_use]
     pub(crate) const fn is_fin(self) -> bool {
@@ -104,7 +110,7 @@ pub(super) fn parse(bytes: &[u8], length: usize) -> Result<Header<'_>, ParseErro
         None if header_length < header.len() => return Err(ParseError::Malformed),
         None => return Err(ParseError::Truncated),
     };
-    let flags = Flags(flags);
+    let flags = Flags::from_bits(flags);
     Ok(Header {
         source_port: u16::from_be_bytes([s0, s1]),
         destination_port: u16::from_be_bytes([d0, d1]),
@@ -120,7 +126,7 @@ pub(super) fn parse(bytes: &[u8], length: usize) -> Result<Header<'_>, ParseErro
 
 /// Looks for the window scale option. A length of 0 or beyond the header ends the search, so
 /// every turn of the loop consumes at least one byte.
-fn find_window_scale(mut options: &[u8]) -> Option<WindowScale> {
+pub(super) fn find_window_scale(mut options: &[u8]) -> Option<WindowScale> {
     const END: u8 = 0;
     const NO_OPERATION: u8 = 1;
     const WINDOW_SCALE: u8 = 3;

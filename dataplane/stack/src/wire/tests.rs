@@ -196,3 +196,43 @@ fn every_link_type_leads_to_the_packet() {
         assert!(matches!(short, Err(ParseError::Truncated)), "{link:?}");
     }
 }
+
+#[test]
+fn the_frames_of_a_plain_connection_are_common() {
+    let syn = v4().flags("S").tcp_options(&[2, 4, 5, 180, 1, 3, 3, 7]).build();
+    let data = v4().flags("P.").build();
+    for bytes in [syn, data] {
+        assert!(common::parse(&frame(&bytes), Verify::Software).is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+    /// Two bytes of a common frame are changed, or none, and its end is cut off or padded.
+    #[test]
+    fn a_common_frame_is_parsed_as_any_frame_is(
+        changes in prop::collection::vec((0..80usize, any::<u8>()), 0..3),
+        padding in 0..8usize,
+        cut in prop_oneof![3 => Just(0), 1 => 0..80usize],
+        (is_syn, verifies) in any::<(bool, bool)>(),
+        known in prop_oneof![Just(Checksums::Unknown), Just(Checksums::Good), Just(Checksums::Bad)],
+    ) {
+        let options = [1, 1, 3, 3, 9, 0, 0, 0];
+        let mut bytes = v4().flags(if is_syn { "S" } else { "." }).tcp_options(&options).build();
+        bytes.extend_from_slice(&[0; 8][..padding]);
+        let length = bytes.len();
+        for (at, value) in changes {
+            bytes[at % length] = value;
+        }
+        bytes.truncate(length - cut % length);
+        let frame = Frame { checksums: known, ..frame(&bytes) };
+        let verify = if verifies { Verify::Software } else { Verify::Never };
+        if let Some(common) = common::parse(&frame, verify) {
+            match parse_any(&frame, verify) {
+                Ok(Parsed::Segment(any)) => prop_assert_eq!(common, any),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}
