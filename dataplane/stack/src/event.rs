@@ -4,9 +4,9 @@
 //! order in which they happened. A kind that nobody wants is not built.
 
 use crate::{
-    EndCause, FlowId, FlowSummary, FlowTuple, Instant, Side, Sides, SockOpts, StreamOffset,
-    TcpState,
-    reassembly::{BufferPool, Reassembler},
+    EndCause, FlowId, FlowSummary, FlowTuple, Instant, Side, SockOpts, StreamOffset, TcpState,
+    flow::{Flow, FlowKey, Ledger},
+    reassembly::BufferPool,
 };
 
 /// Bytes of each copy that an overlap conflict shows, at most.
@@ -264,9 +264,11 @@ pub struct Event {
 /// A flow at the moment of an event, readable for the length of the call.
 #[derive(Debug)]
 pub struct FlowRef<'a> {
-    pub(crate) summary: FlowSummary,
-    pub(crate) buffers: Sides<&'a Reassembler>,
+    pub(crate) id: FlowId,
+    pub(crate) key: &'a FlowKey,
+    pub(crate) flow: &'a Flow,
     pub(crate) pool: &'a BufferPool,
+    pub(crate) ledger: &'a Ledger,
 }
 
 /// Is told what happens to flows. Called on the worker, within a burst: must not block.
@@ -293,8 +295,8 @@ impl EventSink for () {
 impl FlowRef<'_> {
     /// Everything that is known of the flow.
     #[must_use]
-    pub const fn summary(&self) -> &FlowSummary {
-        &self.summary
+    pub fn summary(&self) -> FlowSummary {
+        self.flow.summary(self.id, self.key, self.pool, self.ledger)
     }
 
     /// Calls `sink` with the bytes of the gap-free beginning of what `side` received, piece by
@@ -302,7 +304,7 @@ impl FlowRef<'_> {
     /// first byte is not held (any more).
     pub fn read_beginning(&self, side: Side, mut sink: impl FnMut(&[u8])) -> u64 {
         let (mut at, mut total) = (StreamOffset::ZERO, 0);
-        while let Some(piece) = self.buffers[side].piece_at(self.pool, at) {
+        while let Some(piece) = self.flow.buffers[side].piece_at(self.pool, at) {
             sink(piece);
             total += piece.len() as u64;
             at = at.plus(piece.len() as u64);

@@ -90,7 +90,7 @@ impl EventSink for Records {
 
 impl FlowRecord {
     fn new(flow: &FlowRef<'_>, cause: Option<EndCause>) -> Self {
-        let FlowSummary { tuple, sides, started, last_packet, .. } = *flow.summary();
+        let FlowSummary { tuple, sides, started, last_packet, .. } = flow.summary();
         Self {
             client_ip: tuple.client.ip().to_string(),
             client_port: tuple.client.port(),

@@ -52,16 +52,24 @@ impl TimerWheel {
     pub(crate) fn file(&mut self, slot: u32, deadline: Instant) {
         self.remove(slot);
         self.links.fill_to(index(slot) + 1, Link { previous: NONE, next: NONE, bucket: NONE });
-        // The tick behind the deadline's: when the hand gets there, the deadline has passed.
-        let due = (deadline.as_nanos() >> TICK_SHIFT).saturating_add(1);
-        let tick = due.clamp(self.hand, self.hand + u64::from(BUCKETS - 1));
-        let bucket = bucket_of(tick);
+        let bucket = bucket_of(self.tick_of(deadline));
         let next = self.heads[index(bucket)];
         self.links[index(slot)] = Link { previous: NONE, next, bucket };
         if next != NONE {
             self.links[index(next)].previous = slot;
         }
         self.heads[index(bucket)] = slot;
+    }
+
+    /// Files a slot under its deadline, unless the hand finds it before that anyway.
+    pub(crate) fn hasten(&mut self, slot: u32, deadline: Instant) {
+        let due = self.tick_of(deadline) - self.hand;
+        let filed = self.links.get(index(slot)).map_or(NONE, |link| link.bucket);
+        // Buckets are fewer than a wheel's turn: the way from the hand to one is its time.
+        let ahead = u64::from(filed.wrapping_sub(bucket_of(self.hand)) % BUCKETS);
+        if filed == NONE || ahead > due {
+            self.file(slot, deadline);
+        }
     }
 
     /// Takes a slot off the wheel.
@@ -80,6 +88,12 @@ impl TimerWheel {
         if next != NONE {
             self.links[index(next)].previous = previous;
         }
+    }
+
+    /// The tick behind the deadline's: when the hand gets there, the deadline has passed.
+    fn tick_of(&self, deadline: Instant) -> u64 {
+        let due = (deadline.as_nanos() >> TICK_SHIFT).saturating_add(1);
+        due.clamp(self.hand, self.hand + u64::from(BUCKETS - 1))
     }
 
     /// Takes the next slot that may be due by `now` off the wheel, moving the hand over at most

@@ -4,6 +4,7 @@ mod backlog;
 mod details;
 mod expiry;
 mod id;
+mod irregular;
 mod key;
 mod record;
 mod summary;
@@ -13,9 +14,12 @@ pub(crate) use backlog::{Backlog, Dispensable};
 pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDetails, StreamRead};
 pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
+pub(crate) use irregular::{Ledger, Page};
 pub(crate) use key::{End, FlowKey};
-pub(crate) use record::Flow;
+pub(crate) use record::{Flow, Shared};
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };
 pub(crate) use table::{Absent, FlowTable, Tag};
+
+const _: () = assert!(FlowTable::<Flow, EndCause>::SLOT_BYTES == 320, "five lines of the cache");

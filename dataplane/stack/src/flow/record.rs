@@ -1,30 +1,61 @@
 //! One flow under watch: its connection, its buffers, its options.
 
 use super::{
-    BufferPositions, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, SideDetails,
-    SideSummary,
+    BufferPositions, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, Ledger, Page,
+    SideDetails, SideSummary,
 };
 use crate::{
-    Fact, FlowRef, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset, TcpState,
+    Fact, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
     tcp::{Beginning, Connection, Lifetime, Workbench, fact_of},
     wire::Segment,
 };
 
-/// One flow.
+/// One flow. Its order is that of use: what every packet needs comes first, and the key of the
+/// flow, which comes before it, shares its first line of the cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Flow {
+    pub(crate) last_packet: Instant,
+    pub(crate) socket: MonitorSocket,
+    vlan: u16,
     /// Which end of the key is the client.
     client: End,
-    vlan: Option<u16>,
+    /// Whether something out of the ordinary was counted.
+    is_irregular: bool,
     pub(crate) connection: Connection,
-    pub(crate) buffers: Sides<Reassembler>,
-    pub(crate) socket: MonitorSocket,
-    /// States as they were when monitoring of a side was stopped.
-    frozen: Sides<Option<TcpState>>,
     started: Instant,
-    pub(crate) last_packet: Instant,
+    pub(crate) buffers: Sides<Reassembler>,
+}
+
+/// In place of a VLAN id.
+const NO_VLAN: u16 = u16::MAX;
+
+/// Which end of a key is the client, and the VLAN id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Naming {
+    client: End,
+    vlan: u16,
+}
+
+impl Naming {
+    /// The addresses and ports.
+    pub(crate) fn tuple(self, key: &FlowKey) -> FlowTuple {
+        FlowTuple {
+            client: key.endpoint(self.client),
+            server: key.endpoint(self.client.other()),
+            vlan: Some(self.vlan).filter(|vlan| *vlan != NO_VLAN),
+        }
+    }
+}
+
+/// What all flows of a stack share.
+#[derive(Debug)]
+pub(crate) struct Shared<'a> {
+    pub(crate) pool: &'a mut BufferPool,
+    pub(crate) stats: &'a mut Stats,
+    pub(crate) ledger: &'a mut Ledger,
 }
 
 impl Flow {
@@ -33,18 +64,18 @@ impl Flow {
         let is_answer = segment.flags.is_syn() && segment.flags.is_ack();
         let client = if is_answer { segment.from.other() } else { segment.from };
         Self {
+            last_packet: now,
+            socket: MonitorSocket::new(defaults),
+            vlan: segment.vlan.unwrap_or(NO_VLAN),
             client,
-            vlan: segment.vlan,
+            is_irregular: false,
             connection: Connection::new(if segment.flags.is_syn() {
                 Beginning::Syn
             } else {
                 Beginning::Midstream
             }),
-            buffers: defaults.buffer_bytes.map(Reassembler::new),
-            socket: MonitorSocket::new(defaults),
-            frozen: Sides::default(),
             started: now,
-            last_packet: now,
+            buffers: defaults.buffer_bytes.map(Reassembler::new),
         }
     }
 
@@ -53,23 +84,25 @@ impl Flow {
         if end == self.client { Side::Client } else { Side::Server }
     }
 
-    /// Takes one segment of the flow.
+    /// Takes one segment of the flow, which lives in `slot`.
     pub(crate) fn on_segment(
         &mut self,
         segment: &Segment<'_>,
+        slot: u32,
         now: Instant,
-        pool: &mut BufferPool,
-        stats: &mut Stats,
+        shared: Shared<'_>,
         tell: impl FnMut(Fact),
     ) {
+        let Shared { pool, stats, ledger } = shared;
         self.last_packet = self.last_packet.max(now);
         let from = self.side_of(segment.from);
         let mut on = Workbench {
             buffers: &mut self.buffers,
             pool,
-            overlap: self.socket.options.overlap,
-            frozen: self.frozen.map(|state| state.is_some()),
+            overlap: self.socket.overlap,
             stats,
+            page: Page { ledger, slot, is_written: &mut self.is_irregular },
+            frozen: self.connection.frozen(),
             tell,
         };
         self.connection.on_segment(segment, from, &mut on);
@@ -82,7 +115,14 @@ impl Flow {
 
     /// Whether a side is still monitored.
     pub(crate) fn is_monitored(&self, side: Side) -> bool {
-        !self.socket.options.is_stopped(side)
+        !self.socket.is_side_stopped(side)
+    }
+
+    /// The options in force.
+    pub(crate) fn options(&self) -> SockOpts {
+        let Sides { client, server } = &self.buffers;
+        let capacities = Sides { client: client.capacity(), server: server.capacity() };
+        self.socket.options(capacities)
     }
 
     /// When the flow ends unless another packet comes.
@@ -109,21 +149,28 @@ impl Flow {
     pub(crate) fn adopt(
         &mut self,
         planned: SockOpts,
+        slot: u32,
         pool: &mut BufferPool,
+        ledger: &mut Ledger,
         mut tell: impl FnMut(Fact),
     ) -> Option<u64> {
+        let before = self.options();
         let mut discarded = 0;
         for side in Side::BOTH {
             let mut tell = |fact| tell(fact_of(side, fact));
             let capacity = planned.buffer_bytes[side];
-            discarded += self.buffers[side].resize(pool, capacity, &mut tell)?;
-        }
-        for side in Side::BOTH {
-            if planned.is_stopped(side) && self.frozen[side].is_none() {
-                self.frozen[side] = Some(self.connection.sides[side].state);
+            let (bytes, placed) = self.buffers[side].resize(pool, capacity, &mut tell)?;
+            discarded += bytes;
+            if placed.is_irregular() {
+                Page { ledger, slot, is_written: &mut self.is_irregular }.count(side, &placed);
             }
         }
-        if self.socket.adopt(planned) {
+        for side in Side::BOTH.into_iter().filter(|side| planned.is_stopped(*side)) {
+            let tcp = &mut self.connection.sides[side];
+            tcp.frozen = tcp.frozen.or(Some(tcp.state));
+        }
+        if planned != before {
+            self.socket.adopt(planned);
             tell(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
         }
         Some(discarded)
@@ -136,32 +183,40 @@ impl Flow {
         }
     }
 
+    /// What it takes besides the key to spell the tuple out.
+    pub(crate) const fn naming(&self) -> Naming {
+        Naming { client: self.client, vlan: self.vlan }
+    }
+
     /// The flow's addresses and ports.
     pub(crate) fn tuple(&self, key: &FlowKey) -> FlowTuple {
-        FlowTuple {
-            client: key.endpoint(self.client),
-            server: key.endpoint(self.client.other()),
-            vlan: self.vlan,
-        }
+        self.naming().tuple(key)
     }
 
     /// Everything that may be known of the flow.
-    pub(crate) fn summary(&self, id: FlowId, key: &FlowKey, pool: &BufferPool) -> FlowSummary {
+    pub(crate) fn summary(
+        &self,
+        id: FlowId,
+        key: &FlowKey,
+        pool: &BufferPool,
+        ledger: &Ledger,
+    ) -> FlowSummary {
+        let irregularities = ledger.get(id.slot(), self.is_irregular);
         let side = |side: Side| {
             let tcp = &self.connection.sides[side];
             SideSummary {
-                state: self.frozen[side].unwrap_or(tcp.state),
+                state: tcp.frozen.unwrap_or(tcp.state),
                 packets: tcp.packets,
                 payload_bytes: tcp.payload_bytes,
-                retransmits: tcp.retransmits,
-                buffer: self.buffers[side].summary(pool),
+                retransmits: irregularities[side].retransmits,
+                buffer: irregularities[side].complete(self.buffers[side].summary(pool)),
             }
         };
         FlowSummary {
             id,
             tuple: self.tuple(key),
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
-            options: self.socket.options,
+            options: self.options(),
             origin: self.socket.origin,
             revision: self.socket.revision,
             started: self.started,
@@ -186,19 +241,5 @@ impl Flow {
         };
         let has_buffer = buffer.capacity() > 0 && self.is_monitored(side);
         SideDetails { fragments, fragments_total, positions: positions().filter(|_| has_buffer) }
-    }
-
-    /// The flow as an event sink may read it.
-    pub(crate) fn view<'a>(
-        &'a self,
-        id: FlowId,
-        key: &FlowKey,
-        pool: &'a BufferPool,
-    ) -> FlowRef<'a> {
-        FlowRef {
-            summary: self.summary(id, key, pool),
-            buffers: Sides { client: &self.buffers.client, server: &self.buffers.server },
-            pool,
-        }
     }
 }

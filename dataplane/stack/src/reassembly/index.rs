@@ -1,7 +1,7 @@
 //! Which pool block holds which part of a buffer's window.
 //!
 //! ```text
-//!  level 0   8 entries here                      windows of up to 14 KiB
+//!  level 0   5 entries here                      windows of up to 8 KiB, the default
 //!  level 1   one index block of 512 entries      up to 1022 KiB
 //!  level 2   one block of 512 index blocks       up to 256 MiB
 //! ```
@@ -15,7 +15,7 @@ use core::ops::Range;
 use super::pool::{BlockId, BufferPool};
 use crate::limits::BLOCK_BYTES;
 
-const INLINE: usize = 8;
+const INLINE: usize = 5;
 const FANOUT: u64 = (BLOCK_BYTES / 4) as u64;
 const NONE: u32 = u32::MAX;
 

@@ -8,6 +8,7 @@
 //! The buffer is a window over the stream that keeps its newest bytes. Invariant: `base <= next`;
 //! every held byte lies in `[base, base + capacity)`; below `next` each byte was held once or is a
 //! gap; the byte at `next` is not held. Speaks stream offsets only: no sequence numbers, no sides.
+//! The floor of the ranges is the base.
 
 mod index;
 mod overlap;
@@ -22,24 +23,29 @@ use self::{
     index::{BlockIndex, number_of},
     ranges::{RangeSet, Span},
 };
-use crate::{BufferSummary, Head, Peeked, StreamOffset, event::HEAD_BYTES, limits::BLOCK_BYTES};
+use mos_memory::CACHE_LINE;
 
-/// The receive buffer of one side.
+use crate::{
+    BufferSummary, Head, Peeked, StreamOffset,
+    event::HEAD_BYTES,
+    limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING},
+};
+
+/// The receive buffer of one side: one line of the cache. What is out of the ordinary about it is
+/// counted elsewhere, see [`Placed`].
 #[derive(Debug)]
 pub(crate) struct Reassembler {
-    capacity: u64,
-    base: u64,
     next: u64,
-    /// First offset of the first gap.
-    first_gap: u64,
-    held: u64,
-    held_beyond_next: u64,
+    /// Held bytes that made room for newer ones.
+    overwritten: u64,
     ranges: RangeSet,
     index: BlockIndex,
-    totals: Placed,
+    capacity: u32,
 }
 
-/// What became of bytes: of one segment's, or of all of them.
+const _: () = assert!(size_of::<Reassembler>() == CACHE_LINE, "one line each");
+
+/// What became of bytes: of one segment's, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Placed {
     /// Positions that were not held before.
@@ -48,9 +54,10 @@ pub(crate) struct Placed {
     pub(crate) conflicting_bytes: u64,
     /// Held bytes that made room.
     pub(crate) overwritten_bytes: u64,
-    /// Ranges given up, and the bytes in them.
+    /// Ranges given up, the bytes in them, and where the first of them begins.
     pub(crate) gaps: u64,
     pub(crate) missing_bytes: u64,
+    pub(crate) first_gap: u64,
     /// Arriving bytes for which there was no block, or no room for another range.
     pub(crate) refused_bytes: u64,
 }
@@ -73,44 +80,21 @@ pub(crate) enum OutOfBuffer {
 }
 
 impl Placed {
-    fn add(&mut self, other: &Self) {
-        let Self {
-            new_bytes,
-            conflicting_bytes,
-            overwritten_bytes,
-            gaps,
-            missing_bytes,
-            refused_bytes,
-        } = other;
-        self.new_bytes += new_bytes;
-        self.conflicting_bytes += conflicting_bytes;
-        self.overwritten_bytes += overwritten_bytes;
-        self.gaps += gaps;
-        self.missing_bytes += missing_bytes;
-        self.refused_bytes += refused_bytes;
+    /// Whether anything but new bytes, and old ones that made room, is to be counted.
+    pub(crate) const fn is_irregular(&self) -> bool {
+        self.conflicting_bytes | self.gaps | self.refused_bytes != 0
     }
 }
 
 impl Reassembler {
-    /// An empty buffer; takes no memory from the pool.
+    /// An empty buffer of at most [`BUFFER_BYTES_CEILING`]; takes no memory from the pool.
     pub(crate) const fn new(capacity: u64) -> Self {
         Self {
-            capacity,
-            base: 0,
             next: 0,
-            first_gap: u64::MAX,
-            held: 0,
-            held_beyond_next: 0,
+            overwritten: 0,
             ranges: RangeSet::new(),
             index: BlockIndex::new(capacity),
-            totals: Placed {
-                new_bytes: 0,
-                conflicting_bytes: 0,
-                overwritten_bytes: 0,
-                gaps: 0,
-                missing_bytes: 0,
-                refused_bytes: 0,
-            },
+            capacity: bounded(capacity),
         }
     }
 
@@ -129,14 +113,14 @@ impl Reassembler {
             self.skip_to(end);
             return placed;
         }
-        self.slide(pool, end.saturating_sub(self.capacity), &mut placed, tell);
-        let span = Span { start: offset.0.max(self.base), end };
+        self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, tell);
+        let span = Span { start: offset.0.max(self.base()), end };
         let skipped = usize::try_from(span.start - offset.0).unwrap_or(usize::MAX);
         if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
             self.store(pool, span, bytes, policy, &mut placed, tell);
         }
-        self.totals.add(&placed);
-        self.check();
+        self.overwritten += placed.overwritten_bytes;
+        self.check(pool);
         placed
     }
 
@@ -152,39 +136,40 @@ impl Reassembler {
             self.skip_to(end.0);
         } else {
             self.give_up(pool, end.0, &mut placed, tell);
-            self.totals.add(&placed);
-            self.check();
+            self.check(pool);
         }
         placed
     }
 
     /// Pool bytes that must be free for a capacity of `capacity` bytes to be filled.
-    pub(crate) fn growth_bytes(&self, capacity: u64) -> u64 {
-        if capacity <= self.capacity {
+    pub(crate) fn growth_bytes(&self, pool: &BufferPool, capacity: u64) -> u64 {
+        if capacity <= self.capacity() {
             return 0;
         }
-        capacity.saturating_sub(self.held) + self.index.growth_bytes(capacity)
+        capacity.saturating_sub(self.ranges.total(pool)) + self.index.growth_bytes(capacity)
     }
 
     /// Bytes that a capacity of `capacity` bytes would discard.
     pub(crate) fn shrink_bytes(&self, pool: &BufferPool, capacity: u64) -> u64 {
         let floor = match (capacity, self.ranges.last(pool)) {
-            (0, _) => return self.held,
+            (0, _) => return self.ranges.total(pool),
             (_, Some(last)) => last.end.saturating_sub(capacity),
             (_, None) => return 0,
         };
-        self.ranges.held_in(pool, Span { start: self.base, end: floor.max(self.base) })
+        self.ranges.held_in(pool, Span { start: self.base(), end: floor.max(self.base()) })
     }
 
     /// Changes the capacity. The oldest bytes make room for the rest where it shrinks. Returns the
-    /// bytes discarded, or `None`, with nothing changed, where the pool has no room for the index.
+    /// bytes discarded and what was given up with them, or `None`, with nothing changed, where the
+    /// pool has no room for the index.
     pub(crate) fn resize(
         &mut self,
         pool: &mut BufferPool,
         capacity: u64,
         tell: &mut impl FnMut(BufferFact),
-    ) -> Option<u64> {
-        let held = self.held;
+    ) -> Option<(u64, Placed)> {
+        let held = self.ranges.total(pool);
+        let mut placed = Placed::default();
         if capacity == 0 {
             let newest = self.ranges.last(pool).map_or(self.next, |last| last.end);
             self.release(pool);
@@ -194,7 +179,6 @@ impl Reassembler {
             if !self.index.grow(pool, capacity, live) {
                 return None;
             }
-            let mut placed = Placed::default();
             // What a resize discards is reported as such, not as overwritten.
             let mut tell = |fact| match fact {
                 BufferFact::Gap { .. } => tell(fact),
@@ -203,11 +187,10 @@ impl Reassembler {
             if let Some(last) = self.ranges.last(pool) {
                 self.slide(pool, last.end.saturating_sub(capacity), &mut placed, &mut tell);
             }
-            self.totals.add(&Placed { overwritten_bytes: 0, ..placed });
         }
-        self.capacity = capacity;
-        self.check();
-        Some(held - self.held)
+        self.capacity = bounded(capacity);
+        self.check(pool);
+        Some((held - self.ranges.total(pool), placed))
     }
 
     /// Returns all memory to the pool. The buffer is empty afterwards.
@@ -215,14 +198,11 @@ impl Reassembler {
         let live = self.live_blocks();
         self.index.clear(pool, live);
         self.ranges.clear(pool, self.next);
-        self.held = 0;
-        self.held_beyond_next = 0;
-        self.base = self.next;
     }
 
     /// The capacity in force, in bytes.
     pub(crate) const fn capacity(&self) -> u64 {
-        self.capacity
+        self.capacity as u64
     }
 
     /// The first offset that is neither captured nor given up.
@@ -230,21 +210,19 @@ impl Reassembler {
         StreamOffset(self.next)
     }
 
-    /// What the control plane may know.
+    /// What the control plane may know, but for what is counted elsewhere.
     pub(crate) fn summary(&self, pool: &BufferPool) -> BufferSummary {
         let (oldest, newest) = self.bounds(pool);
+        let below = self.ranges.held_in(pool, Span { start: self.base(), end: self.next });
         BufferSummary {
             oldest,
             newest,
             next: StreamOffset(self.next),
-            contiguous: StreamOffset(self.next.min(self.first_gap)),
-            buffered_bytes: self.held - self.held_beyond_next,
-            out_of_order_bytes: self.held_beyond_next,
-            overwritten_bytes: self.totals.overwritten_bytes,
-            conflicting_bytes: self.totals.conflicting_bytes,
-            gaps: self.totals.gaps,
-            missing_bytes: self.totals.missing_bytes,
-            refused_bytes: self.totals.refused_bytes,
+            contiguous: StreamOffset(self.next),
+            buffered_bytes: below,
+            out_of_order_bytes: self.ranges.total(pool) - below,
+            overwritten_bytes: self.overwritten,
+            ..BufferSummary::default()
         }
     }
 
@@ -265,7 +243,7 @@ impl Reassembler {
     ) -> Result<Peeked, OutOfBuffer> {
         let (oldest, newest) = self.bounds(pool);
         let wanted = offset.unwrap_or(oldest);
-        if wanted.0 < self.base {
+        if wanted.0 < self.base() {
             return Err(OutOfBuffer::Overwritten);
         }
         if wanted > newest.max(self.next()) {
@@ -294,7 +272,7 @@ impl Reassembler {
     /// Follows the stream without holding it.
     fn skip_to(&mut self, end: u64) {
         self.next = self.next.max(end);
-        self.base = self.next;
+        self.ranges.set_floor(self.next);
     }
 
     /// Moves the window so that it begins at `base` or behind it.
@@ -305,20 +283,19 @@ impl Reassembler {
         placed: &mut Placed,
         tell: &mut impl FnMut(BufferFact),
     ) {
-        if base <= self.base {
+        let old = self.base();
+        if base <= old {
             return;
         }
         self.give_up(pool, base, placed, tell);
-        let evicted = self.ranges.held_in(pool, Span { start: self.base, end: base });
-        self.held -= evicted;
+        let evicted = self.ranges.held_in(pool, Span { start: old, end: base });
         placed.overwritten_bytes += evicted;
         if evicted > 0 {
-            tell(BufferFact::Overrun { offset: self.base, length: evicted });
+            tell(BufferFact::Overrun { offset: old, length: evicted });
         }
-        self.ranges.remove_below(pool, base);
         let live = self.live_blocks();
         self.index.release(pool, live.start..number_of(base).min(live.end));
-        self.base = base;
+        self.ranges.remove_below(pool, base);
     }
 
     /// Declares what is missing below `end` to be gaps.
@@ -334,16 +311,16 @@ impl Reassembler {
             let held = self.ranges.at_or_behind(pool, at);
             let gap_end = held.map_or(end, |span| span.start.min(end)).max(at);
             if gap_end > at {
+                if placed.gaps == 0 {
+                    placed.first_gap = at;
+                }
                 placed.gaps += 1;
                 placed.missing_bytes += gap_end - at;
                 tell(BufferFact::Gap { offset: at, length: gap_end - at });
-                self.first_gap = self.first_gap.min(at);
             }
             at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
         }
         if end > self.next {
-            let span = Span { start: self.next, end };
-            self.held_beyond_next -= self.ranges.held_in(pool, span);
             self.next = end;
             self.absorb(pool);
         }
@@ -354,7 +331,6 @@ impl Reassembler {
         if let Some(span) = self.ranges.at_or_behind(pool, self.next)
             && span.start <= self.next
         {
-            self.held_beyond_next -= span.end - self.next;
             self.next = span.end;
         }
     }
@@ -390,15 +366,13 @@ impl Reassembler {
                 Some(held) => (false, held.start),
                 None => (false, u64::MAX),
             };
-            // Late bytes for a gap are told from new ones: a piece does not straddle `next`.
-            let until = if at < self.next { until.min(self.next) } else { until };
             let room = usize::try_from(until - at).unwrap_or(usize::MAX);
             let length = room.min(BLOCK_BYTES - within_block(at)).min(rest.len());
             if is_held {
                 placed.conflicting_bytes += self.compare(pool, at, rest, length, &mut conflict);
                 self.keep(pool, at, &rest[..length], policy);
             } else if self.fill(pool, at, &rest[..length]) {
-                self.count_new(at, length as u64, placed);
+                placed.new_bytes += length as u64;
             } else {
                 placed.refused_bytes += rest.len() as u64;
                 break;
@@ -498,24 +472,27 @@ impl Reassembler {
         length
     }
 
-    const fn count_new(&mut self, at: u64, length: u64, placed: &mut Placed) {
-        placed.new_bytes += length;
-        self.held += length;
-        if at >= self.next {
-            self.held_beyond_next += length;
-        }
+    /// Where the window begins.
+    const fn base(&self) -> u64 {
+        self.ranges.floor()
     }
 
     /// Numbers of the blocks that the window may hold.
     const fn live_blocks(&self) -> core::ops::Range<u64> {
-        number_of(self.base)..number_of(self.base + self.capacity) + 1
+        number_of(self.base())..number_of(self.base() + self.capacity()) + 1
     }
 
-    fn check(&self) {
-        debug_assert!(self.base <= self.next, "the window begins below what is read next");
-        debug_assert!(self.held <= self.capacity, "no more is held than the capacity");
-        debug_assert!(self.held_beyond_next <= self.held, "the part is less than the whole");
+    fn check(&self, pool: &BufferPool) {
+        debug_assert!(self.base() <= self.next, "the window begins below what is read next");
+        debug_assert!(self.ranges.total(pool) <= self.capacity(), "more than the capacity is held");
     }
+}
+
+/// A capacity in the width in which it is kept; above the ceiling, that.
+#[expect(clippy::cast_possible_truncation, reason = "the ceiling fits")]
+const fn bounded(capacity: u64) -> u32 {
+    const { assert!(BUFFER_BYTES_CEILING <= u32::MAX as u64) };
+    if capacity > BUFFER_BYTES_CEILING { BUFFER_BYTES_CEILING as u32 } else { capacity as u32 }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "less than BLOCK_BYTES")]

@@ -19,7 +19,7 @@ impl Reassembler {
         let (oldest, newest) = self.bounds(pool);
         let readable = if ended.is_some() { newest.0.max(self.next) } else { self.next };
         let start = from.map_or_else(|| oldest.0.min(self.next), |from| from.0);
-        let at = start.max(self.base);
+        let at = start.max(self.base());
         let held = self.ranges.at_or_behind(pool, at).map_or(readable, |span| span.start);
         let data = held.min(readable).max(at);
         let length = if data < readable { self.read(pool, data, out) } else { 0 };
@@ -36,7 +36,7 @@ impl Reassembler {
     /// The runs of bytes held, lowest first, and how many there are.
     pub(crate) fn fragments(&self, pool: &BufferPool) -> (ArrayVec<Fragment, FRAGMENTS_MAX>, u32) {
         let mut fragments = ArrayVec::new();
-        let mut at = self.base;
+        let mut at = self.base();
         while let Some(span) = self.ranges.at_or_behind(pool, at) {
             let fragment = Fragment { offset: StreamOffset(span.start), length: span.length() };
             if fragments.try_push(fragment).is_err() {

@@ -7,12 +7,13 @@ pub use options::{
     StopScope, round_up_to_block,
 };
 
-use crate::{Limits, OptionsOrigin, Side};
+use crate::{Limits, OptionsOrigin, OverlapPolicy, Side, Sides};
 
-/// The options of one flow.
+/// The options of one flow, but for the capacities, which its buffers know.
 #[derive(Debug)]
 pub(crate) struct MonitorSocket {
-    pub(crate) options: SockOpts,
+    pub(crate) overlap: Sides<OverlapPolicy>,
+    pub(crate) stopped: Option<StopScope>,
     pub(crate) origin: OptionsOrigin,
     /// Grows by one with every change.
     pub(crate) revision: u32,
@@ -21,28 +22,39 @@ pub(crate) struct MonitorSocket {
 impl MonitorSocket {
     /// A socket with the configured defaults.
     pub(crate) const fn new(defaults: SockOpts) -> Self {
-        Self { options: defaults, origin: OptionsOrigin::Default, revision: 0 }
+        let SockOpts { buffer_bytes: _, overlap, stopped } = defaults;
+        Self { overlap, stopped, origin: OptionsOrigin::Default, revision: 0 }
+    }
+
+    /// The options in force, with the capacities of the buffers.
+    pub(crate) const fn options(&self, buffer_bytes: Sides<u64>) -> SockOpts {
+        SockOpts { buffer_bytes, overlap: self.overlap, stopped: self.stopped }
+    }
+
+    /// Whether a side is no longer monitored.
+    pub(crate) fn is_side_stopped(&self, side: Side) -> bool {
+        self.stopped.is_some_and(|scope| scope.contains(side))
     }
 
     /// Whether no side is monitored any more.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.options.stopped == Some(StopScope::Both)
+        self.stopped == Some(StopScope::Both)
     }
 
-    /// The options that a change leads to, if it may be made.
+    /// The options that a change of those in force leads to, if it may be made.
     pub(crate) fn plan(
-        &self,
+        in_force: SockOpts,
         change: &SockOptChange,
         limits: &Limits,
     ) -> Result<SockOpts, SockOptError> {
-        let mut planned = self.options;
+        let mut planned = in_force;
         for name in change.names() {
             if limits.locked.contains(name) {
                 return Err(SockOptError::Locked { name });
             }
             match name {
                 SockOptName::Buffer(side) | SockOptName::Overlap(side)
-                    if self.options.is_stopped(side) =>
+                    if in_force.is_stopped(side) =>
                 {
                     return Err(SockOptError::Stopped { name });
                 }
@@ -75,14 +87,11 @@ impl MonitorSocket {
         Ok(planned)
     }
 
-    /// Puts planned options in force. Returns whether they differ from those before.
-    pub(crate) fn adopt(&mut self, planned: SockOpts) -> bool {
-        if planned == self.options {
-            return false;
-        }
-        self.options = planned;
+    /// Puts planned options in force, which differ from those before.
+    pub(crate) const fn adopt(&mut self, planned: SockOpts) {
+        let SockOpts { buffer_bytes: _, overlap, stopped } = planned;
+        (self.overlap, self.stopped) = (overlap, stopped);
         self.origin = OptionsOrigin::Explicit;
         self.revision = self.revision.wrapping_add(1);
-        true
     }
 }

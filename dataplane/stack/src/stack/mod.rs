@@ -9,11 +9,11 @@ use core::net::SocketAddr;
 use arrayvec::ArrayVec;
 
 use crate::{
-    EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowSummary, FlowTuple, Frame, Instant,
+    EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, FlowTuple, Frame, Instant,
     Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
-    flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, Tag, TimerWheel},
+    flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
     wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
@@ -24,6 +24,7 @@ use crate::{
 pub struct Stack {
     limits: Limits,
     table: FlowTable<Flow, EndCause>,
+    ledger: Ledger,
     wheel: TimerWheel,
     backlog: Backlog,
     assemblies: Assemblies,
@@ -87,11 +88,12 @@ impl Stack {
             }
         }
         let table = FlowTable::new(worker, limits.flows_max, seed);
+        let ledger = Ledger::new(limits.flows_max);
         let wheel = TimerWheel::new(limits.flows_max);
         let backlog = Backlog::new(limits.flows_max);
         let assemblies = Assemblies::new(seed, limits.timeouts.fragments);
-        let (Some(table), Some(wheel), Some(backlog), Some(assemblies)) =
-            (table, wheel, backlog, assemblies)
+        let (Some(table), Some(ledger), Some(wheel), Some(backlog), Some(assemblies)) =
+            (table, ledger, wheel, backlog, assemblies)
         else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
@@ -101,6 +103,7 @@ impl Stack {
         Ok(Self {
             limits,
             table,
+            ledger,
             wheel,
             backlog,
             assemblies,
@@ -239,7 +242,7 @@ impl Stack {
         let Some((_, flow)) = self.table.get(slot) else {
             return Err(PeekError::Lookup(LookupError::NotFound));
         };
-        if flow.socket.options.is_stopped(side) {
+        if !flow.is_monitored(side) {
             return Err(PeekError::Stopped(side));
         }
         let buffer = &flow.buffers[side];
@@ -342,7 +345,7 @@ impl Stack {
             Some(slot) => slot,
             None if !self.opens_flow(segment) => {
                 let tuple = segment.tuple();
-                Teller { time: now, flow: None, tuple, sink }.tell(Fact::OrphanPacket);
+                Teller { time: now, flow: None, tuple: || tuple, sink }.tell(Fact::OrphanPacket);
                 return PacketOutcome::Orphan;
             }
             None => match self.begin(key, tag, segment, now, sink) {
@@ -368,12 +371,16 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
         let id = self.table.id(slot);
-        let Some(flow) = self.table.get_mut(slot) else { return PacketOutcome::Orphan };
+        let Self { table, pool, stats, ledger, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
         let (lifetime, read) = (flow.connection.lifetime(), flow.next_offsets());
-        let mut teller = Teller { time: now, flow: Some(id), tuple: flow.tuple(key), sink };
-        flow.on_segment(segment, now, &mut self.pool, &mut self.stats, |fact| teller.tell(fact));
+        let naming = flow.naming();
+        let tuple = || naming.tuple(key);
+        let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
+        let shared = Shared { pool, stats, ledger };
+        flow.on_segment(segment, slot, now, shared, |fact| teller.tell(fact));
         if flow.connection.lifetime() != lifetime {
-            self.wheel.file(slot, flow.deadline(&self.limits));
+            self.wheel.hasten(slot, flow.deadline(&self.limits));
             self.backlog.file(slot, flow.dispensable());
         }
         if teller.sink.wanted().contains(EventKind::NewData) {
@@ -398,12 +405,13 @@ impl Stack {
         self.make_room(now, sink);
         let flow = Flow::new(segment, now, self.limits.defaults);
         let (deadline, dispensable) = (flow.deadline(&self.limits), flow.dispensable());
-        let tuple = flow.tuple(&key);
+        let naming = flow.naming();
         let slot = self.table.insert(key, tag, flow, now)?;
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
         self.backlog.file(slot, dispensable);
         let flow = Some(self.table.id(slot));
+        let tuple = || naming.tuple(&key);
         Teller { time: now, flow, tuple, sink }.tell(Fact::FlowStarted);
         Some(slot)
     }
@@ -435,7 +443,7 @@ impl Stack {
     ) {
         if let Some((key, flow)) = self.table.get(slot) {
             let (time, end) = (flow.last_packet, flow.next_offsets()[side]);
-            let (tuple, flow) = (flow.tuple(key), Some(self.table.id(slot)));
+            let (tuple, flow) = (|| flow.tuple(key), Some(self.table.id(slot)));
             Teller { time, flow, tuple, sink }.tell(Fact::NewData { side, offset, end });
         }
     }
@@ -472,18 +480,19 @@ impl Stack {
         if let Some((key, flow)) = self.table.get(slot)
             && !flow.socket.is_stopped()
         {
-            sink.flow_ended(&flow.view(id, key, &self.pool), cause);
-            let mut teller = Teller { time: now, flow: Some(id), tuple: flow.tuple(key), sink };
-            teller.tell(Fact::FlowEnded(cause));
+            sink.flow_ended(&self.view(id, key, flow), cause);
+            let tuple = || flow.tuple(key);
+            Teller { time: now, flow: Some(id), tuple, sink }.tell(Fact::FlowEnded(cause));
             if let Some(cause) = cause {
                 self.stats.count_end(cause);
             }
         }
         self.wheel.remove(slot);
         self.backlog.remove(slot);
-        if let Some(mut flow) = self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout)) {
+        if let Some(flow) = self.table.get_mut(slot) {
             flow.release(&mut self.pool);
         }
+        self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout));
     }
 
     fn resolve(&self, id: FlowId) -> Result<u32, LookupError> {
@@ -496,7 +505,12 @@ impl Stack {
     /// The summary of the flow in a slot, unless it is stopped.
     fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
         let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
-        Some(flow.summary(self.table.id(slot), key, &self.pool))
+        Some(flow.summary(self.table.id(slot), key, &self.pool, &self.ledger))
+    }
+
+    /// A flow as an event sink may read it.
+    const fn view<'a>(&'a self, id: FlowId, key: &'a FlowKey, flow: &'a Flow) -> FlowRef<'a> {
+        FlowRef { id, key, flow, pool: &self.pool, ledger: &self.ledger }
     }
 }
 
@@ -513,17 +527,19 @@ fn note_growth(
 }
 
 /// States facts about one flow to a sink, if it wants them.
-struct Teller<'a, S> {
+struct Teller<'a, S, T> {
     time: Instant,
     flow: Option<FlowId>,
-    tuple: FlowTuple,
+    /// Spells the tuple out, which is not needed while nobody listens.
+    tuple: T,
     sink: &'a mut S,
 }
 
-impl<S: EventSink> Teller<'_, S> {
+impl<S: EventSink, T: Fn() -> FlowTuple> Teller<'_, S, T> {
+    #[inline]
     fn tell(&mut self, fact: Fact) {
-        let Self { time, flow, tuple, .. } = *self;
         if self.sink.wanted().contains(fact.kind()) {
+            let (time, flow, tuple) = (self.time, self.flow, (self.tuple)());
             self.sink.on_event(&Event { time, flow, tuple, fact });
         }
     }

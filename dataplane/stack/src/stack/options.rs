@@ -4,6 +4,7 @@ use super::{Stack, Teller};
 use crate::{
     Applied, EndCause, EventSink, Fact, FlowId, Instant, LookupError, Side, SockOptChange,
     SockOptError, SockOpts, StopScope,
+    socket::MonitorSocket,
 };
 
 impl Stack {
@@ -28,14 +29,14 @@ impl Stack {
         let tuple = flow.tuple(key);
         let is_ending = planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped();
         if is_ending {
-            sink.flow_ended(&flow.view(id, key, &self.pool), Some(EndCause::Stopped));
+            sink.flow_ended(&self.view(id, key, flow), Some(EndCause::Stopped));
             self.stats.count_end(EndCause::Stopped);
         }
-        let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
+        let mut teller = Teller { time: now, flow: Some(id), tuple: || tuple, sink };
         if let Some(flow) = self.table.get_mut(slot) {
             let free_bytes = self.pool.free_bytes();
             applied.discarded_bytes = flow
-                .adopt(planned, &mut self.pool, |fact| teller.tell(fact))
+                .adopt(planned, slot, &mut self.pool, &mut self.ledger, |fact| teller.tell(fact))
                 .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
         }
         if is_ending {
@@ -73,10 +74,10 @@ impl Stack {
         if expected.is_some_and(|expected| expected != current) {
             return Err(SockOptError::RevisionMismatch { current });
         }
-        let planned = flow.socket.plan(change, &self.limits)?;
+        let planned = MonitorSocket::plan(flow.options(), change, &self.limits)?;
         let (mut growth, mut discarded_bytes) = (0, 0);
         for side in Side::BOTH {
-            growth += flow.buffers[side].growth_bytes(planned.buffer_bytes[side]);
+            growth += flow.buffers[side].growth_bytes(&self.pool, planned.buffer_bytes[side]);
             discarded_bytes +=
                 flow.buffers[side].shrink_bytes(&self.pool, planned.buffer_bytes[side]);
         }
@@ -84,7 +85,7 @@ impl Stack {
         if growth > free_bytes {
             return Err(SockOptError::PoolExhausted { requested_bytes: growth, free_bytes });
         }
-        let unchanged = planned == flow.socket.options;
+        let unchanged = planned == flow.options();
         let revision = current.wrapping_add(u32::from(!unchanged));
         Ok((slot, planned, Applied { options: planned, revision, unchanged, discarded_bytes }))
     }

@@ -11,6 +11,7 @@ pub use state::TcpState;
 
 use crate::{
     EndCause, Fact, OverlapPolicy, Roles, Side, Sides, Stat, Stats, StreamOffset,
+    flow::Page,
     reassembly::{BufferFact, BufferPool, Placed, Reassembler},
     wire::{Segment, WindowScale},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Workbench<'a, T: FnMut(Fact)> {
     /// Sides whose counters are frozen: they are no longer monitored.
     pub(crate) frozen: Sides<bool>,
     pub(crate) stats: &'a mut Stats,
+    /// What is out of the ordinary about the flow.
+    pub(crate) page: Page<'a>,
     /// Is told what happens, but for sides that are frozen.
     pub(crate) tell: T,
 }
@@ -66,7 +69,7 @@ impl<T: FnMut(Fact)> Workbench<'_, T> {
         };
         let (buffer, policy) = (&mut self.buffers[side], self.overlap[side]);
         let placed = buffer.place(self.pool, offset, bytes, policy, &mut tell);
-        count(self.stats, &placed);
+        self.count(side, &placed);
         placed
     }
 
@@ -80,7 +83,26 @@ impl<T: FnMut(Fact)> Workbench<'_, T> {
             }
         };
         let placed = self.buffers[side].give_up_below(self.pool, end, &mut tell);
-        count(self.stats, &placed);
+        self.count(side, &placed);
+    }
+
+    /// Counts what became of bytes that `side` receives.
+    fn count(&mut self, side: Side, placed: &Placed) {
+        self.stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
+        if placed.is_irregular() {
+            self.stats.add(Stat::ConflictingBytes, placed.conflicting_bytes);
+            self.stats.add(Stat::Gaps, placed.gaps);
+            self.stats.add(Stat::MissingBytes, placed.missing_bytes);
+            self.stats.add(Stat::RefusedBytes, placed.refused_bytes);
+            self.page.count(side, placed);
+        }
+    }
+
+    /// Counts a segment that `side` sent again.
+    fn note_retransmit(&mut self, side: Side) {
+        if !self.frozen[side] {
+            self.page.count_retransmit(side);
+        }
     }
 }
 
@@ -132,12 +154,18 @@ impl Connection {
         }
     }
 
+    /// Which sides are no longer monitored.
+    pub(crate) const fn frozen(&self) -> Sides<bool> {
+        let Sides { client, server } = &self.sides;
+        Sides { client: client.frozen.is_some(), server: server.frozen.is_some() }
+    }
+
     /// Which span of silence ends the connection now.
     pub(crate) const fn lifetime(&self) -> Lifetime {
         if self.ended.is_some() {
             Lifetime::TimeWait
-        } else if self.sides.client.fin.is_some()
-            || self.sides.server.fin.is_some()
+        } else if self.sides.client.fin().is_some()
+            || self.sides.server.fin().is_some()
             || self.pending_reset.is_some()
         {
             Lifetime::Closing
@@ -161,7 +189,7 @@ impl Connection {
         if !segment.flags.is_bare_syn() {
             return false;
         }
-        if self.ended.is_some() || sender.fin.is_some() || receiver.fin.is_some() {
+        if self.ended.is_some() || sender.fin().is_some() || receiver.fin().is_some() {
             return true;
         }
         let Some(offset) = sender.offset_of(segment.seq) else { return false };
@@ -259,7 +287,7 @@ impl Connection {
             receiver.acknowledge(acknowledged);
             on.enter(from.peer(), receiver, receiver.state.receives_ack());
         }
-        let data = receiver.fin.map_or(acknowledged, |fin| acknowledged.min(fin));
+        let data = receiver.fin().map_or(acknowledged, |fin| acknowledged.min(fin));
         if StreamOffset(data) > on.buffers[from].next() {
             on.give_up_below(from, StreamOffset(data));
         }
@@ -282,8 +310,8 @@ impl Connection {
         }
         let sent_before = sender.snd_nxt;
         if let Ok(end) = u64::try_from(end) {
-            if segment.flags.is_fin() && sender.fin.is_none() {
-                sender.fin = Some(end);
+            if segment.flags.is_fin() && sender.fin().is_none() {
+                sender.learn_fin(end);
                 // One that has not acknowledged its peer's FIN had not received it either.
                 let closing = match receiver.is_fin_acknowledged() {
                     true => sender.state.sends_fin(),
@@ -291,19 +319,19 @@ impl Connection {
                 };
                 on.enter(from, sender, closing);
             }
-            sender.snd_nxt = sender.snd_nxt.max(sender.fin.map_or(end, |fin| end.min(fin)));
+            sender.snd_nxt = sender.snd_nxt.max(sender.fin().map_or(end, |fin| end.min(fin)));
         }
         let is_keepalive = segment.payload_length <= 1
             && start + 1 == on.buffers[from.peer()].next().0.cast_signed();
         if segment.payload_length == 0 || is_keepalive {
             return true;
         }
-        let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin) else {
+        let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin()) else {
             return true;
         };
         let placed = on.place(from.peer(), offset, payload);
         if placed.new_bytes + placed.refused_bytes == 0 && end <= sent_before.cast_signed() {
-            sender.retransmits += u64::from(!on.frozen[from]);
+            on.note_retransmit(from);
             on.stats.count(Stat::Retransmits);
             let length = u64::from(segment.payload_length);
             let side = from.peer();
@@ -328,7 +356,7 @@ impl Connection {
             Some(offset) => {
                 // Without the packets that were not captured, what the sender has sent tells more
                 // than what the receiver is known to have.
-                let fin = sender.fin.map_or(next, |fin| fin + 1);
+                let fin = sender.fin().map_or(next, |fin| fin + 1);
                 let exact = [next, sender.snd_nxt, fin].map(u64::cast_signed).contains(&offset);
                 let in_window =
                     next.min(sender.snd_una).cast_signed()..=sender.bounds(receiver).high();
@@ -381,7 +409,7 @@ impl Connection {
             on.stats.count(Stat::FlowsEstablished);
             (on.tell)(Fact::FlowEstablished);
         }
-        if client.fin.is_some() && server.fin.is_some() && client.is_done() && server.is_done() {
+        if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done() {
             self.ended = Some(EndCause::Fin);
         }
     }
@@ -410,12 +438,4 @@ fn within_stream(start: i64, payload: &[u8], fin: Option<u64>) -> Option<(Stream
     let room = fin.map_or(u64::MAX, |fin| fin.saturating_sub(offset));
     let length = usize::try_from(room).unwrap_or(usize::MAX).min(payload.len());
     payload.get(..length).filter(|kept| !kept.is_empty()).map(|kept| (StreamOffset(offset), kept))
-}
-
-const fn count(stats: &mut Stats, placed: &Placed) {
-    stats.add(Stat::ConflictingBytes, placed.conflicting_bytes);
-    stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
-    stats.add(Stat::Gaps, placed.gaps);
-    stats.add(Stat::MissingBytes, placed.missing_bytes);
-    stats.add(Stat::RefusedBytes, placed.refused_bytes);
 }

@@ -41,84 +41,110 @@ impl Bounds {
 #[expect(clippy::struct_excessive_bools, reason = "two facts that do not exclude each other")]
 pub(crate) struct TcpSide {
     pub(crate) state: TcpState,
-    /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
-    /// sequence number of its first packet.
-    origin: Option<SeqNum>,
+    /// Its state as it was when monitoring of this side was stopped.
+    pub(crate) frozen: Option<TcpState>,
+    has_origin: bool,
     /// The origin comes from a SYN.
     pub(super) has_sent_syn: bool,
+    /// The peer has acknowledged its SYN: the origin stands.
+    is_confirmed: bool,
     pub(super) window_scale: Option<WindowScale>,
+    /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
+    /// sequence number of its first packet.
+    origin: SeqNum,
     /// Largest window that this side has advertised, in bytes.
     pub(super) max_window: u32,
     /// One past the highest offset sent; a FIN is not counted.
     pub(super) snd_nxt: u64,
     /// Highest offset that the peer has acknowledged; a FIN is counted.
     pub(super) snd_una: u64,
-    /// The peer has acknowledged its SYN: the origin stands.
-    is_confirmed: bool,
-    /// Offset of the FIN.
-    pub(super) fin: Option<u64>,
+    /// Offset of the FIN, or [`Self::NO_FIN`].
+    fin: u64,
     pub(crate) packets: u64,
     pub(crate) payload_bytes: u64,
-    pub(crate) retransmits: u64,
 }
 
+const _: () = assert!(size_of::<TcpSide>() == 56, "two of them share two lines of the cache");
+
 impl TcpSide {
+    const NO_FIN: u64 = u64::MAX;
+
     pub(crate) const fn new(state: TcpState) -> Self {
         Self {
             state,
-            origin: None,
+            frozen: None,
+            has_origin: false,
             has_sent_syn: false,
+            is_confirmed: false,
             window_scale: None,
+            origin: SeqNum(0),
             max_window: 0,
             snd_nxt: 0,
             snd_una: 0,
-            is_confirmed: false,
-            fin: None,
+            fin: Self::NO_FIN,
             packets: 0,
             payload_bytes: 0,
-            retransmits: 0,
         }
+    }
+
+    /// Offset of the FIN, once one was sent.
+    #[inline]
+    pub(super) const fn fin(&self) -> Option<u64> {
+        if self.fin == Self::NO_FIN { None } else { Some(self.fin) }
+    }
+
+    /// Learns where the stream ends.
+    pub(super) const fn learn_fin(&mut self, fin: u64) {
+        self.fin = fin;
+    }
+
+    #[inline]
+    const fn origin(&self) -> Option<SeqNum> {
+        if self.has_origin { Some(self.origin) } else { None }
     }
 
     /// The position of a sequence number in what this side sends: negative before offset 0, `None`
     /// while nothing is known. Unwrapped around the highest offset sent.
     pub(super) fn offset_of(&self, seq: SeqNum) -> Option<i64> {
-        let origin = self.origin?;
+        let origin = self.origin()?;
         let distance = seq.distance_from(origin.plus(lower_half(self.snd_nxt)));
         Some(self.snd_nxt.cast_signed() + i64::from(distance))
     }
 
     /// The sequence number of a position in what this side sends; `None` while nothing is known.
     pub(crate) fn seq_of(&self, offset: StreamOffset) -> Option<SeqNum> {
-        self.origin.map(|origin| origin.plus(lower_half(offset.0)))
+        self.origin().map(|origin| origin.plus(lower_half(offset.0)))
     }
 
     /// Whether a SYN with this number was sent.
     pub(super) fn is_own_syn(&self, seq: SeqNum) -> bool {
-        self.has_sent_syn && self.origin == Some(seq.plus(1))
+        self.has_sent_syn && self.origin() == Some(seq.plus(1))
     }
 
     /// Learns offset 0 from a SYN. A SYN with another number moves it as long as no data has been
     /// sent and nothing was acknowledged; returns whether the number is in force.
     pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
         let origin = seq.plus(1);
-        if let Some(known) = self.origin.filter(|known| *known != origin) {
+        if let Some(known) = self.origin().filter(|known| *known != origin) {
             if self.is_confirmed || self.snd_nxt > 0 {
                 return false;
             }
             // A FIN that came before its SYN, as in a shuffled capture, keeps its number.
             let moved = i64::from(known.distance_from(origin));
-            self.fin = self.fin.and_then(|fin| fin.checked_add_signed(moved));
+            let fin = self.fin().and_then(|fin| fin.checked_add_signed(moved));
+            self.fin = fin.unwrap_or(Self::NO_FIN);
             self.snd_una = 0;
         }
-        self.origin = Some(origin);
+        (self.origin, self.has_origin) = (origin, true);
         self.has_sent_syn = true;
         true
     }
 
     /// Learns offset 0 from the first packet of a side whose SYN was not seen.
     pub(super) fn learn_first(&mut self, seq: SeqNum) {
-        self.origin.get_or_insert(seq);
+        if !self.has_origin {
+            (self.origin, self.has_origin) = (seq, true);
+        }
     }
 
     /// Learns that the peer has received everything before this offset.
@@ -139,12 +165,12 @@ impl TcpSide {
 
     /// Whether the peer has acknowledged the FIN.
     pub(super) fn is_fin_acknowledged(&self) -> bool {
-        self.fin.is_some_and(|fin| self.snd_una > fin)
+        self.fin().is_some_and(|fin| self.snd_una > fin)
     }
 
     /// Whether the peer has received everything up to and with the FIN.
     pub(super) fn is_fin_reached(&self, received: StreamOffset) -> bool {
-        self.fin.is_some_and(|fin| received.0 >= fin)
+        self.fin().is_some_and(|fin| received.0 >= fin)
     }
 
     /// The handshake is not complete on this side.

@@ -72,7 +72,7 @@ impl EventSink for Ended {
             flow.read_beginning(side, |piece| stream.extend_from_slice(piece));
             String::from_utf8_lossy(&stream).into_owned()
         });
-        self.0.push((*flow.summary(), cause, streams));
+        self.0.push((flow.summary(), cause, streams));
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct FlowTable<T, E> {
     /// Tag in the upper half, slot + 1 in the lower; 0 is empty.
     index: Slab<u64>,
     slots: Slab<Slot<T, E>>,
+    /// Of each slot: how often it was given to another flow, on top of a random beginning.
+    generations: Slab<u32>,
     slots_max: u32,
     live: u32,
     /// Free slots, first released first.
@@ -35,16 +37,22 @@ pub(crate) struct FlowTable<T, E> {
     free_tail: u32,
 }
 
+/// A slot begins a line of the cache.
 #[derive(Debug)]
-struct Slot<T, E> {
-    generation: u32,
-    state: State<T, E>,
-}
+#[repr(align(64))]
+struct Slot<T, E>(State<T, E>);
 
 #[derive(Debug)]
 enum State<T, E> {
-    Live { key: FlowKey, value: T },
+    Live(Entry<T>),
     Free { next: u32, released: Instant, epitaph: E },
+}
+
+#[derive(Debug)]
+#[repr(C)]
+struct Entry<T> {
+    key: FlowKey,
+    value: T,
 }
 
 /// The keyed hash of a key.
@@ -61,17 +69,22 @@ pub(crate) enum Absent<E> {
 }
 
 impl<T, E: Copy> FlowTable<T, E> {
+    /// Bytes of one slot.
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot<T, E>>();
+
     /// Reserves room for `slots_max` flows. `None` when there is not enough memory.
     pub(crate) fn new(worker: WorkerId, slots_max: u32, seed: u64) -> Option<Self> {
         let entries = usize::try_from(slots_max).ok()?.checked_mul(2)?.next_power_of_two().max(64);
         let index = Slab::zeroed(entries)?;
         let slots = Slab::with_capacity(usize::try_from(slots_max).ok()?)?;
+        let generations = Slab::with_capacity(slots.capacity())?;
         let mix = |n: u64| (seed ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ seed;
         Some(Self {
             worker,
             hasher: ahash::RandomState::with_seeds(mix(1), mix(2), mix(3), mix(4)),
             index,
             slots,
+            generations,
             slots_max,
             live: 0,
             free_head: NONE,
@@ -138,35 +151,31 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     /// Removes the flow in a slot; `epitaph` answers for its handle until the slot is used again.
-    pub(crate) fn remove(&mut self, slot: u32, now: Instant, epitaph: E) -> Option<T> {
-        let key = *self.key_of(slot)?;
+    pub(crate) fn remove(&mut self, slot: u32, now: Instant, epitaph: E) {
+        let Some(key) = self.key_of(slot).copied() else { return };
         self.unindex(&key, slot);
         let free = State::Free { next: NONE, released: now, epitaph };
-        let state = core::mem::replace(&mut self.slots[at(slot)].state, free);
+        self.slots[at(slot)].0 = free;
         match self.free_tail {
             NONE => self.free_head = slot,
             tail => self.set_next_free(tail, slot),
         }
         self.free_tail = slot;
         self.live -= 1;
-        match state {
-            State::Live { value, .. } => Some(value),
-            State::Free { .. } => None,
-        }
     }
 
     /// The flow in a slot.
     pub(crate) fn get(&self, slot: u32) -> Option<(&FlowKey, &T)> {
-        match &self.slots.get(at(slot))?.state {
-            State::Live { key, value } => Some((key, value)),
+        match &self.slots.get(at(slot))?.0 {
+            State::Live(Entry { key, value }) => Some((key, value)),
             State::Free { .. } => None,
         }
     }
 
     /// The flow in a slot, to be changed.
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        match &mut self.slots.get_mut(at(slot))?.state {
-            State::Live { value, .. } => Some(value),
+        match &mut self.slots.get_mut(at(slot))?.0 {
+            State::Live(Entry { value, .. }) => Some(value),
             State::Free { .. } => None,
         }
     }
@@ -177,26 +186,29 @@ impl<T, E: Copy> FlowTable<T, E> {
         if id.worker() != self.worker {
             return Err(Absent::Unknown);
         }
-        let Some(entry) = self.slots.get(at(slot)) else { return Err(Absent::Unknown) };
+        let Some(Slot(state)) = self.slots.get(at(slot)) else { return Err(Absent::Unknown) };
+        let generation = self.generation(slot);
         // Generations behind the slot's were given out since this table was made; those ahead were
         // not. They wrap, so "behind" is the nearer half of the circle.
-        let behind = entry.generation.wrapping_sub(id.generation()) & GENERATION_MASK;
-        match &entry.state {
-            State::Live { .. } if behind == 0 => Ok(slot),
+        let behind = generation.wrapping_sub(id.generation()) & GENERATION_MASK;
+        let age = generation.wrapping_sub(self.first_generation(slot)) & GENERATION_MASK;
+        match state {
+            State::Live(_) if behind == 0 => Ok(slot),
             State::Free { epitaph, .. } if behind == 0 => Err(Absent::Gone(Some(*epitaph))),
-            _ if behind < (1 << (FlowId::GENERATION_BITS - 1))
-                && behind <= entry.age(self, slot) =>
-            {
+            _ if behind < (1 << (FlowId::GENERATION_BITS - 1)) && behind <= age => {
                 Err(Absent::Gone(None))
             }
-            State::Live { .. } | State::Free { .. } => Err(Absent::Unknown),
+            State::Live(_) | State::Free { .. } => Err(Absent::Unknown),
         }
     }
 
     /// The handle of the flow in a slot.
     pub(crate) fn id(&self, slot: u32) -> FlowId {
-        let generation = self.slots.get(at(slot)).map_or(0, |slot| slot.generation);
-        FlowId::from_parts(self.worker, slot, generation)
+        FlowId::from_parts(self.worker, slot, self.generation(slot))
+    }
+
+    fn generation(&self, slot: u32) -> u32 {
+        self.generations.get(at(slot)).copied().unwrap_or_default()
     }
 
     /// Flows in the table.
@@ -210,26 +222,29 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     fn take_slot(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
-        let live = State::Live { key, value };
+        let live = State::Live(Entry { key, value });
         let fresh = self.slots_used();
-        if let Some(slot) = self.slots.get_mut(at(self.free_head))
-            && let State::Free { next, released, .. } = slot.state
+        if let Some(Slot(state)) = self.slots.get_mut(at(self.free_head))
+            && let State::Free { next, released, .. } = *state
             && (released.after(SLOT_REST) <= now || fresh >= self.slots_max)
         {
-            slot.generation = (slot.generation + 1) & GENERATION_MASK;
-            slot.state = live;
-            let taken = self.free_head;
-            self.free_head = next;
-            if next == NONE {
-                self.free_tail = NONE;
+            *state = live;
+            let taken = core::mem::replace(&mut self.free_head, next);
+            if let Some(generation) = self.generations.get_mut(at(taken)) {
+                *generation = (*generation + 1) & GENERATION_MASK;
+            }
+            match self.slots.get(at(next)) {
+                // The next flow will need the next free slot, which nobody has touched for long.
+                Some(following) => prefetch(following),
+                None => self.free_tail = NONE,
             }
             return Some(taken);
         }
         if fresh >= self.slots_max {
             return None;
         }
-        let generation = self.first_generation(fresh);
-        self.slots.push(Slot { generation, state: live }).ok()?;
+        self.generations.push(self.first_generation(fresh)).ok()?;
+        self.slots.push(Slot(live)).ok()?;
         Some(fresh)
     }
 
@@ -239,7 +254,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     fn set_next_free(&mut self, slot: u32, following: u32) {
-        if let Some(Slot { state: State::Free { next, .. }, .. }) = self.slots.get_mut(at(slot)) {
+        if let Some(Slot(State::Free { next, .. })) = self.slots.get_mut(at(slot)) {
             *next = following;
         }
     }
@@ -287,16 +302,6 @@ impl<T, E: Copy> FlowTable<T, E> {
 }
 
 const GENERATION_MASK: u32 = (1 << FlowId::GENERATION_BITS) - 1;
-
-impl<T, E> Slot<T, E> {
-    /// How often the slot was given to another flow.
-    fn age(&self, table: &FlowTable<T, E>, slot: u32) -> u32
-    where
-        E: Copy,
-    {
-        self.generation.wrapping_sub(table.first_generation(slot)) & GENERATION_MASK
-    }
-}
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 const fn slot_of(entry: u64) -> u32 {

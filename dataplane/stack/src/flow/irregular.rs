@@ -1,0 +1,118 @@
+//! What is out of the ordinary about a flow: counters that stay zero for nearly every one.
+//!
+//! They lie apart from the flows, by slot, and cost no memory until something happens: an honest
+//! flow never touches its place here.
+
+use mos_memory::Slab;
+
+use crate::{BufferSummary, Side, Sides, StreamOffset, reassembly::Placed};
+
+/// Counters of one side. Bytes are those that the side receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Irregularities {
+    /// Segments that the side sent with payload already seen in full.
+    pub(crate) retransmits: u64,
+    conflicting_bytes: u64,
+    gaps: u64,
+    missing_bytes: u64,
+    refused_bytes: u64,
+    /// Where the first gap begins, if there is one.
+    first_gap: u64,
+}
+
+/// The counters of one side as they are kept, in the order of [`Irregularities`].
+type Line = [u64; 6];
+
+/// Those of all flows of one table, by slot: client, server.
+#[derive(Debug)]
+pub(crate) struct Ledger(Slab<[Line; 2]>);
+
+/// The page of one flow, which may never have been written.
+#[derive(Debug)]
+pub(crate) struct Page<'a> {
+    pub(crate) ledger: &'a mut Ledger,
+    pub(crate) slot: u32,
+    /// Whether the page is this flow's and not that of one before it.
+    pub(crate) is_written: &'a mut bool,
+}
+
+impl Irregularities {
+    const fn of(line: Line) -> Self {
+        let [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap] = line;
+        Self { retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap }
+    }
+
+    const fn line(self) -> Line {
+        let Self { retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap } =
+            self;
+        [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap]
+    }
+
+    /// Counts what became of bytes.
+    fn count(&mut self, placed: &Placed) {
+        if placed.gaps > 0 && (self.gaps == 0 || placed.first_gap < self.first_gap) {
+            self.first_gap = placed.first_gap;
+        }
+        self.conflicting_bytes += placed.conflicting_bytes;
+        self.gaps += placed.gaps;
+        self.missing_bytes += placed.missing_bytes;
+        self.refused_bytes += placed.refused_bytes;
+    }
+
+    /// The summary of the buffer, with these counters.
+    pub(crate) fn complete(&self, buffer: BufferSummary) -> BufferSummary {
+        let Self { retransmits: _, conflicting_bytes, gaps, missing_bytes, refused_bytes, .. } =
+            *self;
+        let whole = if gaps > 0 { StreamOffset(self.first_gap) } else { buffer.contiguous };
+        let contiguous = buffer.contiguous.min(whole);
+        BufferSummary {
+            contiguous,
+            conflicting_bytes,
+            gaps,
+            missing_bytes,
+            refused_bytes,
+            ..buffer
+        }
+    }
+}
+
+impl Ledger {
+    /// Reserves room for `slots` flows. `None` when there is not enough memory.
+    pub(crate) fn new(slots: u32) -> Option<Self> {
+        Slab::zeroed(usize::try_from(slots).ok()?).map(Self)
+    }
+
+    /// The counters of the flow in a slot, if it has any.
+    pub(crate) fn get(&self, slot: u32, is_written: bool) -> Sides<Irregularities> {
+        let page = self.0.get(slot as usize).filter(|_| is_written);
+        let [client, server] = page.copied().unwrap_or_default();
+        Sides { client: Irregularities::of(client), server: Irregularities::of(server) }
+    }
+}
+
+impl Page<'_> {
+    /// Counts what became of bytes that a side receives.
+    pub(crate) fn count(&mut self, side: Side, placed: &Placed) {
+        self.change(side, |irregularities| irregularities.count(placed));
+    }
+
+    /// Counts a segment that a side sent again.
+    pub(crate) fn count_retransmit(&mut self, side: Side) {
+        self.change(side, |irregularities| irregularities.retransmits += 1);
+    }
+
+    fn change(&mut self, side: Side, change: impl FnOnce(&mut Irregularities)) {
+        let Some(page) = self.ledger.0.get_mut(self.slot as usize) else { return };
+        if !core::mem::replace(self.is_written, true) {
+            *page = Default::default();
+        }
+        let [client, server] = page;
+        let line = match side {
+            Side::Client => client,
+            Side::Server => server,
+        };
+        let mut irregularities = Irregularities::of(*line);
+        change(&mut irregularities);
+        *line = irregularities.line();
+    }
+}
