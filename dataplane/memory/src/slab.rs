@@ -207,7 +207,7 @@ mod tests {
     fn elements_are_dropped_with_the_slab() {
         let witness = Rc::new(());
         let mut slab = Slab::with_capacity(2).unwrap();
-        assert!(slab.push(Rc::clone(&witness)).is_ok());
+        slab.push(Rc::clone(&witness)).unwrap();
         drop(slab);
         assert_eq!(Rc::strong_count(&witness), 1);
     }

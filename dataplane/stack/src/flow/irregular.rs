@@ -82,10 +82,9 @@ impl Ledger {
         Slab::zeroed(usize::try_from(slots).ok()?).map(Self)
     }
 
-    /// The counters of the flow in a slot, if it has any.
-    pub(crate) fn get(&self, slot: u32, is_written: bool) -> Sides<Irregularities> {
-        let page = self.0.get(slot as usize).filter(|_| is_written);
-        let [client, server] = page.copied().unwrap_or_default();
+    /// The counters of the flow in a slot, whose page is written.
+    pub(crate) fn get(&self, slot: u32) -> Sides<Irregularities> {
+        let [client, server] = self.0.get(slot as usize).copied().unwrap_or_default();
         Sides { client: Irregularities::of(client), server: Irregularities::of(server) }
     }
 }

@@ -201,7 +201,8 @@ impl Flow {
         pool: &BufferPool,
         ledger: &Ledger,
     ) -> FlowSummary {
-        let irregularities = ledger.get(id.slot(), self.is_irregular);
+        let irregularities =
+            if self.is_irregular { ledger.get(id.slot()) } else { Sides::default() };
         let side = |side: Side| {
             let tcp = &self.connection.sides[side];
             SideSummary {

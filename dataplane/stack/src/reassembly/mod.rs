@@ -80,6 +80,15 @@ pub(crate) enum OutOfBuffer {
 }
 
 impl Placed {
+    /// Adds a gap; they come in order.
+    const fn add_gap(&mut self, offset: u64, length: u64) {
+        if self.gaps == 0 {
+            self.first_gap = offset;
+        }
+        self.gaps += 1;
+        self.missing_bytes += length;
+    }
+
     /// Whether anything but new bytes, and old ones that made room, is to be counted.
     pub(crate) const fn is_irregular(&self) -> bool {
         self.conflicting_bytes | self.gaps | self.refused_bytes != 0
@@ -111,6 +120,14 @@ impl Reassembler {
         let end = offset.plus(bytes.len() as u64).0;
         if self.capacity == 0 {
             self.skip_to(end);
+            return placed;
+        }
+        if bytes.len() as u64 <= self.capacity()
+            && self.next == offset.0
+            && let Some(held) = self.ranges.only(offset.0).filter(|held| held.end == offset.0)
+        {
+            self.append(pool, held, bytes, &mut placed, tell);
+            self.overwritten += placed.overwritten_bytes;
             return placed;
         }
         self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, tell);
@@ -311,11 +328,7 @@ impl Reassembler {
             let held = self.ranges.at_or_behind(pool, at);
             let gap_end = held.map_or(end, |span| span.start.min(end)).max(at);
             if gap_end > at {
-                if placed.gaps == 0 {
-                    placed.first_gap = at;
-                }
-                placed.gaps += 1;
-                placed.missing_bytes += gap_end - at;
+                placed.add_gap(at, gap_end - at);
                 tell(BufferFact::Gap { offset: at, length: gap_end - at });
             }
             at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
@@ -333,6 +346,41 @@ impl Reassembler {
         {
             self.next = span.end;
         }
+    }
+
+    /// Stores bytes at `next`, where the only range held, or an empty one, ends: what nearly every
+    /// segment brings.
+    fn append(
+        &mut self,
+        pool: &mut BufferPool,
+        held: Span,
+        bytes: &[u8],
+        placed: &mut Placed,
+        tell: &mut impl FnMut(BufferFact),
+    ) {
+        let end = held.end + bytes.len() as u64;
+        let (old, base) = (self.base(), self.base().max(end.saturating_sub(self.capacity())));
+        placed.overwritten_bytes = base.saturating_sub(held.start);
+        if placed.overwritten_bytes > 0 {
+            tell(BufferFact::Overrun { offset: old, length: placed.overwritten_bytes });
+        }
+        if number_of(old) < number_of(base) {
+            self.index.release(pool, number_of(old)..number_of(base));
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = BLOCK_BYTES - within_block(self.next);
+            let (piece, following) = rest.split_at(room.min(rest.len()));
+            if !self.fill(pool, self.next, piece) {
+                placed.refused_bytes = rest.len() as u64;
+                break;
+            }
+            self.next += piece.len() as u64;
+            rest = following;
+        }
+        placed.new_bytes = self.next - held.end;
+        self.ranges.hold_only(base, Span { start: held.start.max(base), end: self.next });
+        self.check(pool);
     }
 
     /// Stores bytes that lie in the window.

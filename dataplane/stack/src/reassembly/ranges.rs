@@ -22,7 +22,7 @@ impl Span {
 
 /// The ranges that one buffer holds. Packed, so that a buffer is one line of the cache.
 #[derive(Debug, Clone, Copy)]
-#[repr(packed(4))]
+#[repr(C, packed(4))]
 pub(super) struct RangeSet {
     /// No range starts below this: the beginning of the window.
     floor: u64,
@@ -69,7 +69,7 @@ impl RangeSet {
         }
     }
 
-    /// Holds this range alone, which must not be empty, with nothing below its start.
+    /// Holds this range alone, and nothing below `floor`. It may be empty.
     pub(super) const fn hold_only(&mut self, floor: u64, span: Span) {
         self.floor = floor;
         self.held = Held::One(pack(span));

@@ -7,13 +7,16 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
+use mos_memory::prefetch;
 
 use crate::{
-    EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, FlowTuple, Frame, Instant,
-    Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Stat, Stats,
+    EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, FlowTuple, Frame,
+    Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
-    flow::{Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
+    flow::{
+        Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel,
+    },
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
     wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
@@ -34,6 +37,14 @@ pub struct Stack {
     stats: Stats,
     /// Buffers whose stream has grown in this burst, and the offset from which on.
     grown: ArrayVec<(u32, Side, StreamOffset), GROWN_MAX>,
+}
+
+/// What the search for a packet's flow has found before the packet is taken.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    tag: Tag,
+    /// The slot whose flow has this tag, if there was one: nearly always the packet's own.
+    likely: Option<u32>,
 }
 
 /// Levels that rise and fall, as opposed to the counters of [`Stats`].
@@ -120,16 +131,20 @@ impl Stack {
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
         let verify = self.verify();
         for frames in frames.chunks(BURST) {
+            for first in frames.iter().filter_map(|frame| frame.bytes.first()) {
+                prefetch(first);
+            }
             let parsed: ArrayVec<_, BURST> =
                 frames.iter().map(|frame| parse_frame(frame, verify)).collect();
             let tags: ArrayVec<_, BURST> =
                 parsed.iter().map(|parsed| self.expect(parsed)).collect();
-            for tag in tags.iter().flatten() {
-                self.table.approach(*tag);
-            }
-            for ((frame, parsed), tag) in frames.iter().zip(&parsed).zip(tags) {
+            let found: ArrayVec<_, BURST> = tags
+                .iter()
+                .map(|tag| Found { tag: *tag, likely: self.table.approach(*tag) })
+                .collect();
+            for ((frame, parsed), found) in frames.iter().zip(&parsed).zip(found) {
                 self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
-                let outcome = self.take(parsed, tag, frame.arrival, sink);
+                let outcome = self.take(parsed, found, frame.arrival, sink);
                 self.stats.count_packet(outcome);
             }
             for (slot, side, from) in core::mem::take(&mut self.grown) {
@@ -277,26 +292,25 @@ impl Stack {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
     }
 
-    /// Hashes the key of a segment, and asks the cache for its place in the table's index.
-    fn expect(&self, parsed: &Result<Parsed<'_>, ParseError>) -> Option<Tag> {
+    /// Hashes the key of a segment, and asks the cache for its place in the table's index. What
+    /// is no segment has no use for a tag.
+    fn expect(&self, parsed: &Result<Parsed<'_>, ParseError>) -> Tag {
         match parsed {
-            Ok(Parsed::Segment(segment)) => Some(self.table.expect(&self.key_of(segment))),
-            Ok(Parsed::Fragment(_)) | Err(_) => None,
+            Ok(Parsed::Segment(segment)) => self.table.expect(&self.key_of(segment)),
+            Ok(Parsed::Fragment(_)) | Err(_) => Tag::default(),
         }
     }
 
-    /// Takes one packet, whose flow's tag is known if it has one.
+    /// Takes one packet, for whose flow the table was searched.
     fn take(
         &mut self,
         parsed: &Result<Parsed<'_>, ParseError>,
-        tag: Option<Tag>,
+        found: Found,
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
         match parsed {
-            Ok(Parsed::Segment(segment)) => {
-                self.handle_segment(segment, tag.unwrap_or_default(), now, sink)
-            }
+            Ok(Parsed::Segment(segment)) => self.handle_segment(segment, found, now, sink),
             Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, now, sink),
             Err(reason) => PacketOutcome::Ignored(*reason),
         }
@@ -324,7 +338,7 @@ impl Stack {
         let outcome = match parse_assembled(fragment, &whole[..length], self.verify()) {
             Ok(segment) => {
                 let tag = self.table.tag(&self.key_of(&segment));
-                self.handle_segment(&segment, tag, now, sink)
+                self.handle_segment(&segment, Found { tag, likely: None }, now, sink)
             }
             Err(reason) => PacketOutcome::Ignored(reason),
         };
@@ -335,12 +349,12 @@ impl Stack {
     fn handle_segment(
         &mut self,
         segment: &Segment<'_>,
-        tag: Tag,
+        Found { tag, likely }: Found,
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
         let key = self.key_of(segment);
-        let known = self.table.find(&key, tag);
+        let known = self.table.reach(&key, tag, likely);
         let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
             Some(slot) => slot,
             None if !self.opens_flow(segment) => {

@@ -3,8 +3,7 @@
 use super::{Stack, Teller};
 use crate::{
     Applied, EndCause, EventSink, Fact, FlowId, Instant, LookupError, Side, SockOptChange,
-    SockOptError, SockOpts, StopScope,
-    socket::MonitorSocket,
+    SockOptError, SockOpts, StopScope, socket::MonitorSocket,
 };
 
 impl Stack {

@@ -3,6 +3,7 @@
 //! A segment updates its sender first and its receiver second, mOS's hook order. Rules are written
 //! for `sender` and `receiver`; none of them knows which one is the client.
 
+pub(crate) mod prediction;
 mod side;
 mod state;
 
@@ -208,6 +209,9 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, T>,
     ) {
+        if self.on_expected(segment, from, on) {
+            return;
+        }
         if !on.frozen[from] {
             let sender = &mut self.sides[from];
             sender.packets += 1;
@@ -409,7 +413,8 @@ impl Connection {
             on.stats.count(Stat::FlowsEstablished);
             (on.tell)(Fact::FlowEstablished);
         }
-        if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done() {
+        if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done()
+        {
             self.ended = Some(EndCause::Fin);
         }
     }

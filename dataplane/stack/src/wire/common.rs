@@ -7,50 +7,47 @@
 use super::{Flags, Segment, Verify, checksum::Sum, tcp};
 use crate::{Checksums, Frame, Link, SeqNum, flow::FlowKey};
 
-/// Bytes up to the end of the fixed TCP header.
-const HEADERS: usize = ETHERNET + IPV4 + TCP;
-const ETHERNET: usize = 14;
-const IPV4: usize = 20;
-const TCP: usize = 20;
+/// Where the headers of a common frame begin, and where the fixed ones end.
+const IP: usize = 14;
+const TCP: usize = IP + 20;
+const HEADERS: usize = TCP + 20;
+
+/// Bytes of the fixed TCP header.
+const TCP_BYTES: usize = HEADERS - TCP;
 
 /// The segment in a common frame; `None` where the frame is not one, or may be wrong.
 #[inline]
 pub(super) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>> {
-    let bytes = frame.bytes;
-    let headers: &[u8; HEADERS] = bytes.first_chunk()?;
-    let (ethernet, rest) = headers.split_first_chunk::<ETHERNET>()?;
-    let (ip, tcp) = rest.split_first_chunk::<IPV4>()?;
-    let tcp: &[u8; TCP] = tcp.first_chunk()?;
-    let [version, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *ip;
-    let [p0, p1, q0, q1, n0, n1, n2, n3, a0, a1, a2, a3, offset, flags, w0, w1, ..] = *tcp;
+    let h: &[u8; HEADERS] = frame.bytes.first_chunk()?;
+    let u16_of = |high: u8, low: u8| u16::from_be_bytes([high, low]);
     let is_common = frame.link == Link::Ethernet
-        && ethernet.ends_with(&[0x08, 0x00])
-        && version == 0x45
-        && protocol == 6
-        && u16::from_be_bytes([f0, f1]) & 0x3fff == 0;
+        && (h[12], h[13]) == (0x08, 0x00)
+        && h[IP] == 0x45
+        && h[23] == 6
+        && u16_of(h[20], h[21]) & 0x3fff == 0;
     if !is_common {
         return None;
     }
-    let length = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(IPV4)?;
-    let segment = bytes.get(ETHERNET.wrapping_add(IPV4)..)?.get(..length)?;
-    let header_length = usize::from(offset >> 4).wrapping_mul(4);
-    let payload = segment.get(header_length.max(TCP)..)?;
-    if header_length < TCP || !is_right(frame.checksums, verify, ip, segment) {
+    let length = usize::from(u16_of(h[16], h[17]));
+    let segment = frame.bytes.get(IP..)?.get(..length)?.get(TCP.wrapping_sub(IP)..)?;
+    let header_length = usize::from(h[46] >> 4).wrapping_mul(4);
+    let payload = segment.get(header_length..)?;
+    if header_length < TCP_BYTES || !is_right(frame.checksums, verify, h, segment) {
         return None;
     }
-    let flags = Flags::from_bits(flags);
-    let options = if flags.is_syn() { segment.get(TCP..header_length)? } else { &[] };
-    let source = (u32::from_be_bytes([s0, s1, s2, s3]), u16::from_be_bytes([p0, p1]));
-    let destination = (u32::from_be_bytes([d0, d1, d2, d3]), u16::from_be_bytes([q0, q1]));
+    let flags = Flags::from_bits(h[47]);
+    let options = if flags.is_syn() { segment.get(TCP_BYTES..header_length)? } else { &[] };
+    let source = (u32::from_be_bytes([h[26], h[27], h[28], h[29]]), u16_of(h[34], h[35]));
+    let destination = (u32::from_be_bytes([h[30], h[31], h[32], h[33]]), u16_of(h[36], h[37]));
     let (key, from) = FlowKey::v4(source, destination);
     Some(Segment {
         key,
         from,
         vlan: None,
-        seq: SeqNum(u32::from_be_bytes([n0, n1, n2, n3])),
-        ack: SeqNum(u32::from_be_bytes([a0, a1, a2, a3])),
+        seq: SeqNum(u32::from_be_bytes([h[38], h[39], h[40], h[41]])),
+        ack: SeqNum(u32::from_be_bytes([h[42], h[43], h[44], h[45]])),
         flags,
-        window: u16::from_be_bytes([w0, w1]),
+        window: u16_of(h[48], h[49]),
         window_scale: tcp::find_window_scale(options),
         payload,
         payload_length: u32::try_from(payload.len()).ok()?,
@@ -59,15 +56,16 @@ pub(super) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
 
 /// Whether the checksums are known to be right, or need not be.
 #[inline]
-fn is_right(known: Checksums, verify: Verify, ip: &[u8; IPV4], segment: &[u8]) -> bool {
+fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], segment: &[u8]) -> bool {
     match (verify, known) {
         (Verify::Never, _) | (Verify::Software, Checksums::Good) => true,
         (Verify::Software, Checksums::Bad) => false,
         (Verify::Software, Checksums::Unknown) => {
-            let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *ip;
-            let addresses = Sum::default().add(&[s0, s1, s2, s3, d0, d1, d2, d3]);
-            Sum::default().add(ip).is_right()
-                && addresses.add_length(segment.len()).add(segment).is_right()
+            let (Some(ip), Some(addresses)) = (h.get(IP..TCP), h.get(26..TCP)) else {
+                return false;
+            };
+            let pseudo_header = Sum::default().add(addresses).add_length(segment.len());
+            Sum::default().add(ip).is_right() && pseudo_header.add(segment).is_right()
         }
     }
 }

@@ -50,6 +50,13 @@ impl Flags {
         self.0 & Self::URG != 0
     }
 
+    /// ACK, and nothing that opens or closes or is urgent: whether PSH is set says nothing here.
+    #[must_use]
+    #[inline]
+    pub(crate) const fn is_plain_ack(self) -> bool {
+        self.0 & (Self::FIN | Self::SYN | Self::RST | Self::ACK | Self::URG) == Self::ACK
+    }
+
     /// SYN without ACK: a connection is opened.
     #[must_use]
     pub(crate) const fn is_bare_syn(self) -> bool {

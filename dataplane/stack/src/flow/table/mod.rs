@@ -101,19 +101,27 @@ impl<T, E: Copy> FlowTable<T, E> {
         tag
     }
 
-    /// Asks the cache for the slot that a key with this tag probably has.
-    pub(crate) fn approach(&self, tag: Tag) {
+    /// The slot that a key with this tag probably has; the cache is asked for it.
+    pub(crate) fn approach(&self, tag: Tag) -> Option<u32> {
         let mut at = self.home(tag);
         for _ in 0..PROBE_MAX {
             let entry = self.index[at];
             if entry == 0 {
-                return;
+                return None;
             }
             if tag_of(entry) == tag {
-                return self.slots.get(self::at(slot_of(entry))).map_or((), prefetch);
+                let slot = slot_of(entry);
+                prefetch(self.slots.get(self::at(slot))?);
+                return Some(slot);
             }
             at = self.next(at);
         }
+        None
+    }
+
+    /// The slot of the flow with this key, if it is the one that was approached or another.
+    pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, approached: Option<u32>) -> Option<u32> {
+        approached.filter(|slot| self.key_of(*slot) == Some(key)).or_else(|| self.find(key, tag))
     }
 
     /// The slot of the flow with this key.

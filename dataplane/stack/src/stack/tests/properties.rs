@@ -8,6 +8,7 @@ use std::{string::String, vec::Vec};
 use super::*;
 use crate::{
     SideSummary,
+    tcp::prediction,
     testing::{Conversation, Dice, Faults},
 };
 
@@ -59,6 +60,23 @@ fn story(frames: &[Vec<u8>], missed: impl Fn(usize) -> bool) -> Story {
     Story { events: world.ended.1, received, sides: [client, server], cause }
 }
 
+/// What is said of a flow at its end.
+type Ended = (FlowSummary, Option<EndCause>, [String; 2]);
+
+/// Everything that is said of frames that need not make one whole flow.
+fn said(frames: &[Vec<u8>]) -> (Vec<String>, Vec<Ended>, Stats) {
+    let mut limits = Limits { flows_max: 4, half_open_max: 4, ..Limits::default() };
+    limits.verify_checksums = false;
+    limits.pool_bytes = 1 << 20;
+    limits.defaults.buffer_bytes = Sides { client: 4096, server: 0 };
+    let mut world = World::with(limits);
+    for frame in frames {
+        world.receive(frame);
+    }
+    world.wait(Duration::from_secs(400));
+    (world.ended.1, world.ended.0, world.stack.stats().clone())
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -85,6 +103,27 @@ fn after_handshake(story: &Story) -> &[String] {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Frames are missed, and bytes of TCP headers changed: prediction must not show.
+    #[test]
+    fn prediction_changes_nothing_that_is_said(
+        seed: u64,
+        faults in faults(),
+        missed in prop::collection::vec(0..200usize, 0..4),
+        changes in prop::collection::vec((0..200usize, 38..50usize, any::<u8>()), 0..12),
+    ) {
+        let (client, server) = ("10.0.0.1:4000", "192.0.2.1:80");
+        let ends = (client.parse().expect("an address"), server.parse().expect("an address"));
+        let mut frames = Conversation::new(seed, faults, STREAM_MAX).frames(ends.0, ends.1);
+        for (index, at, value) in changes {
+            let length = frames.len();
+            frames[index % length][at] = value;
+        }
+        for index in missed {
+            frames.remove(index % frames.len());
+        }
+        prop_assert!(said(&frames) == prediction::without(|| said(&frames)));
+    }
 
     #[test]
     fn honest_conversations_are_received_whole_and_end_by_fin(
