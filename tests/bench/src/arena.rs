@@ -1,0 +1,88 @@
+//! Frames in memory, prepared before they are timed.
+//!
+//! One arena is filled again and again. It is larger than the caches of a core, so that what was
+//! written first has left them when it is read: frames are about as cold as those of a port.
+
+use std::io;
+
+use arrayvec::ArrayVec;
+use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
+
+use crate::{
+    memory::{LINE_BYTES, Pages},
+    traffic::{Traffic, frame::FRAME_MAX},
+};
+
+/// Frames of one arena, at most: enough of the smallest ones for 64 MiB.
+const FRAMES_MAX: usize = 1 << 20;
+
+/// Prepared frames, in order of arrival.
+#[derive(Debug)]
+pub struct Arena {
+    bytes: Pages,
+    frames: Vec<Place>,
+}
+
+/// Where a frame is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    offset: u32,
+    length: u32,
+}
+
+impl Arena {
+    /// An empty arena of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// The memory is not to be had.
+    pub fn new(bytes: u32) -> io::Result<Self> {
+        let frames = Vec::with_capacity(FRAMES_MAX);
+        Ok(Self { bytes: Pages::new(bytes as usize)?, frames })
+    }
+
+    /// Replaces all frames by the next ones of `traffic`, each at the beginning of a cache line, as
+    /// many as there is room for, but not more than `most`.
+    pub fn fill(&mut self, traffic: &mut dyn Traffic, most: u64) {
+        let most = usize::try_from(most).unwrap_or(FRAMES_MAX).min(FRAMES_MAX);
+        self.frames.clear();
+        let mut rest = self.bytes.bytes_mut();
+        let mut offset = 0;
+        while self.frames.len() < most && rest.len() >= FRAME_MAX {
+            let length = traffic.next_frame(rest);
+            let stride = length.next_multiple_of(LINE_BYTES).min(rest.len());
+            rest = rest.split_at_mut(stride).1;
+            self.frames.push(Place { offset, length: u32::try_from(length).unwrap_or_default() });
+            offset += u32::try_from(stride).unwrap_or_default();
+        }
+    }
+
+    /// All frames.
+    #[must_use]
+    pub fn frames(&self) -> &[Place] {
+        &self.frames
+    }
+
+    /// Some of the frames as a source hands them over: at most [`BURST`], arriving at `arrival`.
+    #[must_use]
+    pub fn burst(&self, places: &[Place], arrival: Instant) -> ArrayVec<Frame<'_>, BURST> {
+        let bytes = self.bytes.bytes();
+        let frame = |place: &Place| Frame {
+            arrival,
+            link: Link::Ethernet,
+            bytes: &bytes[place.offset as usize..(place.offset + place.length) as usize],
+            wire_length: place.length,
+            checksums: Checksums::Unknown,
+        };
+        places.iter().take(BURST).map(frame).collect()
+    }
+}
+
+impl Place {
+    /// Bytes of the frame on the wire: with preamble, check sequence and gap.
+    #[must_use]
+    pub const fn wire_bytes(self) -> u64 {
+        const AROUND: u64 = 8 + 4 + 12;
+        self.length as u64 + AROUND
+    }
+}

@@ -1,0 +1,84 @@
+//! Large memory in huge pages, and what the process holds of it.
+//!
+//! The only file that knows how such memory is made.
+
+use std::{fs, io};
+
+use memmap2::{Advice, MmapMut, MmapOptions};
+use zerocopy::FromBytes as _;
+
+/// One cache line, as eight words.
+pub type Line = [u64; 8];
+
+/// Bytes of a [`Line`].
+pub const LINE_BYTES: usize = size_of::<Line>();
+
+/// Zeroed memory of a fixed length, in huge pages where the system gives them.
+#[derive(Debug)]
+pub struct Pages(MmapMut);
+
+impl Pages {
+    /// Takes `bytes` from the system, at least one line, and touches all of them.
+    ///
+    /// # Errors
+    ///
+    /// The memory is not to be had.
+    pub fn new(bytes: usize) -> io::Result<Self> {
+        let length = bytes.max(1).next_multiple_of(LINE_BYTES);
+        let mut pages = MmapOptions::new().len(length).map_anon()?;
+        // Without huge pages everything is slower, and just as right.
+        let _in_huge_pages = pages.advise(Advice::HugePage).is_ok();
+        pages.fill(0);
+        Ok(Self(pages))
+    }
+
+    /// The memory as bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The memory as bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    /// The memory as cache lines.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        // A mapping begins at a page and has whole lines, so this cannot fail.
+        <[Line]>::ref_from_bytes(&self.0).unwrap_or_default()
+    }
+
+    /// The memory as cache lines, to be written.
+    pub fn lines_mut(&mut self) -> &mut [Line] {
+        <[Line]>::mut_from_bytes(&mut self.0).unwrap_or_default()
+    }
+}
+
+/// Begins to load a line that is needed soon, and gives a value that depends on it: loads of one
+/// burst overlap, because nothing waits for the value.
+#[inline]
+#[must_use]
+pub const fn load_early(line: &Line) -> u64 {
+    line[0]
+}
+
+/// Bytes of memory that the process holds now; 0 where the system does not tell.
+#[must_use]
+pub fn held_bytes() -> u64 {
+    kibibytes("/proc/self/status", "VmRSS:").saturating_mul(1024)
+}
+
+/// Bytes of memory that could be taken now; 0 where the system does not tell.
+#[must_use]
+pub fn available_bytes() -> u64 {
+    kibibytes("/proc/meminfo", "MemAvailable:").saturating_mul(1024)
+}
+
+/// The number in the line of `file` that begins with `name`.
+fn kibibytes(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}

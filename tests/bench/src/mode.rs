@@ -1,0 +1,190 @@
+//! How much of its work the stack does while it is measured.
+
+use std::{fmt, io, time::Duration};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use mos_stack::{Limits, Sides, Stack, Timeouts, WorkerId, limits::BLOCK_BYTES};
+
+use crate::{
+    ceiling::{Ceiling, Depth},
+    reader::Reader,
+    subject::{Parser, ReadingTracker, Subject, Tracker},
+    traffic::Shape,
+};
+
+/// Capacity of each side's buffer, in bytes, where there is one.
+const BUFFER_BYTES: u64 = 8192;
+
+/// Blocks that one side takes besides those of its bytes: one that the window has begun to leave,
+/// and one of the index.
+const BLOCKS_BESIDES: u64 = 2;
+
+/// Seed of the flow table's hash.
+const SEED: u64 = 1;
+
+/// What is done with each packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Receive and release
+    Rx,
+    /// Receive and parse the headers; no checksum is verified
+    Parse,
+    /// The flow's state machine; no buffers
+    Track,
+    /// Both streams into buffers of 8192 bytes
+    Reassemble,
+    /// And every byte of both streams read once, as it becomes readable
+    Read,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rx => "rx",
+            Self::Parse => "parse",
+            Self::Track => "track",
+            Self::Reassemble => "reassemble",
+            Self::Read => "read",
+        })
+    }
+}
+
+/// Whether the stack verifies the checksums of IPv4 and TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verification {
+    /// It does, as by default
+    On,
+    /// It does not
+    Off,
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// What the stack is given for a traffic.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// What is done with each packet.
+    pub mode: Mode,
+    /// Whether checksums are verified.
+    pub checksums: Verification,
+    /// The worker.
+    pub worker: WorkerId,
+    /// Of the traffic.
+    pub shape: Shape,
+}
+
+impl Setup {
+    /// Slots for the flows that are open at once, and for those that have ended and linger.
+    #[must_use]
+    pub const fn flow_slots(&self) -> u32 {
+        let flows = self.shape.flows;
+        flows.saturating_add(2 * self.lingering())
+    }
+
+    /// Flows that have ended and linger for the time that is due to them, while others are open.
+    const fn lingering(&self) -> u32 {
+        self.shape.flows / 8 + 512
+    }
+
+    /// Time between two packets: so much that the flows that have ended are a small part of all,
+    /// whatever the number of flows. (At full rate, a second's worth of ended flows would be
+    /// most of what the stack holds, and all traffics alike.)
+    #[must_use]
+    pub fn spacing(&self) -> Duration {
+        let packets = self.shape.life_frames / u64::from(self.shape.flows.max(1));
+        let in_a_span = u64::from(self.lingering()) * packets;
+        Timeouts::default().time_wait / u32::try_from(in_a_span).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The bounds of the stack: no flow is refused, and there is memory for every byte.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let flows_max = self.flow_slots();
+        let mut limits = Limits {
+            flows_max,
+            half_open_max: flows_max,
+            pool_bytes: self.pool_bytes(),
+            verify_checksums: self.checksums == Verification::On,
+            ..Limits::default()
+        };
+        limits.defaults.buffer_bytes = Sides::both(self.buffer_bytes());
+        limits
+    }
+
+    /// What is measured.
+    ///
+    /// # Errors
+    ///
+    /// Its memory is not to be had.
+    pub fn subject(&self) -> anyhow::Result<Box<dyn Subject>> {
+        let stack = || {
+            Stack::new(self.worker, self.limits(), SEED)
+                .with_context(|| format!("no stack for {} flows", self.shape.flows))
+        };
+        Ok(match self.mode {
+            Mode::Rx => Box::new(Ceiling::new(Depth::Receive, 0)?),
+            Mode::Parse => Box::new(Parser::default()),
+            Mode::Track | Mode::Reassemble => Box::new(Tracker(stack()?)),
+            Mode::Read => Box::new(ReadingTracker { stack: stack()?, reader: Reader::default() }),
+        })
+    }
+
+    /// The least loop that does as much.
+    ///
+    /// # Errors
+    ///
+    /// Its memory is not to be had.
+    pub fn ceiling(&self) -> io::Result<Ceiling> {
+        Ceiling::new(self.depth(), self.flow_slots())
+    }
+
+    /// Memory that the stack and the ceiling may take together, in bytes, as a bound.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        const FLOW_BYTES: u64 = 1024;
+        const CEILING_BYTES: u64 = 256;
+        const CEILING_BUFFERS: u64 = 4096;
+        let slots = u64::from(self.flow_slots());
+        match self.depth() {
+            Depth::Receive | Depth::Parse => 0,
+            Depth::Touch => slots * (FLOW_BYTES + CEILING_BYTES),
+            Depth::Copy => {
+                slots * (FLOW_BYTES + CEILING_BYTES + CEILING_BUFFERS) + self.pool_bytes()
+            }
+        }
+    }
+
+    const fn depth(&self) -> Depth {
+        match self.mode {
+            Mode::Rx => Depth::Receive,
+            Mode::Parse => Depth::Parse,
+            Mode::Track => Depth::Touch,
+            Mode::Reassemble | Mode::Read => Depth::Copy,
+        }
+    }
+
+    const fn buffer_bytes(&self) -> u64 {
+        match self.mode {
+            Mode::Rx | Mode::Parse | Mode::Track => 0,
+            Mode::Reassemble | Mode::Read => BUFFER_BYTES,
+        }
+    }
+
+    /// Blocks for both sides of every slot, as far as their streams can fill them.
+    fn pool_bytes(&self) -> u64 {
+        let held = self.buffer_bytes().min(self.shape.stream_bytes);
+        let blocks = match held.div_ceil(BLOCK_BYTES as u64) {
+            several @ 2.. => several + BLOCKS_BESIDES,
+            one => one,
+        };
+        u64::from(self.flow_slots()) * 2 * blocks * BLOCK_BYTES as u64
+    }
+}
