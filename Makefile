@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz-smoke soak check build setup clean
+.PHONY: help demo test fuzz-smoke soak bench bench-quick check build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -19,6 +19,15 @@ soak: ## The attacks and long runs in full size, with their figures (SOAK="flood
 	cargo build --release --bins
 	cargo run --release -p mos-tests --example soak -- $(SOAK)
 
+# BENCH="--traffic t1 --payload 6 --mode track" measures that alone; BENCHMARKS.md says what it means.
+bench: ## Measure the stack next to the least loop that could do as much: the whole suite
+	@scripts/setup.sh run
+	cargo run --release -p mos-bench -- $(BENCH)
+
+bench-quick: ## The same, a part of it, in less than three minutes
+	@scripts/setup.sh run
+	cargo run --release -p mos-bench -- --quick $(BENCH)
+
 check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -35,4 +44,4 @@ clean: ## Remove what was built
 	cargo clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -34,7 +34,11 @@ pub(crate) fn choose(
 }
 
 /// Ties the calling thread to one CPU.
-pub(crate) fn pin_this_thread(cpu: usize) -> std::io::Result<()> {
+///
+/// # Errors
+///
+/// The process may not use that CPU.
+pub fn pin_this_thread(cpu: usize) -> std::io::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
     Ok(sched_setaffinity(None, &set)?)

@@ -10,7 +10,7 @@ use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
 
 use crate::{
     memory::{LINE_BYTES, Pages},
-    traffic::{Traffic, frame::FRAME_MAX},
+    traffic::Traffic,
 };
 
 /// Frames of one arena, at most: enough of the smallest ones for 64 MiB.
@@ -37,24 +37,28 @@ impl Arena {
     ///
     /// The memory is not to be had.
     pub fn new(bytes: u32) -> io::Result<Self> {
-        let frames = Vec::with_capacity(FRAMES_MAX);
+        // Touched here, so that the process holds no more when it is filled.
+        let mut frames = vec![Place { offset: 1, length: 1 }; FRAMES_MAX];
+        frames.clear();
         Ok(Self { bytes: Pages::new(bytes as usize)?, frames })
     }
 
     /// Replaces all frames by the next ones of `traffic`, each at the beginning of a cache line, as
-    /// many as there is room for, but not more than `most`.
-    pub fn fill(&mut self, traffic: &mut dyn Traffic, most: u64) {
+    /// many as there is room for, but not more than `most`. Returns whether the traffic has come
+    /// to an end behind them.
+    pub fn fill(&mut self, traffic: &mut dyn Traffic, most: u64) -> bool {
         let most = usize::try_from(most).unwrap_or(FRAMES_MAX).min(FRAMES_MAX);
         self.frames.clear();
         let mut rest = self.bytes.bytes_mut();
         let mut offset = 0;
-        while self.frames.len() < most && rest.len() >= FRAME_MAX {
-            let length = traffic.next_frame(rest);
+        while self.frames.len() < most && rest.len() >= traffic.frame_max() {
+            let Some(length) = traffic.next_frame(rest) else { return true };
             let stride = length.next_multiple_of(LINE_BYTES).min(rest.len());
             rest = rest.split_at_mut(stride).1;
             self.frames.push(Place { offset, length: u32::try_from(length).unwrap_or_default() });
             offset += u32::try_from(stride).unwrap_or_default();
         }
+        false
     }
 
     /// All frames.

@@ -1,125 +1,201 @@
 //! The cases of a run: every traffic with every mode.
 
-use std::{fmt, time::Duration};
+use std::{
+    panic,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use mos_bench::{
     arena::Arena,
-    measure::{Plan, measure},
+    measure::{Measured, Plan, Timing, Together, measure},
     memory::{available_bytes, held_bytes},
     mode::{Mode, Setup, Verification},
     report::Row,
-    subject::Numbers,
-    traffic::{Steady, Traffic},
+    subject::{Numbers, Subject},
+    traffic::Traffic,
 };
-use mos_stack::WorkerId;
+use mos_dataplane::cpu;
+use mos_stack::{Stat, WorkerId};
 
-use crate::args::{Args, Kind};
-
-/// A traffic.
-#[derive(Debug, Clone, Copy)]
-enum Spec {
-    Steady { payload: u16, flows: u32 },
-}
+use crate::{
+    args::Args,
+    spec::{Spec, specs},
+};
 
 /// One row to be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Case {
     spec: Spec,
     mode: Mode,
     checksums: Verification,
+    workers: u16,
 }
 
 /// All cases that the command line asks for, in its order.
 pub(crate) fn cases(args: &Args) -> Vec<Case> {
-    let specs = args.traffic.iter().flat_map(|kind| specs(*kind, args));
-    specs.flat_map(|spec| with_modes(spec, args)).collect()
+    specs(args).into_iter().flat_map(|spec| of_spec(&spec, args)).collect()
 }
 
-fn specs(kind: Kind, args: &Args) -> Vec<Spec> {
-    let each = |payload| args.flows.iter().map(move |flows| (payload, *flows));
-    match kind {
-        Kind::T1 => args
-            .payload
-            .iter()
-            .flat_map(|payload| each(*payload))
-            .map(|(payload, flows)| Spec::Steady { payload, flows })
-            .collect(),
-    }
-}
-
-fn with_modes(spec: Spec, args: &Args) -> impl Iterator<Item = Case> {
-    args.mode.iter().flat_map(move |mode| {
-        args.checksums.iter().map(move |checksums| Case {
-            spec,
-            mode: *mode,
-            checksums: *checksums,
-        })
-    })
-}
-
-impl Spec {
-    /// The traffic from its beginning.
-    fn make(self) -> Box<dyn Traffic> {
-        match self {
-            Self::Steady { payload, flows } => {
-                let segments = if flows >= 100_000 && payload >= 1460 { 10 } else { 20 };
-                Box::new(Steady::new(flows, payload.into(), segments))
-            }
+fn of_spec(spec: &Spec, args: &Args) -> Vec<Case> {
+    let modes = if args.mode.is_empty() { spec.usual_modes(args) } else { &args.mode };
+    let checksums =
+        if args.checksums.is_empty() { &[Verification::On][..] } else { &args.checksums };
+    let workers = if args.workers.is_empty() { &[1][..] } else { &args.workers };
+    let mut cases = Vec::new();
+    for mode in modes.iter().copied() {
+        for checksums in checksums.iter().copied() {
+            let case =
+                |workers: &u16| Case { spec: spec.clone(), mode, checksums, workers: *workers };
+            cases.extend(workers.iter().map(case));
         }
     }
+    cases
 }
 
-impl fmt::Display for Spec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Steady { payload, flows } => write!(f, "T1 {payload} B, {flows} flows"),
-        }
-    }
+/// One worker, ready to be measured.
+struct Bench {
+    arena: Arena,
+    traffic: Box<dyn Traffic>,
+    setup: Setup,
+    subjects: Vec<Box<dyn Subject>>,
 }
 
 impl Case {
-    /// Measures it; `None` where the machine has not enough memory.
-    pub(crate) fn measure(self, args: &Args, arena: &mut Arena) -> anyhow::Result<Option<Row>> {
-        let worker = WorkerId::new(0).context("no worker")?;
-        let mut traffic = self.spec.make();
-        let shape = traffic.shape();
-        let Self { mode, checksums, .. } = self;
-        let setup = Setup { mode, checksums, worker, shape };
-        if setup.memory_bytes() > available_bytes() / 10 * 8 {
+    /// What is measured, in a few words.
+    pub(crate) fn title(&self) -> String {
+        let Self { spec, mode, checksums, workers } = self;
+        format!("{spec}, {mode}, checksums {checksums}, workers {workers}")
+    }
+
+    /// Measures it in a process of its own, so that no memory is left over from another one.
+    /// `None` where the machine has not enough memory.
+    ///
+    /// # Errors
+    ///
+    /// Why that process failed.
+    pub(crate) fn measure_apart(&self, args: &Args) -> anyhow::Result<Option<Row>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(self.spec.arguments())
+            .arg(format!("--mode={}", self.mode))
+            .arg(format!("--checksums={}", self.checksums))
+            .arg(format!("--workers={}", self.workers))
+            .arg(format!("--arena-mib={}", args.arena_mib))
+            .args(args.quick.then_some("--quick"))
+            .arg("--here");
+        let output = command.stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            bail!("{}: {}", self.title(), output.status);
+        }
+        let line = output.stdout.trim_ascii();
+        if line.is_empty() {
             return Ok(None);
         }
-        let (span, packets_max, lives) =
-            if args.quick { (150, 2_000_000, 1) } else { (1000, 20_000_000, 2) };
-        let plan = Plan {
-            span: Duration::from_millis(span),
-            packets_max,
-            warm_up_frames: lives * shape.life_frames,
-            spacing: setup.spacing(),
-        };
-        let ceiling = Box::new(setup.ceiling()?);
+        serde_json::from_slice(line).map(Some).with_context(|| self.title())
+    }
+
+    /// Measures it in this process. `None` where the machine has not enough memory.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be measured.
+    pub(crate) fn measure(&self, args: &Args) -> anyhow::Result<Option<Row>> {
+        let needed = |setup: &Setup| setup.memory_bytes() * u64::from(self.workers);
+        let (mut benches, mut ceilings) = (Vec::new(), Vec::new());
+        for index in 0..self.workers {
+            let worker = WorkerId::new(index).context("too many workers")?;
+            let traffic = self.spec.make(self.workers)?;
+            let (mode, checksums, shape) = (self.mode, self.checksums, traffic.shape());
+            let setup = Setup { mode, checksums, worker, shape };
+            if index == 0 && needed(&setup) > available_bytes() / 10 * 8 {
+                return Ok(None);
+            }
+            ceilings.push(setup.ceiling()?);
+            let arena = Arena::new(args.arena_mib << 20)?;
+            benches.push(Bench { arena, traffic, setup, subjects: Vec::new() });
+        }
+        // Everything else is touched by now: what grows from here on is the stack.
         let before = held_bytes();
-        let mut subjects = [setup.subject()?, ceiling];
-        let measured = measure(arena, traffic.as_mut(), &mut subjects, plan);
+        for (bench, ceiling) in benches.iter_mut().zip(ceilings) {
+            bench.subjects = vec![bench.setup.subject()?, Box::new(ceiling)];
+        }
+        let measured = run(&mut benches, args)?;
         let memory_bytes = held_bytes().saturating_sub(before);
-        let [timing, ceiling] = measured.timings[..] else { return Ok(None) };
-        Ok(Some(Row {
+        Ok(Some(self.row(&measured, memory_bytes, &benches)))
+    }
+
+    fn row(&self, measured: &[Measured], memory_bytes: u64, benches: &[Bench]) -> Row {
+        let mean = |subject: usize| Timing::mean(measured.iter().map(|of| of.timings[subject]));
+        let numbers: Vec<_> = benches.iter().filter_map(|of| of.subjects[0].numbers()).collect();
+        let workers = f64::from(self.workers);
+        Row {
             traffic: self.spec.to_string(),
-            mode,
-            checksums,
-            timing,
-            ceiling,
-            wire_bytes: measured.wire_bytes,
+            mode: self.mode,
+            checksums: self.checksums,
+            workers: self.workers,
+            timing: mean(0),
+            ceiling: mean(1),
+            packets: measured.iter().map(|of| of.packets).sum(),
+            wire_bytes: measured.iter().map(|of| of.wire_bytes).sum::<f64>() / workers,
             memory_bytes,
-            note: subjects[0].numbers().as_ref().map(note).unwrap_or_default(),
-        }))
+            note: note(&numbers),
+        }
     }
 }
 
-/// What was not as it should be.
-fn note(numbers: &Numbers) -> String {
-    match (numbers.refused_packets(), numbers.unread_bytes) {
-        (0, 0) => String::new(),
-        (packets, bytes) => format!("{packets} packets refused, {bytes} bytes not read"),
+/// Measures all workers at the same time, each on a CPU where there are enough.
+fn run(benches: &mut [Bench], args: &Args) -> anyhow::Result<Vec<Measured>> {
+    let together = Together::new(benches.len());
+    let cpus = cpu::allowed();
+    let is_tied = benches.len() > 1 && benches.len() <= cpus.len();
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (index, bench) in benches.iter_mut().enumerate() {
+            let (together, cpu) = (&together, cpus.get(index).filter(|_| is_tied));
+            let plan = plan(&bench.setup, args);
+            threads.push(thread::Builder::new().spawn_scoped(scope, move || {
+                // On another CPU it is slower, if another worker is there; and just as right.
+                let _is_there = cpu.is_none_or(|cpu| cpu::pin_this_thread(*cpu).is_ok());
+                let Bench { arena, traffic, subjects, .. } = bench;
+                measure(arena, traffic.as_mut(), subjects, &plan, &together.of_worker(index))
+            })?);
+        }
+        let joined = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        Ok(joined.collect())
+    })
+}
+
+fn plan(setup: &Setup, args: &Args) -> Plan {
+    let (span, packets_max, lives) =
+        if args.quick { (150, 2_000_000, 1) } else { (1000, 20_000_000, 2) };
+    Plan {
+        span: Duration::from_millis(span),
+        packets_max,
+        warm_up_frames: lives * setup.shape.life_frames,
+        spacing: setup.shape.spacing(),
     }
+}
+
+/// What a reader of the row should know: packets that were not tracked, bytes that were not read.
+fn note(numbers: &[Numbers]) -> String {
+    let sum = |stat| numbers.iter().map(|of| of.stats.get(stat)).sum::<u64>();
+    let unmonitored = Stat::ALL
+        .into_iter()
+        .filter(|stat| stat.name().0 == "packets" && *stat != Stat::PacketsMonitored);
+    let counted = unmonitored
+        .chain([Stat::FlowsEndedEvicted, Stat::RefusedBytes])
+        .map(|stat| (stat.name(), sum(stat)))
+        .map(|((family, label), count)| (format!("{family} {label}"), count));
+    let unread = numbers.iter().map(|of| of.unread_bytes).sum();
+    counted
+        .chain([("bytes not read".to_owned(), unread)])
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{}: {count}", name.trim_end()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

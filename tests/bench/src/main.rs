@@ -2,28 +2,51 @@
 
 mod args;
 mod case;
+mod spec;
 
-use std::{fs, io};
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Write},
+};
 
+use anyhow::Context as _;
 use clap::Parser as _;
-use mos_bench::{arena::Arena, report::write_table};
+use mos_bench::report::{Report, write_table};
 
 use args::Args;
+use case::cases;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let mut arena = Arena::new(args.arena_mib << 20)?;
-    let mut rows = Vec::new();
-    for case in case::cases(&args) {
-        rows.extend(case.measure(&args, &mut arena)?);
+    let cases = cases(&args);
+    let (mut out, mut progress) = (io::stdout().lock(), io::stderr().lock());
+    if args.here {
+        for case in cases {
+            if let Some(row) = case.measure(&args)? {
+                serde_json::to_writer(&mut out, &row)?;
+                writeln!(out)?;
+            }
+        }
+        return Ok(());
     }
-    write_table(&mut io::stdout().lock(), &rows, clock_mhz())?;
+    let mut rows = Vec::new();
+    for (case, number) in cases.iter().zip(1..) {
+        if progress.is_terminal() {
+            write!(progress, "\r\x1b[K{number} of {}: {}", cases.len(), case.title())?;
+        }
+        match case.measure_apart(&args)? {
+            Some(row) => rows.push(row),
+            None => writeln!(progress, "\r\x1b[Knot enough memory: {}", case.title())?,
+        }
+    }
+    if progress.is_terminal() {
+        write!(progress, "\r\x1b[K")?;
+    }
+    let report = Report::of_machine(rows);
+    write_table(&mut out, &report)?;
+    if let Some(path) = &args.json {
+        let file = File::create(path).with_context(|| path.display().to_string())?;
+        serde_json::to_writer_pretty(file, &report)?;
+    }
     Ok(())
-}
-
-/// The clock that the machine counts its time with, in MHz.
-fn clock_mhz() -> Option<f64> {
-    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("cpu MHz"))?;
-    line.rsplit(':').next()?.trim().parse().ok()
 }

@@ -1,9 +1,16 @@
 //! Times subjects on the same frames, in turns, so that what disturbs one disturbs the others.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use mos_stack::{Instant, limits::BURST};
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     arena::{Arena, Place},
@@ -28,12 +35,23 @@ pub struct Plan {
 }
 
 /// What one subject took.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// CPU time of a packet in nanoseconds: the median of the batches.
     pub median_ns: f64,
     /// The same, over all packets.
     pub mean_ns: f64,
+}
+
+impl Timing {
+    /// The mean of some.
+    pub fn mean(timings: impl ExactSizeIterator<Item = Self>) -> Self {
+        let count = ratio(timings.len() as u64, 1);
+        timings.fold(Self { median_ns: 0.0, mean_ns: 0.0 }, |sum, timing| Self {
+            median_ns: sum.median_ns + timing.median_ns / count,
+            mean_ns: sum.mean_ns + timing.mean_ns / count,
+        })
+    }
 }
 
 /// What was measured on one traffic.
@@ -54,42 +72,27 @@ struct Samples {
     total: Duration,
 }
 
-/// Measures all subjects on the same frames. Frames are made between the timed batches.
+/// Measures all subjects on the same frames. Frames are made between the timed batches, and what
+/// is timed runs on all workers at the same time.
 pub fn measure(
     arena: &mut Arena,
     traffic: &mut dyn Traffic,
     subjects: &mut [Box<dyn Subject>],
-    plan: Plan,
+    plan: &Plan,
+    together: &OfWorker<'_>,
 ) -> Measured {
-    let mut now = Instant::EPOCH;
+    let now = Instant::EPOCH;
+    let mut run = Run { arena, traffic, subjects, spacing: plan.spacing, now, together };
     let mut left = plan.warm_up_frames;
     while left > 0 {
-        arena.fill(traffic, left);
-        left -= arena.frames().len() as u64;
-        let begin = now;
-        for subject in &mut *subjects {
-            now = begin;
-            for batch in arena.frames().chunks(BATCH) {
-                now = run(arena, batch, subject.as_mut(), now, plan.spacing);
-            }
-        }
+        left -= run.round(left, |_, _, _| {});
     }
-    let mut samples: Vec<Samples> = subjects.iter().map(|_| Samples::default()).collect();
+    let mut samples: Vec<Samples> = run.subjects.iter().map(|_| Samples::default()).collect();
     let (mut packets, mut wire_bytes) = (0, 0);
     let is_short = |samples: &[Samples]| samples.iter().take(1).any(|of| of.total < plan.span);
-    while packets < plan.packets_max && is_short(&samples) {
-        arena.fill(traffic, u64::MAX);
-        let begin = now;
-        for (subject, samples) in subjects.iter_mut().zip(&mut samples) {
-            now = begin;
-            for batch in arena.frames().chunks(BATCH) {
-                let start = cpu_time();
-                now = run(arena, batch, subject.as_mut(), now, plan.spacing);
-                samples.add(cpu_time().saturating_sub(start), batch.len());
-            }
-        }
-        packets += arena.frames().len() as u64;
-        wire_bytes += arena.frames().iter().map(|frame| frame.wire_bytes()).sum::<u64>();
+    while together.go_on(|| packets < plan.packets_max && is_short(&samples)) {
+        packets += run.round(u64::MAX, |subject, span, frames| samples[subject].add(span, frames));
+        wire_bytes += run.arena.frames().iter().map(|frame| frame.wire_bytes()).sum::<u64>();
     }
     Measured {
         timings: samples.into_iter().map(|samples| samples.timing(packets)).collect(),
@@ -98,8 +101,86 @@ pub fn measure(
     }
 }
 
+/// Keeps workers together: none makes frames while another one is timed.
+#[derive(Debug)]
+pub struct Together {
+    barrier: Barrier,
+    goes_on: AtomicBool, // worker 0: wo, all: ro
+}
+
+/// One of the workers that are kept together.
+#[derive(Debug)]
+pub struct OfWorker<'a> {
+    together: &'a Together,
+    index: usize,
+}
+
+impl Together {
+    /// For that many workers.
+    #[must_use]
+    pub const fn new(workers: usize) -> Self {
+        Self { barrier: Barrier::new(workers), goes_on: AtomicBool::new(true) }
+    }
+
+    /// The end of one worker.
+    #[must_use]
+    pub const fn of_worker(&self, index: usize) -> OfWorker<'_> {
+        OfWorker { together: self, index }
+    }
+}
+
+impl OfWorker<'_> {
+    /// Waits until all are here.
+    fn line_up(&self) {
+        self.together.barrier.wait();
+    }
+
+    /// Whether all go on: that is for worker 0 to decide.
+    fn go_on(&self, is_wanted: impl FnOnce() -> bool) -> bool {
+        self.line_up();
+        if self.index == 0 {
+            self.together.goes_on.store(is_wanted(), Relaxed);
+        }
+        self.line_up();
+        self.together.goes_on.load(Relaxed)
+    }
+}
+
+/// A measurement under way.
+struct Run<'a> {
+    arena: &'a mut Arena,
+    traffic: &'a mut dyn Traffic,
+    subjects: &'a mut [Box<dyn Subject>],
+    spacing: Duration,
+    now: Instant,
+    together: &'a OfWorker<'a>,
+}
+
+impl Run<'_> {
+    /// Fills the arena, with `most` frames at most, and gives them to each subject in turn. Tells
+    /// the number of the subject, the CPU time and the frames of each batch. Returns the number
+    /// of frames.
+    fn round(&mut self, most: u64, mut tell: impl FnMut(usize, Duration, usize)) -> u64 {
+        let has_ended = self.arena.fill(self.traffic, most);
+        let begin = self.now;
+        for (number, subject) in self.subjects.iter_mut().enumerate() {
+            self.now = begin;
+            self.together.line_up();
+            let batches = self.arena.frames().chunks(BATCH);
+            let last = batches.len();
+            for (batch, nth) in batches.zip(1..) {
+                let start = cpu_time();
+                self.now = give(self.arena, batch, subject.as_mut(), self.now, self.spacing);
+                (has_ended && nth == last).then(|| subject.restart());
+                tell(number, cpu_time().saturating_sub(start), batch.len());
+            }
+        }
+        self.arena.frames().len() as u64
+    }
+}
+
 /// Gives the frames to the subject, in bursts. Returns the time of the last.
-fn run(
+fn give(
     arena: &Arena,
     batch: &[Place],
     subject: &mut dyn Subject,

@@ -1,10 +1,11 @@
 //! How much of its work the stack does while it is measured.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use mos_stack::{Limits, Sides, Stack, Timeouts, WorkerId, limits::BLOCK_BYTES};
+use mos_stack::{Limits, Sides, Stack, WorkerId, limits::BLOCK_BYTES};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ceiling::{Ceiling, Depth},
@@ -24,7 +25,8 @@ const BLOCKS_BESIDES: u64 = 2;
 const SEED: u64 = 1;
 
 /// What is done with each packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Receive and release
     Rx,
@@ -51,7 +53,8 @@ impl fmt::Display for Mode {
 }
 
 /// Whether the stack verifies the checksums of IPv4 and TCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verification {
     /// It does, as by default
     On,
@@ -82,26 +85,10 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Slots for the flows that are open at once, and for those that have ended and linger.
+    /// Slots for the flows that are open at once, and for twice as many of those that linger.
     #[must_use]
     pub const fn flow_slots(&self) -> u32 {
-        let flows = self.shape.flows;
-        flows.saturating_add(2 * self.lingering())
-    }
-
-    /// Flows that have ended and linger for the time that is due to them, while others are open.
-    const fn lingering(&self) -> u32 {
-        self.shape.flows / 8 + 512
-    }
-
-    /// Time between two packets: so much that the flows that have ended are a small part of all,
-    /// whatever the number of flows. (At full rate, a second's worth of ended flows would be
-    /// most of what the stack holds, and all traffics alike.)
-    #[must_use]
-    pub fn spacing(&self) -> Duration {
-        let packets = self.shape.life_frames / u64::from(self.shape.flows.max(1));
-        let in_a_span = u64::from(self.lingering()) * packets;
-        Timeouts::default().time_wait / u32::try_from(in_a_span).unwrap_or(u32::MAX).max(1)
+        self.shape.flows.saturating_add(2 * self.shape.lingering())
     }
 
     /// The bounds of the stack: no flow is refused, and there is memory for every byte.
@@ -110,7 +97,7 @@ impl Setup {
         let flows_max = self.flow_slots();
         let mut limits = Limits {
             flows_max,
-            half_open_max: flows_max,
+            half_open_max: self.shape.half_open_max.unwrap_or(flows_max),
             pool_bytes: self.pool_bytes(),
             verify_checksums: self.checksums == Verification::On,
             ..Limits::default()

@@ -1,8 +1,12 @@
 //! The rows of a run, as a table.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+};
 
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     measure::{Timing, ratio},
@@ -10,7 +14,7 @@ use crate::{
 };
 
 /// One measurement.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Name of the traffic.
     pub traffic: String,
@@ -18,29 +22,33 @@ pub struct Row {
     pub mode: Mode,
     /// Whether checksums were verified.
     pub checksums: Verification,
-    /// The stack.
+    /// Workers, all at the same time.
+    pub workers: u16,
+    /// CPU time of a packet in the stack.
     pub timing: Timing,
-    /// The least loop.
+    /// The same in the least loop.
     pub ceiling: Timing,
-    /// Mean length of a packet on the wire, in bytes.
+    /// Packets measured.
+    pub packets: u64,
+    /// Mean length of a packet on the wire, in bytes: with preamble, check sequence and gap.
     pub wire_bytes: f64,
     /// Memory that the stack took, in bytes.
     pub memory_bytes: u64,
-    /// Anything that was not as it should be.
+    /// What a reader should know; empty where all went as it should.
     pub note: String,
 }
 
 impl Row {
-    /// Packets in a microsecond, as one core of CPU time would do.
+    /// Packets in a microsecond of CPU time of all workers.
     #[must_use]
     pub fn mpps(&self) -> f64 {
-        1000.0 / self.timing.median_ns
+        1000.0 * f64::from(self.workers) / self.timing.median_ns
     }
 
-    /// Bits on the wire in a nanosecond.
+    /// Bits on the wire in a nanosecond of CPU time of all workers.
     #[must_use]
     pub fn gbps(&self) -> f64 {
-        self.wire_bytes * 8.0 / self.timing.median_ns
+        self.wire_bytes * 8.0 * self.mpps() / 1000.0
     }
 
     /// Cycles of a clock of `mhz`, which is that of the machine's time stamp counter.
@@ -56,23 +64,50 @@ impl Row {
     }
 }
 
+/// The rows of a run, and what they were measured on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Name of the processor; empty where the machine does not tell.
+    pub processor: String,
+    /// The clock that the machine counts its time with, in MHz.
+    pub clock_mhz: Option<f64>,
+    /// The rows, in the order in which they were measured.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Of this machine.
+    #[must_use]
+    pub fn of_machine(rows: Vec<Row>) -> Self {
+        let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let value = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        };
+        let clock_mhz = value("cpu MHz").and_then(|mhz| mhz.parse().ok());
+        Self { processor: value("model name").unwrap_or_default(), clock_mhz, rows }
+    }
+}
+
 /// Writes the rows as a table.
 ///
 /// # Errors
 ///
 /// The output takes no more.
-pub fn write_table(out: &mut impl Write, rows: &[Row], mhz: Option<f64>) -> io::Result<()> {
+pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let mhz = report.clock_mhz;
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
-        "traffic", "mode", "sums", "ns", "mean", "Mpps", "Gbps", "cycles", "ceiling", "ratio",
-        "MiB", "",
+        "traffic", "mode", "sums", "workers", "ns", "mean", "Mpps", "Gbps", "cycles", "ceiling",
+        "ratio", "MiB", "note",
     ]);
-    for row in rows {
+    for row in &report.rows {
         table.add_row([
             row.traffic.clone(),
             row.mode.to_string(),
             row.checksums.to_string(),
+            row.workers.to_string(),
             format!("{:.1}", row.timing.median_ns),
             format!("{:.1}", row.timing.mean_ns),
             format!("{:.2}", row.mpps()),
@@ -84,7 +119,7 @@ pub fn write_table(out: &mut impl Write, rows: &[Row], mhz: Option<f64>) -> io::
             row.note.clone(),
         ]);
     }
-    for column in table.column_iter_mut().skip(3).take(8) {
+    for column in table.column_iter_mut().skip(3).take(9) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     writeln!(out, "{table}")

@@ -1,6 +1,6 @@
 //! What is measured: something that takes bursts of frames.
 
-use mos_stack::{EventSink, Frame, Gauges, Instant, Stack, Stat, Stats, wire::spread_hash};
+use mos_stack::{EventSink, Frame, Gauges, Instant, Stack, Stats, wire::spread_hash};
 
 use crate::{ceiling::Ceiling, reader::Reader};
 
@@ -8,9 +8,12 @@ use crate::{ceiling::Ceiling, reader::Reader};
 const EXPIRY_BUDGET: u32 = 64;
 
 /// Something that takes bursts of frames.
-pub trait Subject {
+pub trait Subject: Send {
     /// Takes a burst that has arrived by `now`.
     fn take(&mut self, frames: &[Frame<'_>], now: Instant);
+
+    /// Forgets all flows.
+    fn restart(&mut self) {}
 
     /// What it has counted; nothing where it does not count.
     fn numbers(&self) -> Option<Numbers> {
@@ -29,14 +32,6 @@ pub struct Numbers {
     pub read_bytes: u64,
     /// Stream bytes that could be read, but were gone when it was tried.
     pub unread_bytes: u64,
-}
-
-impl Numbers {
-    /// Packets that the stack did not take for what they were: 0 where the traffic is clean.
-    #[must_use]
-    pub fn refused_packets(&self) -> u64 {
-        self.stats.packets() - self.stats.get(Stat::PacketsMonitored)
-    }
 }
 
 /// The headers, as the stack parses them where one worker spreads packets over others.
@@ -63,6 +58,10 @@ impl Subject for Ceiling {
     fn take(&mut self, frames: &[Frame<'_>], _now: Instant) {
         self.handle_burst(frames);
     }
+
+    fn restart(&mut self) {
+        self.clear();
+    }
 }
 
 impl Subject for Parser {
@@ -76,6 +75,10 @@ impl Subject for Tracker {
         run(&mut self.0, frames, now, &mut ());
     }
 
+    fn restart(&mut self) {
+        self.0.finish(&mut ());
+    }
+
     fn numbers(&self) -> Option<Numbers> {
         let (stats, gauges) = (self.0.stats().clone(), self.0.gauges());
         Some(Numbers { stats, gauges, read_bytes: 0, unread_bytes: 0 })
@@ -86,6 +89,10 @@ impl Subject for ReadingTracker {
     fn take(&mut self, frames: &[Frame<'_>], now: Instant) {
         run(&mut self.stack, frames, now, &mut self.reader);
         self.reader.read(&self.stack);
+    }
+
+    fn restart(&mut self) {
+        self.stack.finish(&mut self.reader);
     }
 
     fn numbers(&self) -> Option<Numbers> {

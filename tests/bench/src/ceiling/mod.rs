@@ -93,6 +93,13 @@ impl Ceiling {
         })
     }
 
+    /// Forgets all flows.
+    pub fn clear(&mut self) {
+        self.table.clear();
+        self.states.bytes_mut().fill(0);
+        (self.free, self.hand) = ((0..self.slots).rev().collect(), 0);
+    }
+
     /// Handles a burst.
     pub fn handle_burst(&mut self, frames: &[Frame<'_>]) {
         if self.depth == Depth::Receive {
@@ -216,3 +223,6 @@ impl Ceiling {
 const fn is_flow(state: &Line, header: &Header<'_>) -> bool {
     state[state::ADDRESSES] == header.addresses && state[state::PORTS] == header.ports | state::USED
 }
+
+#[cfg(test)]
+mod tests;

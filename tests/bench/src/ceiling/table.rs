@@ -41,6 +41,11 @@ impl Table {
         Ok(Self { buckets: Pages::new(buckets * LINE_BYTES)?, mask: buckets - 1 })
     }
 
+    /// Removes all entries.
+    pub(super) fn clear(&mut self) {
+        self.buckets.bytes_mut().fill(0);
+    }
+
     /// Where a key belongs.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "some bits of the hash are wanted")]

@@ -2,17 +2,36 @@
 //!
 //! All checksums are valid, all addresses private. A generator knows nothing of time.
 
+mod flood;
 pub mod frame;
+mod lockstep;
 pub mod payload;
+mod recorded;
+mod scripted;
 mod steady;
+mod step;
 
+pub use flood::{Flood, Flooding};
+pub use lockstep::Lockstep;
+pub use recorded::Recorded;
+pub use scripted::{Disorder, Scripted, Talk};
 pub use steady::Steady;
+
+use std::time::Duration;
+
+use mos_stack::Limits;
 
 /// A stream of frames.
 pub trait Traffic: Send {
-    /// Writes the next frame to the beginning of `out`, which has room for
-    /// [`frame::FRAME_MAX`] bytes. Returns its length.
-    fn next_frame(&mut self, out: &mut [u8]) -> usize;
+    /// Writes the next frame to the beginning of `out`, which has room for [`Self::frame_max`]
+    /// bytes. Returns its length; `None` where the traffic has come to an end, and begins again
+    /// with the next call.
+    fn next_frame(&mut self, out: &mut [u8]) -> Option<usize>;
+
+    /// Length of the longest frame, in bytes.
+    fn frame_max(&self) -> usize {
+        frame::FRAME_MAX
+    }
 
     /// How large it is.
     fn shape(&self) -> Shape;
@@ -23,11 +42,56 @@ pub trait Traffic: Send {
 pub struct Shape {
     /// Flows open at the same time.
     pub flows: u32,
+    /// Bound of the flows whose handshake is not complete, where it matters.
+    pub half_open_max: Option<u32>,
     /// Bytes that one side of a flow sends, at most.
     pub stream_bytes: u64,
     /// Frames of one life of all flows: after that many, every flow has begun; after twice as
     /// many, each has ended once.
     pub life_frames: u64,
+    /// Frames of a second on the stack's clock.
+    pub frames_per_second: u64,
+}
+
+impl Shape {
+    /// Of flows that are to be tracked, all of them.
+    ///
+    /// The pace is such that those that end in one second, and so linger, are a small part of all.
+    /// (At the rate of a fast port they would be most of what the stack holds, and all numbers of
+    /// flows alike.)
+    const fn orderly(flows: u32, stream_bytes: u64, life_frames: u64) -> Self {
+        let frames_per_second = life_frames * Self::lingering_of(flows) as u64 / flows as u64;
+        Self { flows, half_open_max: None, stream_bytes, life_frames, frames_per_second }
+    }
+
+    /// Flows that have ended and linger while so many are open.
+    #[must_use]
+    pub const fn lingering(&self) -> u32 {
+        Self::lingering_of(self.flows)
+    }
+
+    const fn lingering_of(flows: u32) -> u32 {
+        flows / 8 + 512
+    }
+
+    /// Time between two frames on the stack's clock.
+    #[must_use]
+    pub fn spacing(&self) -> Duration {
+        let frames = u32::try_from(self.frames_per_second).unwrap_or(u32::MAX);
+        Duration::from_secs(1) / frames.max(1)
+    }
+
+    /// Of a flood that meets the bounds of the stack: those of a service by default.
+    fn flood() -> Self {
+        let Limits { flows_max, half_open_max, .. } = Limits::default();
+        Self {
+            flows: flows_max,
+            half_open_max: Some(half_open_max),
+            stream_bytes: 0,
+            life_frames: 4 * u64::from(half_open_max),
+            frames_per_second: 10_000_000,
+        }
+    }
 }
 
 /// An IPv4 address and a port.
@@ -58,3 +122,6 @@ pub const fn endpoints(slot: u32, turn: u32) -> (Endpoint, Endpoint) {
 pub const fn flow_number(slot: u32, turn: u32) -> u64 {
     (turn as u64) << 32 | slot as u64
 }
+
+#[cfg(test)]
+mod tests;

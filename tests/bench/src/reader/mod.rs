@@ -114,3 +114,6 @@ fn sum(bytes: &[u8]) -> u64 {
     let words = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
     rest.iter().fold(words, |sum, byte| sum.wrapping_add(u64::from(*byte)))
 }
+
+#[cfg(test)]
+mod tests;
