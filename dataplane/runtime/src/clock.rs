@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use mos_stack::Instant;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Tells a worker the time, once per turn. Never runs backwards.
 pub trait Clock {
@@ -45,9 +46,25 @@ impl Clock for SourceTime {
     }
 }
 
+/// CPU time that the calling thread has used.
+#[must_use]
+pub fn thread_cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpu_time_passes_while_the_thread_works() {
+        let before = thread_cpu_time();
+        let mut sum = 0_u64;
+        while thread_cpu_time() == before {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(thread_cpu_time() > before);
+    }
 
     #[test]
     fn the_monotonic_clock_starts_at_the_wall_clock_and_never_runs_backwards() {

@@ -15,6 +15,7 @@ mod error;
 pub mod idle;
 mod ports;
 pub mod replay;
+pub mod rerun;
 pub mod source;
 pub mod traffic;
 pub mod worker;

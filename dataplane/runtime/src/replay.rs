@@ -72,9 +72,7 @@ impl Replay {
     /// Why the replay cannot begin; nothing is left running.
     pub fn open(config: &ReplayConfig, path: &Path) -> Result<Self, ReplayError> {
         let ReplayConfig { workers, limits, seed } = *config;
-        let ids: Option<Vec<_>> = (0..workers).map(WorkerId::new).collect();
-        let ids = ids.filter(|ids| !ids.is_empty()).ok_or(ReplayError::Workers(workers))?;
-        let workers = ids
+        let workers = worker_ids(workers)?
             .into_iter()
             .map(|id| {
                 let source = CaptureSource::open(path, Share { index: id.index(), workers })?;
@@ -104,27 +102,17 @@ impl Replay {
         mut sink: impl FnMut() -> S,
     ) -> std::io::Result<ReplayOutcome<S>> {
         let never = AtomicBool::new(false);
-        let finished = thread::scope(|scope| {
-            let mut threads = Vec::with_capacity(self.workers.len());
-            for (port, stack, source) in self.workers {
-                let worker = Worker {
-                    port,
-                    stack,
-                    sources: vec![source],
-                    clock: SourceTime,
-                    sink: sink(),
-                    idle: Idle::new(IdleMode::Busy),
-                    at_end: AtEnd::Finish,
-                };
-                let name = format!("replay-{}", threads.len());
-                let run = || worker.run(&never);
-                threads.push(thread::Builder::new().name(name).spawn_scoped(scope, run)?);
-            }
-            let joined = threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
-            Ok::<_, std::io::Error>(joined.collect::<Vec<_>>())
-        })?;
+        let worker = |(port, stack, source)| Worker {
+            port,
+            stack,
+            sources: vec![source],
+            clock: SourceTime,
+            sink: sink(),
+            idle: Idle::new(IdleMode::Busy),
+            at_end: AtEnd::Finish,
+        };
+        let workers = self.workers.into_iter().map(worker).collect();
+        let finished = on_threads(workers, |worker| worker.run(&never))?;
         let mut outcome =
             ReplayOutcome { sinks: Vec::new(), stats: Stats::default(), problem: None };
         for worker in finished {
@@ -152,6 +140,31 @@ impl ReplayProgress {
     pub fn total(&self) -> u64 {
         self.sources.first().map_or(0, Progress::total)
     }
+}
+
+/// The ids of so many workers.
+pub(crate) fn worker_ids(workers: u16) -> Result<Vec<WorkerId>, ReplayError> {
+    let ids: Option<Vec<_>> = (0..workers).map(WorkerId::new).collect();
+    ids.filter(|ids| !ids.is_empty()).ok_or(ReplayError::Workers(workers))
+}
+
+/// Does `work` for each of the workers, each on a thread of its own. Returns when all have ended.
+pub(crate) fn on_threads<W: Send, T: Send>(
+    workers: Vec<W>,
+    work: impl Fn(W) -> T + Sync,
+) -> std::io::Result<Vec<T>> {
+    thread::scope(|scope| {
+        let (mut threads, work) = (Vec::with_capacity(workers.len()), &work);
+        for worker in workers {
+            let name = format!("replay-{}", threads.len());
+            let run = move || work(worker);
+            threads.push(thread::Builder::new().name(name).spawn_scoped(scope, run)?);
+        }
+        let joined = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        Ok(joined.collect())
+    })
 }
 
 #[cfg(test)]

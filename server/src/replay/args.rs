@@ -71,6 +71,16 @@ pub struct ReplayArgs {
     /// on the number of workers, and nothing else does.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Load all frames into memory first, and print how fast they were handled, in place of the
+    /// records: packets, bytes, CPU nanoseconds for a packet, and the rates that a second of CPU
+    /// time would see. Both streams of every flow are read when it ends. Takes as much memory as
+    /// the capture has bytes.
+    #[arg(long, conflicts_with = "events")]
+    pub preload: bool,
+    /// Handle the preloaded frames so many times, each time without any flows at the beginning.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "preload",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
     /// Form of the records.
     #[arg(short, long, value_name = "FORM", default_value = "jsonl")]
     pub output: Output,
@@ -178,6 +188,14 @@ mod tests {
         let limits = parse(&words).unwrap().config().limits;
         assert_eq!(limits.defaults.buffer_bytes, Sides { client: 4096, server: 0 });
         assert_eq!(limits.pool_bytes, 16 << 20);
+    }
+
+    #[test]
+    fn repeats_are_of_preloaded_frames_which_have_no_events() {
+        assert_eq!(parse(&["x", "--preload", "--repeat", "3"]).unwrap().repeat, 3);
+        assert!(parse(&["x", "--repeat", "3"]).unwrap_err().contains("--preload"));
+        assert!(parse(&["x", "--preload", "--events", "y"]).unwrap_err().contains("--events"));
+        assert!(parse(&["x", "--preload", "--repeat", "0"]).unwrap_err().contains("1.."));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod args;
 mod events;
 mod output;
 mod progress;
+mod rate;
 mod record;
 
 use std::{
@@ -15,12 +16,17 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mos_dataplane::replay::{Replay, ReplayError, ReplayOutcome};
+use mos_dataplane::{
+    replay::{Replay, ReplayError, ReplayOutcome},
+    rerun::Rerun,
+    source::capture::CaptureProblem,
+};
 use mos_stack::{EventKinds, LimitsError, Stat, Stats};
 
 pub use self::args::{Output, Overlap, ReplayArgs};
 use self::{
     events::EventFile,
+    rate::{Rate, Reader},
     record::{FlowRecord, Records},
 };
 
@@ -43,15 +49,11 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
-    let replay = match Replay::open(&args.config(), &args.file) {
-        Ok(replay) => replay,
-        Err(error @ ReplayError::Limits(LimitsError::Memory(_))) => return Err(error.into()),
-        Err(
-            error @ (ReplayError::Capture(_) | ReplayError::Workers(_) | ReplayError::Limits(_)),
-        ) => {
-            writeln!(err, "error: {error}")?;
-            return Ok(USER_ERROR);
-        }
+    if args.preload {
+        return rerun(args, out, err);
+    }
+    let Some(replay) = opened(Replay::open(&args.config(), &args.file), err)? else {
+        return Ok(USER_ERROR);
     };
     let event_file = match args.events.as_deref().map(|path| (path, EventFile::create(path))) {
         None => None,
@@ -77,12 +79,47 @@ fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
         result => result.context("cannot write the records")?,
     }
+    warn(args, problem.as_ref(), &stats, err)
+}
+
+/// Handles the capture from memory, and prints how fast that was.
+fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
+    let Some(rerun) = opened(Rerun::load(&args.config(), &args.file), err)? else {
+        return Ok(USER_ERROR);
+    };
+    let outcome = rerun.run(args.repeat, Reader::default).context("cannot start the workers")?;
+    let rate = Rate::new(&outcome, args.repeat);
+    rate.print(args.output, out).context("cannot write the record")?;
+    warn(args, outcome.problem.as_ref(), &outcome.stats, err)
+}
+
+/// What was opened; `None` where the user's mistake was told.
+fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Result<Option<T>> {
+    match result {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error @ ReplayError::Limits(LimitsError::Memory(_))) => Err(error.into()),
+        Err(
+            error @ (ReplayError::Capture(_) | ReplayError::Workers(_) | ReplayError::Limits(_)),
+        ) => {
+            writeln!(err, "error: {error}")?;
+            Ok(None)
+        }
+    }
+}
+
+/// Tells what was left out. Returns the exit code.
+fn warn(
+    args: &ReplayArgs,
+    problem: Option<&CaptureProblem>,
+    stats: &Stats,
+    err: &mut impl Write,
+) -> anyhow::Result<u8> {
     let mut code = 0;
     if let Some(problem) = problem {
         writeln!(err, "warning: {}: {problem}", args.file.display())?;
         code = INCOMPLETE;
     }
-    for warning in shortages(&stats, args) {
+    for warning in shortages(stats, args) {
         writeln!(err, "warning: {warning}")?;
         code = INCOMPLETE;
     }

@@ -86,6 +86,51 @@ fn the_number_of_workers_does_not_change_the_records() {
 }
 
 #[test]
+fn preloaded_frames_are_handled_as_often_as_asked_and_alike_each_time() {
+    let file = capture(20_000);
+    let records = mosd_replay(path(&file), &[]).records();
+    let sum = |key: &str| {
+        let of = |record: &Value| ["c2s", "s2c"].map(|way| record[way][key].as_u64().unwrap());
+        records.iter().flat_map(of).sum::<u64>()
+    };
+    let rate = |words: &[&str]| {
+        let printed = mosd_replay(path(&file), &[&["--preload"], words].concat());
+        assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+        let [rate] = &printed.records()[..] else { panic!("{printed:?}") };
+        rate.clone()
+    };
+    let once = rate(&[]);
+    assert_eq!(once["packets"], 20_000);
+    assert_eq!(once["flows"], records.len());
+    assert!(once["stream_bytes"].as_u64().unwrap() <= sum("stream_len"));
+    assert!(once["stream_bytes"].as_u64().unwrap() > sum("stream_len") / 2);
+    assert!(once["wire_bytes"].as_u64().unwrap() > sum("payload_bytes") + 20_000 * 64);
+    for key in ["ns_per_packet", "mpps", "gbps", "seconds"] {
+        assert!(once[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let thrice = rate(&["--repeat=3", "--workers=2"]);
+    assert_eq!((&thrice["repeats"], &thrice["workers"]), (&3.into(), &2.into()));
+    for key in ["packets", "wire_bytes", "flows", "stream_bytes"] {
+        assert_eq!(thrice[key].as_u64().unwrap(), 3 * once[key].as_u64().unwrap(), "{key}");
+    }
+    let [once, thrice] = [once, thrice]
+        .map(|rate| u64::from_str_radix(rate["checksum"].as_str().unwrap(), 16).unwrap());
+    assert_eq!(thrice, once.wrapping_mul(3));
+    let line = mosd_replay(path(&file), &["--preload", "-o", "table"]).out;
+    assert!(line.starts_with("20000 packets of ") && line.contains(" ns a packet, "), "{line}");
+}
+
+#[test]
+fn what_is_wrong_with_a_preloaded_capture_is_said_too() {
+    let file = capture(3000);
+    let flows = mosd_replay(path(&file), &["--preload", "--flows=3"]);
+    assert_eq!(flows.code, INCOMPLETE);
+    assert!(flows.err.contains("raise --flows"), "{}", flows.err);
+    let missing = mosd_replay("/no/such/file", &["--preload"]);
+    assert_eq!((missing.code, missing.out.as_str()), (USER_ERROR, ""));
+}
+
+#[test]
 fn a_buffer_that_is_too_small_gives_no_digest_but_the_bytes_evicted() {
     let file = capture(20_000);
     let printed = mosd_replay(path(&file), &["--client-buffer=8KiB"]);

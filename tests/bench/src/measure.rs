@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
+use mos_dataplane::clock::thread_cpu_time;
 use mos_stack::{Instant, limits::BURST};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -169,10 +169,10 @@ impl Run<'_> {
             let batches = self.arena.frames().chunks(BATCH);
             let last = batches.len();
             for (batch, nth) in batches.zip(1..) {
-                let start = cpu_time();
+                let start = thread_cpu_time();
                 self.now = give(self.arena, batch, subject.as_mut(), self.now, self.spacing);
                 (has_ended && nth == last).then(|| subject.restart());
-                tell(number, cpu_time().saturating_sub(start), batch.len());
+                tell(number, thread_cpu_time().saturating_sub(start), batch.len());
             }
         }
         self.arena.frames().len() as u64
@@ -207,12 +207,6 @@ impl Samples {
         let median_ns = self.ns_per_packet.get(middle).copied().unwrap_or_default();
         Timing { median_ns, mean_ns: ratio(nanos(self.total), packets) }
     }
-}
-
-/// CPU time that this thread has used.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
 
 fn nanos(span: Duration) -> u64 {

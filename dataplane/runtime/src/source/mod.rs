@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod memory;
+pub mod recording;
 
 use mos_stack::{Frame, Instant};
 
