@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// What is done with each packet
     #[arg(long, value_delimiter = ',')]
     pub(crate) mode: Vec<Mode>,
+    /// Where the packets come from
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) source: Vec<Source>,
     /// Verification of checksums
     #[arg(long, value_delimiter = ',')]
     pub(crate) checksums: Vec<Verification>,
@@ -39,6 +42,13 @@ pub(crate) struct Args {
     /// A part of the suite, measured for a shorter time: about two minutes
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure nothing: write a capture of so many frames of the first traffic to FILE, for others
+    /// to be measured on
+    #[arg(long, value_name = "FILE", requires = "frames")]
+    pub(crate) write_capture: Option<PathBuf>,
+    /// Frames of the capture
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) frames: Option<u32>,
     /// Write the rows to a file, too, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -70,6 +80,26 @@ pub(crate) enum Kind {
     T6SynAck,
     /// Acknowledgements without a flow
     T6Ack,
+    /// Zeros, from DPDK's `net_null`; the payload says how long the frames are
+    Null,
+}
+
+/// Where packets come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    /// Frames prepared in memory
+    Memory,
+    /// DPDK's `net_pcap`, which repeats a capture of the traffic for ever
+    Pcap,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Pcap => "pcap",
+        })
+    }
 }
 
 impl fmt::Display for Kind {
@@ -85,6 +115,7 @@ impl fmt::Display for Kind {
             Self::T6Syn => "T6 SYN",
             Self::T6SynAck => "T6 SYN, SYN/ACK",
             Self::T6Ack => "T6 ACK",
+            Self::Null => "zeros",
         })
     }
 }

@@ -13,6 +13,7 @@ use mos_bench::{
     measure::{Measured, Plan, Timing, Together, measure},
     memory::{available_bytes, held_bytes},
     mode::{Mode, Setup, Verification},
+    port::{CAPTURE_FRAMES_MAX, PortPlan, measure_port, write_capture},
     report::Row,
     subject::{Numbers, Subject},
     traffic::Traffic,
@@ -21,7 +22,7 @@ use mos_dataplane::cpu;
 use mos_stack::{Stat, WorkerId};
 
 use crate::{
-    args::Args,
+    args::{Args, Source},
     spec::{Spec, specs},
 };
 
@@ -29,6 +30,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     spec: Spec,
+    source: Source,
     mode: Mode,
     checksums: Verification,
     workers: u16,
@@ -40,19 +42,41 @@ pub(crate) fn cases(args: &Args) -> Vec<Case> {
 }
 
 fn of_spec(spec: &Spec, args: &Args) -> Vec<Case> {
-    let modes = if args.mode.is_empty() { spec.usual_modes(args) } else { &args.mode };
-    let checksums =
-        if args.checksums.is_empty() { &[Verification::On][..] } else { &args.checksums };
-    let workers = if args.workers.is_empty() { &[1][..] } else { &args.workers };
+    let (modes, sources) = if spec.null_bytes().is_some() {
+        // Zeros hold nothing to track, and come from one place.
+        (&[Mode::Rx][..], &[Source::Memory][..])
+    } else {
+        (chosen(&args.mode, spec.usual_modes(args)), chosen(&args.source, spec.usual_sources(args)))
+    };
+    let checksums = chosen(&args.checksums, &[Verification::On]);
     let mut cases = Vec::new();
     for mode in modes.iter().copied() {
-        for checksums in checksums.iter().copied() {
-            let case =
-                |workers: &u16| Case { spec: spec.clone(), mode, checksums, workers: *workers };
-            cases.extend(workers.iter().map(case));
+        for source in sources.iter().copied().filter(|source| source.offers(mode)) {
+            let of = |checksums: Verification, workers: u16| {
+                let spec = spec.clone();
+                Case { spec, source, mode, checksums, workers }
+            };
+            let with = |checksums: &Verification| {
+                let workers = chosen(&args.workers, &[1]);
+                workers.iter().map(|workers| of(*checksums, *workers)).collect::<Vec<_>>()
+            };
+            cases.extend(checksums.iter().flat_map(with));
         }
     }
     cases
+}
+
+/// What was asked for, or else what is usual.
+const fn chosen<'a, T>(asked: &'a [T], usual: &'a [T]) -> &'a [T] {
+    if asked.is_empty() { usual } else { asked }
+}
+
+impl Source {
+    /// Whether a worker that gets its packets from there can be measured in this mode: a running
+    /// dataplane always tracks, and who reads does so from outside.
+    fn offers(self, mode: Mode) -> bool {
+        self == Self::Memory || matches!(mode, Mode::Track | Mode::Reassemble)
+    }
 }
 
 /// One worker, ready to be measured.
@@ -66,8 +90,8 @@ struct Bench {
 impl Case {
     /// What is measured, in a few words.
     pub(crate) fn title(&self) -> String {
-        let Self { spec, mode, checksums, workers } = self;
-        format!("{spec}, {mode}, checksums {checksums}, workers {workers}")
+        let Self { spec, source, mode, checksums, workers } = self;
+        format!("{spec}, from {source}, {mode}, checksums {checksums}, workers {workers}")
     }
 
     /// Measures it in a process of its own, so that no memory is left over from another one.
@@ -80,6 +104,7 @@ impl Case {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(self.spec.arguments())
+            .arg(format!("--source={}", self.source))
             .arg(format!("--mode={}", self.mode))
             .arg(format!("--checksums={}", self.checksums))
             .arg(format!("--workers={}", self.workers))
@@ -122,9 +147,42 @@ impl Case {
         for (bench, ceiling) in benches.iter_mut().zip(ceilings) {
             bench.subjects = vec![bench.setup.subject()?, Box::new(ceiling)];
         }
-        let measured = run(&mut benches, args)?;
+        let mut measured = run(&mut benches, args)?;
         let memory_bytes = held_bytes().saturating_sub(before);
+        let port = self.port(&benches[0].setup, args)?;
+        if let (Some(port), [of_worker]) = (port, &mut measured[..]) {
+            of_worker.timings[0] = port.timings[0];
+            (of_worker.packets, of_worker.wire_bytes) = (port.packets, port.wire_bytes);
+        }
         Ok(Some(self.row(&measured, memory_bytes, &benches)))
+    }
+
+    /// Measures the running dataplane where the packets come from a port.
+    fn port(&self, setup: &Setup, args: &Args) -> anyhow::Result<Option<Measured>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("traffic.pcap");
+        let (devargs, kept_mbufs) = match (self.source, self.spec.null_bytes()) {
+            (_, Some(bytes)) => (format!("net_null0,size={bytes},copy=0"), 0),
+            (Source::Memory, None) => return Ok(None),
+            (Source::Pcap, None) => {
+                let frames = (2 * setup.shape.life_frames).min(CAPTURE_FRAMES_MAX.into());
+                let frames = u32::try_from(frames)?;
+                write_capture(&path, self.spec.make(1)?.as_mut(), frames)?;
+                (format!("net_pcap0,rx_pcap={},infinite_rx=1", path.display()), frames)
+            }
+        };
+        let spans = if args.quick { [300, 500] } else { [1000, 2000] };
+        let (spans, limits) = (spans.map(Duration::from_millis), setup.limits());
+        measure_port(&PortPlan { devargs, kept_mbufs, limits, spans }).map(Some)
+    }
+
+    /// Where the packets come from, in a word.
+    fn source_name(&self) -> &'static str {
+        match (self.source, self.spec.null_bytes()) {
+            (_, Some(_)) => "net_null",
+            (Source::Memory, None) => "memory",
+            (Source::Pcap, None) => "net_pcap",
+        }
     }
 
     fn row(&self, measured: &[Measured], memory_bytes: u64, benches: &[Bench]) -> Row {
@@ -133,6 +191,7 @@ impl Case {
         let workers = f64::from(self.workers);
         Row {
             traffic: self.spec.to_string(),
+            source: self.source_name().to_owned(),
             mode: self.mode,
             checksums: self.checksums,
             workers: self.workers,

@@ -8,6 +8,7 @@ pub mod ceiling;
 pub mod measure;
 pub mod memory;
 pub mod mode;
+pub mod port;
 pub mod reader;
 pub mod report;
 pub mod subject;

@@ -11,13 +11,22 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use mos_bench::report::{Report, write_table};
+use mos_bench::{
+    port::write_capture,
+    report::{Report, write_table},
+};
 
 use args::Args;
 use case::cases;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let (Some(path), Some(frames)) = (&args.write_capture, args.frames) {
+        let specs = spec::specs(&args);
+        let spec = specs.first().context("no traffic")?;
+        write_capture(path, spec.make(1)?.as_mut(), frames)?;
+        return Ok(());
+    }
     let cases = cases(&args);
     let (mut out, mut progress) = (io::stdout().lock(), io::stderr().lock());
     if args.here {

@@ -67,7 +67,7 @@ pub struct Measured {
 
 /// CPU times of the batches of one subject.
 #[derive(Debug, Default)]
-struct Samples {
+pub(crate) struct Samples {
     ns_per_packet: Vec<f64>,
     total: Duration,
 }
@@ -94,10 +94,17 @@ pub fn measure(
         packets += run.round(u64::MAX, |subject, span, frames| samples[subject].add(span, frames));
         wire_bytes += run.arena.frames().iter().map(|frame| frame.wire_bytes()).sum::<u64>();
     }
-    Measured {
-        timings: samples.into_iter().map(|samples| samples.timing(packets)).collect(),
-        packets,
-        wire_bytes: ratio(wire_bytes, packets),
+    Measured::new(samples, packets, wire_bytes)
+}
+
+impl Measured {
+    /// What the samples of each subject say, of so many packets with so many bytes on the wire.
+    pub(crate) fn new(samples: Vec<Samples>, packets: u64, wire_bytes: u64) -> Self {
+        Self {
+            timings: samples.into_iter().map(|samples| samples.timing(packets)).collect(),
+            packets,
+            wire_bytes: ratio(wire_bytes, packets),
+        }
     }
 }
 
@@ -160,7 +167,7 @@ impl Run<'_> {
     /// Fills the arena, with `most` frames at most, and gives them to each subject in turn. Tells
     /// the number of the subject, the CPU time and the frames of each batch. Returns the number
     /// of frames.
-    fn round(&mut self, most: u64, mut tell: impl FnMut(usize, Duration, usize)) -> u64 {
+    fn round(&mut self, most: u64, mut tell: impl FnMut(usize, Duration, u64)) -> u64 {
         let has_ended = self.arena.fill(self.traffic, most);
         let begin = self.now;
         for (number, subject) in self.subjects.iter_mut().enumerate() {
@@ -172,7 +179,7 @@ impl Run<'_> {
                 let start = thread_cpu_time();
                 self.now = give(self.arena, batch, subject.as_mut(), self.now, self.spacing);
                 (has_ended && nth == last).then(|| subject.restart());
-                tell(number, thread_cpu_time().saturating_sub(start), batch.len());
+                tell(number, thread_cpu_time().saturating_sub(start), batch.len() as u64);
             }
         }
         self.arena.frames().len() as u64
@@ -196,9 +203,9 @@ fn give(
 }
 
 impl Samples {
-    fn add(&mut self, time: Duration, packets: usize) {
+    pub(crate) fn add(&mut self, time: Duration, packets: u64) {
         self.total += time;
-        self.ns_per_packet.push(ratio(nanos(time), packets as u64));
+        self.ns_per_packet.push(ratio(nanos(time), packets));
     }
 
     fn timing(mut self, packets: u64) -> Timing {

@@ -18,6 +18,8 @@ use crate::{
 pub struct Row {
     /// Name of the traffic.
     pub traffic: String,
+    /// Where the packets came from.
+    pub source: String,
     /// What was done with each packet.
     pub mode: Mode,
     /// Whether checksums were verified.
@@ -99,12 +101,13 @@ pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
-        "traffic", "mode", "sums", "workers", "ns", "mean", "Mpps", "Gbps", "cycles", "ceiling",
-        "ratio", "MiB", "note",
+        "traffic", "source", "mode", "sums", "workers", "ns", "mean", "Mpps", "Gbps", "cycles",
+        "ceiling", "ratio", "MiB", "note",
     ]);
     for row in &report.rows {
         table.add_row([
             row.traffic.clone(),
+            row.source.clone(),
             row.mode.to_string(),
             row.checksums.to_string(),
             row.workers.to_string(),
@@ -119,7 +122,7 @@ pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
             row.note.clone(),
         ]);
     }
-    for column in table.column_iter_mut().skip(3).take(9) {
+    for column in table.column_iter_mut().skip(4).take(9) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     writeln!(out, "{table}")

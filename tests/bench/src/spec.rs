@@ -7,7 +7,7 @@ use mos_bench::{
     traffic::{Disorder, Flood, Flooding, Lockstep, Recorded, Scripted, Steady, Talk, Traffic},
 };
 
-use crate::args::{Args, Kind};
+use crate::args::{Args, Kind, Source};
 
 /// One traffic with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) fn specs(args: &Args) -> Vec<Spec> {
     let kinds = match (everything, args.quick) {
         (false, _) => args.traffic.clone(),
         (true, true) => {
-            vec![Kind::T1, Kind::T2Loss, Kind::T3, Kind::T4, Kind::T6Syn]
+            vec![Kind::T1, Kind::T2Loss, Kind::T3, Kind::T4, Kind::T6Syn, Kind::Null]
         }
         (true, false) => vec![
             Kind::T1,
@@ -50,6 +50,7 @@ pub(crate) fn specs(args: &Args) -> Vec<Spec> {
             Kind::T6Syn,
             Kind::T6SynAck,
             Kind::T6Ack,
+            Kind::Null,
         ],
     };
     let made = kinds.into_iter().flat_map(|kind| with_numbers(kind, args));
@@ -59,7 +60,7 @@ pub(crate) fn specs(args: &Args) -> Vec<Spec> {
 fn with_numbers(kind: Kind, args: &Args) -> Vec<Spec> {
     let payloads: &[u16] = match (kind, args.quick) {
         (Kind::T1, false) => &[6, 512, 1460],
-        (Kind::T1, true) => &[6, 1460],
+        (Kind::T1, true) | (Kind::Null, _) => &[6, 1460],
         (Kind::T2 | Kind::T2Loss, false) => &[512, 1460],
         (Kind::T2 | Kind::T2Loss, true) => &[1460],
         _ => &[],
@@ -108,6 +109,7 @@ impl Spec {
             (Self::Made { kind: Kind::T2 | Kind::T2Loss | Kind::T4, .. }, true) => &[Mode::Read],
             (Self::Made { kind: Kind::T2 | Kind::T2Loss | Kind::T4, .. }, false)
             | (Self::Recorded(_), _) => &[Mode::Track, Mode::Reassemble, Mode::Read],
+            (Self::Made { kind: Kind::Null, .. }, _) => &[Mode::Rx],
             (Self::Made { .. }, true) => &[Mode::Track],
             (Self::Made { .. }, false) => &[Mode::Track, Mode::Reassemble],
         }
@@ -132,7 +134,7 @@ impl Spec {
             Kind::T1 if flows >= 100_000 && payload >= 1460 => {
                 Box::new(Steady::new(flows, payload, 10))
             }
-            Kind::T1 => Box::new(Steady::new(flows, payload, 20)),
+            Kind::T1 | Kind::Null => Box::new(Steady::new(flows, payload, 20)),
             Kind::T2 => Box::new(Scripted::new(flows, even, REORDERED)),
             Kind::T2Loss => Box::new(Scripted::new(flows, even, LOSSY)),
             Kind::T3 => Box::new(Steady::new(flows, 0, 0)),
@@ -143,6 +145,27 @@ impl Spec {
             Kind::T6SynAck => Box::new(Flood::new(Flooding::SynAck)),
             Kind::T6Ack => Box::new(Flood::new(Flooding::Ack)),
         })
+    }
+
+    /// Length of the frames that `net_null` makes, where that is the source.
+    pub(crate) fn null_bytes(&self) -> Option<u16> {
+        const HEADERS: u16 = 54;
+        match self {
+            Self::Made { kind: Kind::Null, payload, .. } => {
+                Some(HEADERS + payload.unwrap_or_default())
+            }
+            Self::Made { .. } | Self::Recorded(_) => None,
+        }
+    }
+
+    /// Where its packets come from, where the command line does not say.
+    pub(crate) fn usual_sources(&self, args: &Args) -> &'static [Source] {
+        match self {
+            Self::Made { kind: Kind::T1, flows: Some(1000), .. } if args.traffic.is_empty() => {
+                &[Source::Memory, Source::Pcap]
+            }
+            Self::Made { .. } | Self::Recorded(_) => &[Source::Memory],
+        }
     }
 
     /// The arguments that ask for this traffic alone.
