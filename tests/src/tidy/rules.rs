@@ -16,7 +16,7 @@ const LINES_MAX: usize = 600;
 const HEADER_LINES_MAX: usize = 12;
 
 /// Crates and which of ours each may depend on.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("mos-proto", &[]),
     ("mos-memory", &[]),
     ("mos-stack", &["mos-memory"]),
