@@ -1,0 +1,139 @@
+//! Every link type that captures may have, and those that are refused.
+
+use mos_stack::{Limits, Stack, Stat, WorkerId};
+
+use super::*;
+
+/// The IP packet in an Ethernet frame.
+fn ip_packet(frame: &[u8]) -> &[u8] {
+    let mut at = 12;
+    while frame[at..at + 2] == [0x81, 0] {
+        at += 4;
+    }
+    &frame[at + 2..]
+}
+
+/// What a link layer puts before an IP packet: its numbers in captures, and its header.
+fn link_headers(packet: &[u8]) -> Vec<(u16, Link, Vec<u8>)> {
+    let is_v6 = packet[0] >> 4 == 6;
+    let ether_type: [u8; 2] = if is_v6 { [0x86, 0xdd] } else { [0x08, 0] };
+    let sll2 = [ether_type.to_vec(), vec![0; 18]].concat();
+    // The family in the order of the machine that captured, and in that of the network.
+    let family = if is_v6 { 30 } else { 2 };
+    let version = if is_v6 { 229 } else { 228 };
+    vec![
+        (0, Link::Loopback, vec![family, 0, 0, 0]),
+        (0, Link::Loopback, vec![0, 0, 0, family]),
+        (1, Link::Ethernet, [vec![2; 12], ether_type.to_vec()].concat()),
+        (12, Link::RawIp, vec![]),
+        (14, Link::RawIp, vec![]),
+        (101, Link::RawIp, vec![]),
+        (108, Link::Loopback, vec![0, 0, 0, family]),
+        (113, Link::LinuxSll, [vec![0; 14], ether_type.to_vec()].concat()),
+        (version, Link::RawIp, vec![]),
+        (276, Link::LinuxSll2, sll2),
+    ]
+}
+
+/// What a stack makes of a capture: flows, monitored packets, payload bytes.
+fn monitored(bytes: &[u8], expected: Link) -> [u64; 3] {
+    let limits = Limits { flows_max: 1024, pool_bytes: 1 << 22, ..Limits::default() };
+    let mut stack = Stack::new(WorkerId::default(), limits, 1).unwrap();
+    let mut source = open_bytes(bytes, Share::ALL).unwrap();
+    let handle = |frames: &[Frame<'_>]| {
+        assert!(frames.iter().all(|frame| frame.link == expected));
+        stack.handle_burst(frames, &mut ());
+    };
+    let mut handle = handle;
+    while source.receive(Instant::EPOCH, &mut handle) != Received::End {}
+    assert_eq!(source.problem(), None);
+    let stats = stack.stats();
+    [stats.get(Stat::FlowsStarted), stats.packets(), stats.get(Stat::PayloadBytes)]
+}
+
+#[test]
+fn every_link_type_carries_the_same_conversations() {
+    let (_, frames) = demo_capture(600);
+    let (v6, v4): (Vec<_>, Vec<_>) =
+        frames.iter().map(|frame| ip_packet(frame)).partition(|packet| packet[0] >> 4 == 6);
+    for packets in [v4, v6] {
+        let mut seen = Vec::new();
+        for (index, (number, link, _)) in link_headers(packets[0]).into_iter().enumerate() {
+            let mut old = Writer::pcap(Order::Big, 0xa1b2_3c4d, number);
+            let mut new = Writer::new(Order::Little);
+            new.section();
+            new.interface(number, 0, Some(9), None);
+            for (nanos, packet) in packets.iter().enumerate() {
+                let (_, _, header) = &link_headers(packet)[index];
+                let frame = [header.as_slice(), packet].concat();
+                old.record(1, u32::try_from(nanos).unwrap(), &frame, len(&frame));
+                new.enhanced(0, SECOND + nanos as u64, &frame, len(&frame));
+            }
+            seen.extend([old, new].map(|writer| monitored(&writer.bytes, link)));
+        }
+        let [flows, count, payload] = seen[0];
+        assert!(flows > 5 && count == packets.len() as u64 && payload > 10_000, "{:?}", seen[0]);
+        assert!(seen.iter().all(|again| *again == seen[0]), "{seen:?}");
+    }
+}
+
+#[test]
+fn every_interface_has_its_own_link_type() {
+    let (_, frames) = demo_capture(1);
+    let packet = ip_packet(&frames[0]);
+    let mut writer = Writer::new(Order::Little);
+    writer.section();
+    let headers = link_headers(packet);
+    for (number, ..) in &headers {
+        writer.interface(*number, 0, None, None);
+    }
+    for (index, (_, _, header)) in (0..).zip(&headers) {
+        let frame = [header.as_slice(), packet].concat();
+        writer.enhanced(index, 7, &frame, len(&frame));
+    }
+    let mut links = Vec::new();
+    let mut source = open_bytes(&writer.bytes, Share::ALL).unwrap();
+    let received = source.receive(Instant::EPOCH, |frames| {
+        links.extend(frames.iter().map(|frame| (frame.link, spread_hash(frame))));
+    });
+    assert_eq!(received, Received::Frames(headers.len()));
+    let hash = links[0].1;
+    assert_ne!(hash, 0);
+    let expected: Vec<_> = headers.iter().map(|(_, link, _)| (*link, hash)).collect();
+    assert_eq!(links, expected, "and every worker agrees on whose the flow is");
+}
+
+#[test]
+fn other_link_types_are_refused_by_name() {
+    let mut old = Writer::pcap(Order::Little, 0xa1b2_c3d4, WIRELESS);
+    old.record(1, 1, b"wireless", 8);
+    let mut new = Writer::new(Order::Little);
+    new.section();
+    new.interface(WIRELESS, 0, None, None);
+    new.enhanced(0, 1, b"wireless", 8);
+    for bytes in [old.bytes, new.bytes] {
+        let error = open_bytes(&bytes, Share::ALL).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "has the link type 105; only ETHERNET, LINUX_SLL, LINUX_SLL2, RAW, \
+                 IPV4, IPV6, NULL and LOOP can be read"
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_packet_of_another_link_type_later_on_ends_the_capture_with_a_problem() {
+    let mut writer = Writer::new(Order::Little);
+    writer.section();
+    writer.interface(ETHERNET, 0, None, None);
+    writer.interface(WIRELESS, 0, None, None);
+    writer.enhanced(0, 1, b"fine", 4);
+    let offset = writer.bytes.len() as u64;
+    writer.enhanced(1, 2, b"wireless", 8);
+    let (seen, problem) = read(&writer.bytes);
+    assert_eq!(seen.len(), 1);
+    let cause = ProblemCause::LinkType(LinkType(WIRELESS.into()));
+    assert_eq!(problem, Some(CaptureProblem { offset, cause }));
+}

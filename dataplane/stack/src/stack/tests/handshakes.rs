@@ -1,0 +1,113 @@
+//! How a flow begins, and what does not begin one.
+
+use super::*;
+
+#[test]
+fn the_handshake_establishes_both_sides() {
+    let mut world = World::new();
+    assert_eq!(world.play("C> S 100").states(), "SYN-SENT SYN-RECEIVED");
+    assert_eq!(world.play("S> S. 300 101").states(), "ESTABLISHED SYN-RECEIVED");
+    assert_eq!(world.play("C> . 101 301").states(), "ESTABLISHED ESTABLISHED");
+    assert_eq!(world.stack.stats().get(Stat::FlowsEstablished), 1);
+}
+
+#[test]
+fn a_syn_ack_with_a_foreign_number_does_not_establish() {
+    let mut world = World::new();
+    world.play("C> S 100\n S> S. 300 999");
+    assert_eq!(world.states(), "SYN-SENT SYN-RECEIVED");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+}
+
+#[test]
+fn exchanging_the_addresses_changes_nothing() {
+    let script = format!(
+        "{HANDSHAKE}
+        C> P. 105 301 ello
+        C> P. 101 301 hell
+        S> . 301 109
+        S> F. 301 109
+        C> F. 109 302
+        S> . 302 110"
+    );
+    let story = |mut world: World| {
+        world.play(&script);
+        let FlowSummary { sides, .. } = world.flow();
+        (world.states(), sides, world.received(Side::Server))
+    };
+    assert_eq!(story(World::new()), story(World::new().mirrored()));
+}
+
+#[test]
+fn a_repeated_syn_does_not_begin_another_flow_but_a_new_one_does() {
+    let mut world = established();
+    let first = world.id();
+    world.play("C> S 100");
+    assert_eq!(world.id(), first);
+    world.play("C> S 3000000000");
+    assert_ne!(world.id(), first);
+    assert_eq!(world.ended.0[0].1, Some(EndCause::Reused));
+    assert_eq!(
+        world.stack.summary(first),
+        Err(LookupError::Ended { cause: Some(EndCause::Reused) })
+    );
+}
+
+#[test]
+fn a_syn_after_the_end_begins_another_flow() {
+    let mut world = established();
+    let first = world.id();
+    world.play("C> F. 101 301\n S> F. 301 102\n C> . 102 302\n C> S 500");
+    assert_ne!(world.id(), first);
+    assert_eq!(world.states(), "SYN-SENT SYN-RECEIVED");
+}
+
+#[test]
+fn a_flow_that_begins_with_syn_ack_knows_its_client() {
+    let mut world = World::new();
+    world.play("S> S. 300 101\n C> . 101 301 hello");
+    assert_eq!(world.flow().tuple.client, world.client);
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+}
+
+#[test]
+fn packets_without_a_flow_are_orphans() {
+    let mut world = World::new();
+    world.play("C> . 101 301 hello\n S> R 301");
+    assert_eq!(world.stack.stats().get(Stat::PacketsOrphan), 2);
+    assert_eq!(world.stack.gauges().flows, 0);
+}
+
+#[test]
+fn a_connection_under_way_is_adopted_if_that_is_wanted() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play("C> P. 5000 900 hello\n S> P. 900 5005 world");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    assert_eq!(world.received(Side::Server), "hello");
+    assert_eq!(world.received(Side::Client), "world");
+    world.play("C> F. 5005 905\n S> F. 905 5006\n C> . 5006 906");
+    assert_eq!(world.states(), "TIME-WAIT CLOSED");
+    let orphans = world.stack.stats().get(Stat::PacketsOrphan);
+    world.client.set_port(1);
+    world.play("C> R 5000");
+    assert_eq!(world.stack.stats().get(Stat::PacketsOrphan), orphans + 1);
+}
+
+#[test]
+fn a_handshake_that_was_acknowledged_does_not_move() {
+    let mut world = established();
+    world.play("S> S. 9000 101\n C> P. 101 301 hello\n S> P. 301 106 world");
+    assert_eq!(world.received(Side::Server), "hello");
+    assert_eq!(world.received(Side::Client), "world");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+}
+
+#[test]
+fn a_syn_that_comes_after_its_fin_still_begins_the_stream() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play("C> . 101 309\n S> F. 308 101\n S> S. 300 101\n S> P. 301 101 message");
+    assert_eq!(world.received(Side::Client), "message");
+    assert_eq!(world.states(), "CLOSE-WAIT FIN-WAIT-1");
+}

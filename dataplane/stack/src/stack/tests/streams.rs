@@ -1,0 +1,123 @@
+//! Which bytes a side holds, and where.
+
+use super::*;
+
+#[test]
+fn each_side_holds_what_the_other_sent() {
+    let mut world = established();
+    world.play("C> P. 101 301 request\n S> P. 301 108 response");
+    assert_eq!(world.received(Side::Server), "request");
+    assert_eq!(world.received(Side::Client), "response");
+}
+
+#[test]
+fn out_of_order_segments_are_put_in_order() {
+    let mut world = established();
+    world.play("C> P. 106 301 world\n C> P. 101 301 hello");
+    assert_eq!(world.received(Side::Server), "helloworld");
+    assert_eq!(world.flow().sides.client.retransmits, 0);
+}
+
+#[test]
+fn a_hole_that_was_acknowledged_becomes_a_gap_and_reading_goes_on() {
+    let mut world = established();
+    world.play("C> P. 101 301 abc\n C> P. 107 301 ghi\n S> . 301 110");
+    let buffer = world.flow().sides.server.buffer;
+    assert_eq!((buffer.gaps, buffer.missing_bytes, buffer.next.0), (1, 3, 9));
+    assert_eq!(buffer.contiguous.0, 3);
+    assert_eq!(world.received(Side::Server), "abcghi");
+    world.play("C> P. 110 301 jkl");
+    assert_eq!(world.received(Side::Server), "abcghijkl");
+}
+
+#[test]
+fn the_first_copy_wins_unless_the_policy_says_last() {
+    for (policy, kept) in [(OverlapPolicy::First, "abcdefg"), (OverlapPolicy::Last, "abXYefg")] {
+        let mut world = established();
+        let change = SockOptChange {
+            overlap: Sides { client: None, server: Some(policy) },
+            ..SockOptChange::default()
+        };
+        set(&mut world, &change).expect("set");
+        world.play("C> P. 101 301 abcd\n C> P. 103 301 XYefg");
+        assert_eq!(world.received(Side::Server), kept);
+        assert_eq!(world.flow().sides.server.buffer.conflicting_bytes, 2);
+        assert_eq!(world.stack.stats().get(Stat::ConflictingBytes), 2);
+    }
+}
+
+#[test]
+fn a_keepalive_never_writes() {
+    let mut world = established();
+    let change = SockOptChange {
+        overlap: Sides::both(Some(OverlapPolicy::Last)),
+        ..SockOptChange::default()
+    };
+    set(&mut world, &change).expect("set");
+    world.play("C> P. 101 301 abc\n S> . 301 104\n C> . 103 301 Z\n C> . 103 301");
+    assert_eq!(world.received(Side::Server), "abc");
+    assert_eq!(world.flow().sides.server.buffer.conflicting_bytes, 0);
+}
+
+#[test]
+fn a_retransmission_is_counted_once() {
+    let mut world = established();
+    world.play("C> P. 101 301 abc\n C> P. 101 301 abc");
+    assert_eq!(world.flow().sides.client.retransmits, 1);
+    assert_eq!(world.flow().sides.client.payload_bytes, 6);
+}
+
+#[test]
+fn data_on_a_syn_lie_at_offset_0() {
+    let mut world = World::new();
+    world.play("C> S 100 0 early\n S> S. 300 106\n C> . 106 301 late");
+    assert_eq!(world.received(Side::Server), "earlylate");
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut world = World::new();
+    world.play(
+        "C> S 4294967292
+        S> S. 4294967295 4294967293
+        C> P. 4294967293 0 abcdef
+        S> P. 0 3 xyz
+        C> P. 3 3 ghi",
+    );
+    assert_eq!(world.received(Side::Server), "abcdefghi");
+    assert_eq!(world.received(Side::Client), "xyz");
+}
+
+#[test]
+fn a_small_buffer_keeps_the_newest_bytes() {
+    let mut world = established();
+    let mut seq = 101;
+    for n in 0..200u32 {
+        let payload: String = format!("{n:0100}");
+        let segment = FrameBuilder::between(world.client, world.server)
+            .flags("P.")
+            .seq(seq, 301)
+            .window(500)
+            .payload(payload.as_bytes());
+        world.send(&segment);
+        seq += 100;
+    }
+    let buffer = world.flow().sides.server.buffer;
+    assert_eq!((buffer.buffered_bytes, buffer.overwritten_bytes), (8192, 20_000 - 8192));
+    assert!(world.received(Side::Server).ends_with("199"));
+}
+
+#[test]
+fn segments_far_outside_the_window_change_nothing() {
+    let mut world = established();
+    world.play("C> P. 101 301 hello\n S> P. 301 106 world");
+    let before = world.flow();
+    // Data far ahead, data far behind, an acknowledgement of what was never sent, an ancient one.
+    world.play(
+        "C> P. 500000000 306 x\n C> P. 4000000000 306 x\n C> . 106 900000000\n C> . 106 4000000000",
+    );
+    let after = world.flow();
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 4);
+    assert_eq!(after.sides.server.buffer, before.sides.server.buffer);
+    assert_eq!(after.sides.client.buffer, before.sides.client.buffer);
+}
