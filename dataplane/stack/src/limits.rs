@@ -56,7 +56,7 @@ pub struct Limits {
     /// made on a machine whose hardware computes them.
     pub verify_checksums: bool,
     /// Whether a packet without SYN opens a flow when it belongs to none; it counts as
-    /// established. Default `false`: such packets are orphans.
+    /// established, or, after a RST, as ended. Default `false`: such packets are orphans.
     pub adopt_midstream: bool,
     /// Whether the VLAN id is part of a flow's key. Mirror ports often tag the two directions
     /// differently, so it is not by default.

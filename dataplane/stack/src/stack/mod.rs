@@ -372,7 +372,8 @@ impl Stack {
 
     /// Whether a segment of no known flow begins one.
     const fn opens_flow(&self, segment: &Segment<'_>) -> bool {
-        !segment.flags.is_rst() && (segment.flags.is_syn() || self.limits.adopt_midstream)
+        let is_syn = segment.flags.is_syn() && !segment.flags.is_rst();
+        is_syn || self.limits.adopt_midstream
     }
 
     /// Hands a segment to the flow in a slot.

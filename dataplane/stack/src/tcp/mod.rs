@@ -184,19 +184,24 @@ impl Connection {
     }
 
     /// Whether a bare SYN on this connection's tuple opens another connection: after the end, or
-    /// the beginning of the end, or with a number that is neither the known one nor in the window.
+    /// once both sides have said their last; with another number than the known one after the
+    /// first FIN, too, or where the number is not in the window either.
     pub(crate) fn is_superseded_by(&self, segment: &Segment<'_>, from: Side) -> bool {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
-        if !segment.flags.is_bare_syn() {
+        if !segment.flags.is_bare_syn() || segment.flags.is_rst() {
             return false;
         }
-        if self.ended.is_some() || sender.fin().is_some() || receiver.fin().is_some() {
+        let fins = [sender.fin(), receiver.fin()];
+        if self.ended.is_some() || fins.iter().all(Option::is_some) {
             return true;
         }
-        let Some(offset) = sender.offset_of(segment.seq) else { return false };
         if sender.is_own_syn(segment.seq) {
             return false;
         }
+        if fins.iter().any(Option::is_some) {
+            return true;
+        }
+        let Some(offset) = sender.offset_of(segment.seq) else { return false };
         !self.is_established
             || offset < sender.snd_una.cast_signed()
             || offset > sender.bounds(receiver).high()
@@ -253,7 +258,8 @@ impl Connection {
             }
             return true;
         }
-        let acknowledged = receiver.offset_of(segment.ack);
+        // Without the SYN nobody knows what its answer must acknowledge.
+        let acknowledged = receiver.offset_of(segment.ack).filter(|_| receiver.has_sent_syn);
         let sent = 0..=receiver.snd_nxt.cast_signed();
         let is_foreign = acknowledged.is_some_and(|offset| !sent.contains(&offset));
         if segment.flags.is_ack() && is_foreign || !sender.learn_syn(segment.seq) {
@@ -314,7 +320,9 @@ impl Connection {
         }
         let sent_before = sender.snd_nxt;
         if let Ok(end) = u64::try_from(end) {
-            if segment.flags.is_fin() && sender.fin().is_none() {
+            // Nobody honest closes with the SYN, and hosts differ in what they make of it.
+            let closes = segment.flags.is_fin() && !segment.flags.is_syn();
+            if closes && sender.fin().is_none() {
                 sender.learn_fin(end);
                 // One that has not acknowledged its peer's FIN had not received it either.
                 let closing = match receiver.is_fin_acknowledged() {
@@ -370,13 +378,15 @@ impl Connection {
                 }
                 exact
             }
-            // The answer to a SYN: it must acknowledge that SYN. RFC 9293 3.10.7.3.
-            None => {
-                segment.flags.is_ack()
-                    && receiver.offset_of(segment.ack).is_some_and(|offset| {
-                        (0..=receiver.snd_nxt.cast_signed()).contains(&offset)
-                    })
-            }
+            None => match receiver.offset_of(segment.ack) {
+                // The answer to a SYN: it must acknowledge that SYN. RFC 9293 3.10.7.3.
+                Some(offset) => {
+                    let sent = 0..=receiver.snd_nxt.cast_signed();
+                    segment.flags.is_ack() && sent.contains(&offset)
+                }
+                // All that was ever seen of the connection.
+                None => true,
+            },
         };
         if is_exact {
             self.ended = Some(EndCause::Rst);

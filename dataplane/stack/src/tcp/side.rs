@@ -116,9 +116,9 @@ impl TcpSide {
         self.origin().map(|origin| origin.plus(lower_half(offset.0)))
     }
 
-    /// Whether a SYN with this number was sent.
+    /// Whether a SYN with this number began what this side sends, seen or not.
     pub(super) fn is_own_syn(&self, seq: SeqNum) -> bool {
-        self.has_sent_syn && self.origin() == Some(seq.plus(1))
+        self.origin() == Some(seq.plus(1))
     }
 
     /// Learns offset 0 from a SYN. A SYN with another number moves it as long as no data has been
