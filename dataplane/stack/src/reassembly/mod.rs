@@ -227,6 +227,12 @@ impl Reassembler {
         StreamOffset(self.next)
     }
 
+    /// Whether the last byte below [`Self::next`] lies in the window and was never captured.
+    pub(crate) fn ends_with_gap(&self, pool: &BufferPool) -> bool {
+        self.next > self.base()
+            && self.ranges.at_or_behind(pool, self.next - 1).is_none_or(|s| s.start >= self.next)
+    }
+
     /// What the control plane may know, but for what is counted elsewhere.
     pub(crate) fn summary(&self, pool: &BufferPool) -> BufferSummary {
         let (oldest, newest) = self.bounds(pool);

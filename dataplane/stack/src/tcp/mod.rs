@@ -74,6 +74,15 @@ impl<T: FnMut(Fact)> Workbench<'_, T> {
         placed
     }
 
+    /// Whether a segment at `start` asks `side` for a sign of life, with the byte before the next
+    /// one. Where that byte was never captured it is the byte itself, behind its acknowledgement.
+    fn is_keepalive(&self, side: Side, segment: &Segment<'_>, start: i64) -> bool {
+        let buffer = &self.buffers[side];
+        segment.payload_length == 1
+            && start + 1 == buffer.next().0.cast_signed()
+            && !buffer.ends_with_gap(self.pool)
+    }
+
     /// Gives up what `side` has not received below `end`.
     fn give_up_below(&mut self, side: Side, end: StreamOffset) {
         let tell = &mut self.tell;
@@ -333,9 +342,7 @@ impl Connection {
             }
             sender.snd_nxt = sender.snd_nxt.max(sender.fin().map_or(end, |fin| end.min(fin)));
         }
-        let is_keepalive = segment.payload_length <= 1
-            && start + 1 == on.buffers[from.peer()].next().0.cast_signed();
-        if segment.payload_length == 0 || is_keepalive {
+        if segment.payload_length == 0 || on.is_keepalive(from.peer(), segment, start) {
             return true;
         }
         let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin()) else {

@@ -60,6 +60,19 @@ fn a_keepalive_never_writes() {
 }
 
 #[test]
+fn one_byte_that_was_missed_is_no_keepalive() {
+    // The acknowledgement overtakes the byte, as in captures of two directions.
+    let mut world = established();
+    world.play("C> P. 101 301 abc\n S> . 301 105\n C> P. 104 301 d\n C> P. 105 301 ef");
+    assert_eq!(world.received(Side::Server), "abcdef");
+    // A byte that the buffer has moved past is a keepalive like one that is held.
+    let mut world = established();
+    set(&mut world, &buffers(None, Some(0))).expect("freed");
+    world.play("C> P. 101 301 abc\n C> . 103 301 Z");
+    assert_eq!(world.flow().sides.client.retransmits, 0);
+}
+
+#[test]
 fn a_retransmission_is_counted_once() {
     let mut world = established();
     world.play("C> P. 101 301 abc\n C> P. 101 301 abc");
