@@ -124,6 +124,11 @@ impl Assemblies {
         }
     }
 
+    /// Lets all packets go.
+    pub(crate) fn clear(&mut self, pool: &mut BufferPool) {
+        self.places.iter_mut().for_each(|place| free(place, pool));
+    }
+
     /// The place of this packet: its own, an empty one, or that of the oldest in the set.
     fn place(&mut self, key: &Key, now: Instant, pool: &mut BufferPool) -> &mut Option<Assembly> {
         let hash = self.hasher.hash_one(key) >> 32;

@@ -2,6 +2,7 @@
 
 mod options;
 mod read;
+mod room;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -14,9 +15,7 @@ use crate::{
     Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
-    flow::{
-        Absent, Backlog, Dispensable, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel,
-    },
+    flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
     wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
@@ -131,6 +130,7 @@ impl Stack {
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
         let verify = self.verify();
         for frames in frames.chunks(BURST) {
+            self.make_memory(frames.first().map_or(Instant::EPOCH, |first| first.arrival), sink);
             for first in frames.iter().filter_map(|frame| frame.bytes.first()) {
                 prefetch(first);
             }
@@ -172,8 +172,9 @@ impl Stack {
         budget
     }
 
-    /// Ends every flow: the source has come to its end.
+    /// Ends every flow, and returns all memory to the pool: the source has come to its end.
     pub fn finish(&mut self, sink: &mut impl EventSink) {
+        self.assemblies.clear(&mut self.pool);
         for slot in 0..self.table.slots_used() {
             if let Some((_, flow)) = self.table.get(slot) {
                 let (now, cause) = (flow.last_packet, flow.connection.ended);
@@ -429,23 +430,6 @@ impl Stack {
         let tuple = || naming.tuple(&key);
         Teller { time: now, flow, tuple, sink }.tell(Fact::FlowStarted);
         Some(slot)
-    }
-
-    /// Lets a dispensable flow go where the next one would find no room.
-    fn make_room(&mut self, now: Instant, sink: &mut impl EventSink) {
-        let half_open = self.backlog.oldest(Dispensable::HalfOpen);
-        let ended = self.backlog.oldest(Dispensable::Ended);
-        let slot = if self.backlog.half_open() >= self.limits.half_open_max {
-            half_open
-        } else if self.table.len() >= self.limits.flows_max {
-            ended.or(half_open)
-        } else {
-            None
-        };
-        if let Some(slot) = slot {
-            let ended = self.table.get(slot).and_then(|(_, flow)| flow.connection.ended);
-            self.end(slot, now, Some(ended.unwrap_or(EndCause::Evicted)), sink);
-        }
     }
 
     /// States that more of a side's stream can be read.

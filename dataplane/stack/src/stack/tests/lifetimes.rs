@@ -98,3 +98,35 @@ fn a_full_table_lets_ended_flows_go_before_it_refuses() {
     assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 0);
     assert_eq!(world.stack.stats().get(Stat::FlowsEndedRst), 12);
 }
+
+#[test]
+fn ended_flows_give_their_memory_to_others_before_any_byte_is_refused() {
+    let mut limits = Limits { pool_bytes: 1 << 20, ..Limits::default() };
+    limits.timeouts.time_wait = Duration::MAX;
+    let mut world = World::with(limits);
+    for port in 1..=300 {
+        world.client.set_port(port);
+        world.play(HANDSHAKE);
+        for n in 0..8 {
+            let segment = FrameBuilder::between(world.client, world.server).flags("P.");
+            world.send(&segment.seq(101 + 1000 * n, 301).payload(&[b'x'; 1000]));
+        }
+        world.play("C> R 8101");
+    }
+    assert_eq!(world.stack.stats().get(Stat::RefusedBytes), 0);
+    let (first, cause, _) = &world.ended.0[0];
+    assert_eq!((first.tuple.client.port(), *cause), (1, Some(EndCause::Rst)), "the oldest first");
+    let gauges = world.stack.gauges();
+    assert!(gauges.flows > 50, "only as many as must: {}", gauges.flows);
+}
+
+#[test]
+fn finishing_gives_all_memory_back_that_of_fragments_too() {
+    let mut world = established();
+    world.play("C> P. 101 301 held");
+    let segment = FrameBuilder::between(world.client, world.server).flags("P.").seq(105, 301);
+    world.receive(&segment.payload(&[b'x'; 900]).fragments(7, 96)[1]);
+    assert!(world.stack.gauges().pool_used_bytes > 2048);
+    world.stack.finish(&mut world.ended);
+    assert_eq!(world.stack.gauges().pool_used_bytes, 0);
+}
