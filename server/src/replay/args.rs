@@ -1,6 +1,6 @@
 //! The command line of `mosd replay`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use mos_dataplane::replay::ReplayConfig;
@@ -19,8 +19,8 @@ const HASH_SEED: u64 = 0;
 ///
 /// The capture's own times are the clock; a time that is more than an hour ahead of both its
 /// neighbours is a wrong one. A record holds what the flow's receive buffers hold when
-/// the flow, or the capture, ends. The buffers are large, and the timeouts long, so that they are
-/// the whole streams of whole connections; make them smaller to see what a live service would hold.
+/// the flow, or the capture, ends. The buffers are large, and silence ends no flow, so that they are
+/// the whole streams of whole connections; set limits to see what a live service would hold.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
@@ -46,18 +46,19 @@ pub struct ReplayArgs {
     /// Flows tracked at once by each worker.
     #[arg(long, value_name = "N", default_value_t = 262_144)]
     pub flows: u32,
-    /// End a flow whose handshake is not complete after this silence.
-    #[arg(long, value_name = "SPAN", default_value = "1h")]
-    pub half_open_timeout: Span,
-    /// End an established flow after this silence.
-    #[arg(long, value_name = "SPAN", default_value = "1h")]
-    pub idle_timeout: Span,
-    /// End a flow that began to close after this silence.
-    #[arg(long, value_name = "SPAN", default_value = "1h")]
-    pub closing_timeout: Span,
-    /// Keep a closed or reset flow for this long: later packets still count as its own.
-    #[arg(long, value_name = "SPAN", default_value = "4m")]
-    pub time_wait: Span,
+    /// End a flow whose handshake is not complete after this silence, instead of never.
+    #[arg(long, value_name = "SPAN")]
+    pub half_open_timeout: Option<Span>,
+    /// End an established flow after this silence, instead of never.
+    #[arg(long, value_name = "SPAN")]
+    pub idle_timeout: Option<Span>,
+    /// End a flow that began to close after this silence, instead of never.
+    #[arg(long, value_name = "SPAN")]
+    pub closing_timeout: Option<Span>,
+    /// Keep a closed or reset flow for this long: later packets count as its own. Without it, until
+    /// its room is needed.
+    #[arg(long, value_name = "SPAN")]
+    pub time_wait: Option<Span>,
     /// Verify the checksums of IPv4 and TCP, and ignore packets with a wrong one: captures made on
     /// a sender often have wrong ones, because its interface computes them later.
     #[arg(long)]
@@ -108,15 +109,15 @@ impl ReplayArgs {
     /// What the dataplane is to do.
     ///
     /// The timeouts of a live service free memory for new flows; here they would only cut
-    /// connections of the capture in two. Hence an hour of silence, which real connections hardly
-    /// reach, and twice the maximum segment lifetime of RFC 9293 for one that is closed: after
-    /// that its tuple may belong to another.
+    /// connections of the capture in two. Hence none, unless the user wants one: a flow of a
+    /// capture ends by what the capture holds.
     #[must_use]
     pub fn config(&self) -> ReplayConfig {
         let policy = match self.overlap {
             Overlap::First => OverlapPolicy::First,
             Overlap::Last => OverlapPolicy::Last,
         };
+        let or_never = |span: Option<Span>| span.map_or(Duration::MAX, |span| span.0);
         let blocks = |size: Size| round_up_to_block(size.0).unwrap_or(size.0);
         let buffer_bytes =
             Sides { client: blocks(self.client_buffer), server: blocks(self.server_buffer) };
@@ -131,10 +132,10 @@ impl ReplayArgs {
                 ..SockOpts::default()
             },
             timeouts: Timeouts {
-                half_open: self.half_open_timeout.0,
-                idle: self.idle_timeout.0,
-                closing: self.closing_timeout.0,
-                time_wait: self.time_wait.0,
+                half_open: or_never(self.half_open_timeout),
+                idle: or_never(self.idle_timeout),
+                closing: or_never(self.closing_timeout),
+                time_wait: or_never(self.time_wait),
                 ..Timeouts::default()
             },
             verify_checksums: self.verify_checksums,
@@ -178,7 +179,8 @@ mod tests {
         assert_eq!(limits.defaults.buffer_bytes, Sides::both(64 << 20));
         assert_eq!(limits.buffer_bytes_max, 64 << 20);
         assert_eq!(limits.defaults.overlap, Sides::both(OverlapPolicy::First));
-        assert_eq!(limits.timeouts.time_wait.as_secs(), 240);
+        let Timeouts { half_open, idle, closing, time_wait, .. } = limits.timeouts;
+        assert_eq!([half_open, idle, closing, time_wait], [Duration::MAX; 4]);
     }
 
     #[test]

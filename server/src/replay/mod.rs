@@ -133,7 +133,8 @@ fn shortages(stats: &Stats, args: &ReplayArgs) -> Vec<String> {
     if untracked > 0 {
         let flows = args.flows;
         warnings.push(format!(
-            "{untracked} packets are of flows that found no room among {flows}; raise --flows"
+            "{untracked} packets are of flows that found no room among {flows}; raise --flows, or \
+             set --idle-timeout"
         ));
     }
     let refused = stats.get(Stat::RefusedBytes);
