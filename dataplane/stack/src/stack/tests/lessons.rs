@@ -294,7 +294,7 @@ fn retina_3_a_lost_syn_ack_shifts_no_byte() {
 }
 
 #[test]
-fn retina_4_reused_ports_extension_headers_and_midstream_flows_are_known() {
+fn retina_4_reused_ports_fragments_extension_headers_and_midstream_flows_are_known() {
     let mut world = established();
     let old = world.id();
     world.play("C> F. 101 301\n S> F. 301 102\n C> . 102 302\n C> S 7000");
@@ -307,6 +307,11 @@ fn retina_4_reused_ports_extension_headers_and_midstream_flows_are_known() {
     let segment = FrameBuilder::between(world.client, world.server).flags("P.").seq(5, 6);
     world.send(&segment.payload(b"data").extensions(0, &[6, 0, 1, 4, 0, 0, 0, 0]));
     assert_eq!(world.received(Side::Server), "data");
+    let segment = FrameBuilder::between(world.client, world.server).flags("P.").seq(9, 6);
+    for fragment in segment.payload(&[b'f'; 100]).fragments(9, 48) {
+        world.receive(&fragment);
+    }
+    assert_eq!(world.received(Side::Server), format!("data{}", "f".repeat(100)));
 }
 
 #[test]
