@@ -82,11 +82,11 @@ fn mos_5_an_active_flow_does_not_delay_the_expiry_of_others() {
     let active = world.client;
     world.client.set_port(5000);
     world.play(HANDSHAKE);
-    for _ in 0..310 {
-        world.client = active;
+    world.client = active;
+    for seconds in 1..=310 {
         world.play("+1000\n C> P. 101 301 x");
+        assert_eq!(world.ended.0.len(), usize::from(seconds > 300), "after {seconds} s");
     }
-    assert_eq!(world.ended.0.len(), 1);
     let (idle, cause, _) = &world.ended.0[0];
     assert_eq!((idle.tuple.client.port(), *cause), (5000, Some(EndCause::Timeout)));
 }
@@ -154,13 +154,15 @@ fn mos_10_new_data_are_not_lost_when_the_flow_ends_in_the_same_burst() {
         let segment = FrameBuilder::between(world.client, world.server).flags(flags);
         segment.seq(101, 301).payload(b"bye")
     };
-    let reset = FrameBuilder::between(world.client, world.server).flags("R").seq(104, 0);
-    let frames = [segment("P.").build(), reset.build()];
+    let bare =
+        |flags, seq| FrameBuilder::between(world.client, world.server).flags(flags).seq(seq, 0);
+    // A reset marks the flow as ended; the SYN of another connection takes it away at once.
+    let frames = [segment("P.").build(), bare("R", 104).build(), bare("S", 7000).build()];
     let frames = frames.each_ref().map(|bytes| FrameBuilder::arriving(bytes, world.now));
     world.stack.handle_burst(&frames, &mut world.ended);
-    world.stack.finish(&mut world.ended);
+    let expected = "client CLOSED\nserver CLOSED\nserver new_data 0..3\nflow_ended reused\n";
     let events = world.events();
-    assert!(events.contains("server new_data 0..3") && events.ends_with("flow_ended rst"));
+    assert!(events.starts_with(expected), "{events}");
 }
 
 #[test]
