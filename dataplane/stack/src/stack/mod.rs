@@ -459,7 +459,11 @@ impl Stack {
         let Some((_, flow)) = self.table.get(slot) else { return true };
         let cause = if flow.deadline(&self.limits) <= now {
             flow.connection.cause_of_silence()
-        } else if flow.connection.is_superseded_by(segment, flow.side_of(segment.from)) {
+        } else if flow.connection.is_superseded_by(
+            segment,
+            flow.side_of(segment.from),
+            now.since(flow.last_packet),
+        ) {
             EndCause::Reused
         } else {
             return false;

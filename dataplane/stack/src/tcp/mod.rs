@@ -7,8 +7,11 @@ pub(crate) mod prediction;
 mod side;
 mod state;
 
+use side::REACH_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
+
+use core::time::Duration;
 
 use crate::{
     EndCause, Fact, OverlapPolicy, Roles, Side, Sides, Stat, Stats, StreamOffset,
@@ -16,6 +19,9 @@ use crate::{
     reassembly::{BufferFact, BufferPool, Placed, Reassembler},
     wire::{Segment, WindowScale},
 };
+
+/// No copy of a segment is older than this: twice the maximum segment lifetime of RFC 9293.
+const COPY_LIFETIME: Duration = Duration::from_secs(240);
 
 /// Both endpoints of one connection.
 #[derive(Debug)]
@@ -192,26 +198,33 @@ impl Connection {
         self.ended.or(reset).unwrap_or(EndCause::Timeout)
     }
 
-    /// Whether a bare SYN on this connection's tuple opens another connection: after the end, or
-    /// once both sides have said their last; with another number than the known one after the
-    /// first FIN, too, or where the number is not in the window either.
-    pub(crate) fn is_superseded_by(&self, segment: &Segment<'_>, from: Side) -> bool {
+    /// Whether a bare SYN on this connection's tuple, after `silence`, opens another connection:
+    /// after the end, or once both sides have said their last; with another number than the known
+    /// one after the first FIN, too, or where the number is not in the window either. What comes
+    /// after a long silence is no late copy.
+    pub(crate) fn is_superseded_by(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        silence: Duration,
+    ) -> bool {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
         if !segment.flags.is_bare_syn() || segment.flags.is_rst() {
             return false;
         }
-        let fins = [sender.fin(), receiver.fin()];
-        if self.ended.is_some() || fins.iter().all(Option::is_some) {
+        let fins = [sender.fin(), receiver.fin()].iter().flatten().count();
+        let is_late = silence >= COPY_LIFETIME;
+        if self.ended.is_some() || fins == Side::BOTH.len() {
             return true;
         }
         if sender.is_own_syn(segment.seq) {
-            return false;
+            return is_late && fins > 0;
         }
-        if fins.iter().any(Option::is_some) {
-            return true;
-        }
-        let Some(offset) = sender.offset_of(segment.seq) else { return false };
-        !self.is_established
+        let Some(offset) = sender.offset_of(segment.seq) else { return fins > 0 };
+        fins > 0
+            || is_late
+            || !self.is_established
+            || receiver.is_unheard()
             || offset < sender.snd_una.cast_signed()
             || offset > sender.bounds(receiver).high()
     }
@@ -234,6 +247,10 @@ impl Connection {
         on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         on.stats.add(Stat::Urgent, u64::from(segment.flags.is_urg()));
         if self.ended.is_some() {
+            // Where both sides closed, bytes that come behind the last acknowledgement are theirs.
+            if self.ended == Some(EndCause::Fin) && !segment.flags.is_rst() {
+                self.on_data(segment, from, on);
+            }
             return;
         }
         let is_valid = if segment.flags.is_rst() {
@@ -438,7 +455,7 @@ impl Connection {
 }
 
 /// The window that a segment grants, in bytes. Where a SYN was missed the scale is not known:
-/// the largest one is assumed, so that nothing honest is refused.
+/// the largest one is assumed, within reason, so that nothing honest is refused.
 fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
     let scale = match (sender.has_sent_syn, receiver.has_sent_syn) {
         _ if segment.flags.is_syn() => WindowScale::default(),
@@ -447,7 +464,10 @@ fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
             _ => WindowScale::default(),
         },
         (true, false) => sender.window_scale.unwrap_or_default(),
-        (false, _) => WindowScale::clamped(WindowScale::MAX),
+        (false, _) => {
+            let largest = WindowScale::clamped(WindowScale::MAX).apply(segment.window);
+            return largest.min(REACH_UNKNOWN);
+        }
     };
     scale.apply(segment.window)
 }

@@ -6,6 +6,11 @@ use crate::{SeqNum, StreamOffset, wire::WindowScale};
 /// Reach granted beyond what was seen, where the receiver's window is unknown or small, in bytes.
 const REACH_MIN: u32 = 65_536;
 
+/// The window of a peer of which too little was captured to know it, in bytes: more than hosts grant
+/// without having been tuned to, and little enough that a forged segment does not empty a buffer
+/// of the largest size.
+pub(super) const REACH_UNKNOWN: u32 = 1 << 24;
+
 /// The bounds of van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), for what one
 /// side sends and for what its peer acknowledges, as stream offsets.
 ///
@@ -15,7 +20,8 @@ const REACH_MIN: u32 = 65_536;
 /// - IV: an acknowledgement is not older than a window.
 ///
 /// A monitor may have missed packets: I and III therefore reach a window beyond whatever is known,
-/// and a window is never taken to be smaller than 64 KiB.
+/// and a window is never taken to be smaller than 64 KiB. A peer that was never heard, because only
+/// one direction is captured, is taken to grant 16 MiB.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// II and IV.
@@ -116,6 +122,11 @@ impl TcpSide {
         self.origin().map(|origin| origin.plus(lower_half(offset.0)))
     }
 
+    /// Whether nothing of what this side sends was captured.
+    pub(super) const fn is_unheard(&self) -> bool {
+        self.origin.is_none()
+    }
+
     /// Whether a SYN with this number began what this side sends, seen or not.
     pub(super) fn is_own_syn(&self, seq: SeqNum) -> bool {
         self.origin() == Some(seq.plus(1))
@@ -155,7 +166,8 @@ impl TcpSide {
 
     /// What this side may honestly send and be acknowledged, given its peer.
     pub(super) fn bounds(&self, peer: &Self) -> Bounds {
-        let window = i64::from(peer.max_window.max(REACH_MIN));
+        let granted = if peer.is_unheard() { REACH_UNKNOWN } else { peer.max_window };
+        let window = i64::from(granted.max(REACH_MIN));
         let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una.cast_signed());
         Bounds {
             low: sent.min(acknowledged).saturating_sub(window),

@@ -180,3 +180,20 @@ fn a_syn_that_comes_after_its_fin_still_begins_the_stream() {
     assert_eq!(world.received(Side::Client), "message");
     assert_eq!(world.states(), "CLOSE-WAIT FIN-WAIT-1");
 }
+
+#[test]
+fn a_syn_after_a_long_silence_is_no_late_copy() {
+    let mut limits = Limits { pool_bytes: 1 << 20, ..Limits::default() };
+    (limits.timeouts.idle, limits.timeouts.closing) = (Duration::MAX, Duration::MAX);
+    // The flow's own number while one side may still send; another one in the window.
+    for (script, seq) in [("C> F. 101 301", 100), ("C> P. 101 301 abc", 5000)] {
+        for (seconds, is_new) in [(239, false), (240, true)] {
+            let mut world = World::with(limits);
+            world.play(HANDSHAKE).play(script);
+            let id = world.id();
+            world.now = world.now.after(Duration::from_secs(seconds));
+            world.play(&format!("C> S {seq}"));
+            assert_eq!(world.id() != id, is_new, "{script:?} {seconds} s");
+        }
+    }
+}

@@ -134,3 +134,39 @@ fn segments_far_outside_the_window_change_nothing() {
     assert_eq!(after.sides.server.buffer, before.sides.server.buffer);
     assert_eq!(after.sides.client.buffer, before.sides.client.buffer);
 }
+
+#[test]
+fn bytes_that_come_behind_the_last_acknowledgement_fill_their_gap() {
+    let mut world = established();
+    world.play("S> F. 308 101\n C> F. 101 309\n S> . 309 102\n S> P. 301 101 message");
+    assert_eq!(world.received(Side::Client), "message");
+    world.play("+1100");
+    assert_eq!(world.ended.0[0].1, Some(EndCause::Fin));
+    // After a reset nobody receives anything.
+    let mut world = established();
+    world.play("C> . 101 308\n S> R 308\n S> P. 301 101 message");
+    assert_eq!(world.received(Side::Client), "");
+}
+
+#[test]
+fn a_side_whose_window_is_not_known_grants_a_large_one() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    // One direction was captured, and not all of it.
+    world.play("C> P. 101 301 abc\n C> P. 200101 301 def");
+    assert_eq!(world.received(Side::Server), "def");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 0);
+    world.play("C> P. 20200101 301 far");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1, "16 MiB are enough");
+    let id = world.id();
+    world.play("C> S 400000");
+    assert_ne!(world.id(), id, "but a SYN begins another flow");
+    let mut world = World::with(limits);
+    world.play("C> P. 101 301 abc\n S> . 301 104\n C> P. 200101 301 def");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 0, "without the SYN, no scale is known");
+    world.play("C> P. 20200101 301 far");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+    let mut world = established();
+    world.play("C> P. 200101 301 def");
+    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+}
