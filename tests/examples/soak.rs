@@ -97,22 +97,20 @@ fn lifetimes() {
 }
 
 fn floods() {
-    println!("kind         packets   ns/packet  early   late  to plain  flows   pool     grown");
-    let mut plain = None;
+    println!("kind         packets   ns/packet   plain  to plain  growth  flows   pool     grown");
+    let nanos = |picoseconds: u64| format!("{}.{}", picoseconds / 1000, picoseconds / 100 % 10);
+    let times = |percent: u64| format!("{}.{:02}", percent / 100, percent % 100);
     for kind in floods::Kind::ALL {
         let figures = floods::run(kind, 10_000_000, 4);
-        let plain = *plain.get_or_insert_with(|| figures.picoseconds.max(1));
-        let nanos = |picoseconds: u64| format!("{}.{}", picoseconds / 1000, picoseconds / 100 % 10);
-        let ratio = figures.picoseconds * 100 / plain;
+        let floods::Figures { cost, early, late, .. } = figures;
         println!(
-            "{:<12} {:>8} {:>9} {:>7} {:>6} {:>6}.{:02} {:>7} {:>10} {:>10}",
+            "{:<12} {:>8} {:>10} {:>7} {:>9} {:>7} {:>6} {:>10} {:>10}",
             format!("{kind:?}"),
             figures.packets,
-            nanos(figures.picoseconds),
-            nanos(figures.early),
-            nanos(figures.late),
-            ratio / 100,
-            ratio % 100,
+            nanos(cost.attack),
+            nanos(cost.plain),
+            times(cost.ratio()),
+            times(late.ratio() * 100 / early.ratio().max(1)),
             figures.flows_most,
             mib(figures.pool_most),
             mib(figures.grown),

@@ -1,12 +1,16 @@
 //! One kind of attack after another against one stack: what a packet costs, and what memory.
+//!
+//! Costs are CPU time of the thread, and each batch of the attack is followed by one of believable
+//! traffic at a stack of its own: what a busy machine does to the one it does to the other, so
+//! their ratio holds.
 
-use std::{
-    net::SocketAddrV4,
-    time::{Duration, Instant as Stopwatch},
-};
+use std::{net::SocketAddrV4, ops::Range, time::Duration};
 
 use mos_dataplane::traffic::Conversations;
-use mos_stack::{Checksums, Frame, Instant, Limits, Link, Stack, Stat, Stats, WorkerId};
+use mos_stack::{
+    Checksums, Frame, Instant, Limits, Link, Stack, Stat, Stats, WorkerId, limits::BURST,
+};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     frame::{IP, Segment, flags, repair, write},
@@ -58,6 +62,24 @@ impl Kind {
     ];
 }
 
+/// What a packet of the attack costs, and one of believable traffic at the same time, in
+/// picoseconds of CPU time in the median batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Of the attack.
+    pub attack: u64,
+    /// Of believable traffic.
+    pub plain: u64,
+}
+
+impl Cost {
+    /// The attack's cost in percent of that of believable traffic.
+    #[must_use]
+    pub fn ratio(self) -> u64 {
+        self.attack * 100 / self.plain.max(1)
+    }
+}
+
 /// Figures of one flood.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
@@ -65,12 +87,12 @@ pub struct Figures {
     pub kind: Kind,
     /// Packets.
     pub packets: u64,
-    /// Picoseconds that the stack took for one packet, in the median batch.
-    pub picoseconds: u64,
+    /// Cost of a packet over the whole flood.
+    pub cost: Cost,
     /// The same over the second tenth of the flood, when its state has built up.
-    pub early: u64,
+    pub early: Cost,
     /// The same over the last tenth.
-    pub late: u64,
+    pub late: Cost,
     /// Flows at once, at most.
     pub flows_most: u64,
     /// Bytes of the pool in use, at most.
@@ -83,8 +105,9 @@ pub struct Figures {
 const BYSTANDERS: u16 = 100;
 /// Flows of the attackers that need established ones.
 const ATTACKERS: usize = 64;
-/// Frames prepared at once, outside the time that is taken.
-const BATCH: usize = 4096;
+/// Frames prepared at once, outside the time that is taken: enough that the caches of a stack are
+/// warm again for most of them.
+const BATCH: usize = 8192;
 /// From one packet to the next: ten million a second.
 const STEP: Duration = Duration::from_nanos(100);
 const EXPIRY_BUDGET: u32 = 64;
@@ -258,23 +281,33 @@ impl Target {
         self.take(&frames);
     }
 
-    /// Handles frames as a worker does; returns the time it took.
+    /// Handles frames as a worker does; returns the CPU time that it took.
     fn take(&mut self, frames: &[Vec<u8>]) -> Duration {
-        let mut burst = Vec::with_capacity(32);
-        let mut taken = Duration::ZERO;
-        for bytes in frames.chunks(32) {
-            burst.clear();
-            burst.extend(bytes.iter().map(|bytes| {
-                self.now = self.now.after(STEP);
-                let wire_length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                let (arrival, link, checksums) = (self.now, Link::Ethernet, Checksums::Unknown);
-                Frame { arrival, link, bytes, wire_length, checksums }
-            }));
-            let began = Stopwatch::now();
-            self.stack.handle_burst(&burst, &mut ());
-            self.stack.handle_timeout(self.now, EXPIRY_BUDGET, &mut ());
-            taken += began.elapsed();
+        let arriving = |bytes: &Vec<u8>| {
+            self.now = self.now.after(STEP);
+            let wire_length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let (arrival, link, checksums) = (self.now, Link::Ethernet, Checksums::Unknown);
+            (arrival, link, checksums, wire_length)
+        };
+        let times: Vec<_> = frames.iter().map(arriving).collect();
+        let frames: Vec<_> = frames
+            .iter()
+            .zip(times)
+            .map(|(bytes, (arrival, link, checksums, wire_length))| Frame {
+                arrival,
+                link,
+                bytes,
+                wire_length,
+                checksums,
+            })
+            .collect();
+        let began = cpu_time();
+        for burst in frames.chunks(BURST) {
+            self.stack.handle_burst(burst, &mut ());
+            let now = burst.last().map_or(self.now, |last| last.arrival);
+            self.stack.handle_timeout(now, EXPIRY_BUDGET, &mut ());
         }
+        let taken = cpu_time().saturating_sub(began);
         let gauges = self.stack.gauges();
         self.flows_most = self.flows_most.max(gauges.flows);
         self.pool_most = self.pool_most.max(gauges.pool_used_bytes);
@@ -291,6 +324,37 @@ impl Target {
     }
 }
 
+/// CPU time that this thread has used.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// A stack and who sends to it; takes one batch after another.
+#[derive(Debug)]
+struct Trial {
+    target: Target,
+    attacker: Attacker,
+    frames: Vec<Vec<u8>>,
+    /// What a packet of each batch cost, in picoseconds.
+    costs: Vec<u64>,
+}
+
+impl Trial {
+    fn new(kind: Kind, seed: u64) -> Self {
+        let frames = vec![Vec::new(); BATCH];
+        let (target, attacker) = (Target::new(), Attacker::new(kind, seed));
+        Self { target, attacker, frames, costs: Vec::new() }
+    }
+
+    fn batch(&mut self, size: usize) {
+        let frames = &mut self.frames[..size];
+        frames.iter_mut().for_each(|frame| self.attacker.next(frame));
+        let picoseconds = self.target.take(frames).as_nanos() * 1000 / size.max(1) as u128;
+        self.costs.push(u64::try_from(picoseconds).unwrap_or(u64::MAX));
+    }
+}
+
 /// Floods a fresh stack with `packets` packets of one kind.
 ///
 /// # Panics
@@ -298,42 +362,41 @@ impl Target {
 /// When a packet is not accounted for, memory exceeds its bound, or an established flow is lost.
 #[must_use]
 pub fn run(kind: Kind, packets: u64, seed: u64) -> Figures {
-    let mut target = Target::new();
-    let before = Memory::own().resident;
-    let established = target.stack.stats().clone();
-    let mut attacker = Attacker::new(kind, seed);
-    let mut frames = vec![Vec::new(); BATCH];
-    let mut batches = Vec::new();
-    let mut left = packets;
+    let (mut attack, mut plain) = (Trial::new(kind, seed), Trial::new(Kind::Plain, seed));
+    let established = attack.target.stack.stats().clone();
+    let (mut left, mut grown) = (packets, 0_i64);
     while left > 0 {
         let size = usize::try_from(left).map_or(BATCH, |left| left.min(BATCH));
-        for frame in &mut frames[..size] {
-            attacker.next(frame);
-        }
-        batches.push((target.take(&frames[..size]), size as u64));
+        let before = Memory::own().resident;
+        attack.batch(size);
+        grown += Memory::own().resident.cast_signed() - before.cast_signed();
+        plain.batch(size);
         left -= size as u64;
     }
-    let grown = Memory::own().resident.saturating_sub(before);
-    check(kind, &target, &established, packets, grown);
-    let tenth = batches.len() / 10;
+    let grown = u64::try_from(grown).unwrap_or_default();
+    check(kind, &attack.target, &established, packets, grown);
+    let (count, tenth) = (attack.costs.len(), (attack.costs.len() / 10).max(1));
+    let cost = |batches: Range<usize>| Cost {
+        attack: median(&attack.costs[batches.clone()]),
+        plain: median(&plain.costs[batches]),
+    };
     Figures {
         kind,
         packets,
-        picoseconds: per_packet(&batches),
-        early: per_packet(&batches[tenth..(2 * tenth).max(tenth + 1)]),
-        late: per_packet(&batches[batches.len() - tenth.max(1)..]),
-        flows_most: target.flows_most,
-        pool_most: target.pool_most,
+        cost: cost(0..count),
+        early: cost(tenth.min(count - 1)..(2 * tenth).min(count)),
+        late: cost(count - tenth..count),
+        flows_most: attack.target.flows_most,
+        pool_most: attack.target.pool_most,
         grown,
     }
 }
 
-/// Of the median batch: a machine that is busy with other things disturbs single ones.
-fn per_packet(batches: &[(Duration, u64)]) -> u64 {
-    let cost = |(time, packets): &(Duration, u64)| time.as_nanos() * 1000 / u128::from(*packets);
-    let mut costs: Vec<u128> = batches.iter().map(cost).collect();
+/// A machine that is busy with other things disturbs single batches.
+fn median(costs: &[u64]) -> u64 {
+    let mut costs = costs.to_vec();
     costs.sort_unstable();
-    costs.get(costs.len() / 2).map_or(0, |cost| u64::try_from(*cost).unwrap_or(u64::MAX))
+    costs.get(costs.len() / 2).copied().unwrap_or_default()
 }
 
 fn check(kind: Kind, target: &Target, before: &Stats, packets: u64, grown: u64) {
