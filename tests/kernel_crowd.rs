@@ -8,11 +8,19 @@
 
 use std::time::Duration;
 
-use mos_tests::hostile::crowd;
+use mos_tests::hostile::crowd::{self, Place};
 
 #[test]
 fn every_stream_of_a_crowd_is_what_its_programs_sent() {
-    let Some(figures) = crowd::run(24, Duration::from_secs(10)) else { return };
+    let Some(figures) = crowd::run(24, Duration::from_secs(10), Place::Client) else { return };
     assert!(figures.corrupt > 0, "the wire corrupts: {figures:?}");
     assert_eq!(figures.ended, [18, 6]);
+}
+
+#[test]
+fn what_a_mirror_leaves_out_is_told_to_the_byte() {
+    let place = Place::Mirror { blind: 2 };
+    let Some(figures) = crowd::run(24, Duration::from_secs(10), place) else { return };
+    assert_eq!(figures.ended, [18, 6]);
+    assert!(figures.gaps[1] > 10_000, "{figures:?}");
 }

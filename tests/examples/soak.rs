@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mos_tests::hostile::crowd::Place;
 use mos_tests::hostile::memory::mib;
 use mos_tests::hostile::{adversarial, crowd, floods, lifetimes, syn_flood};
 
@@ -119,17 +120,18 @@ fn floods() {
 }
 
 fn crowd() {
-    let Some(figures) = crowd::run(200, Duration::from_secs(60)) else { return };
-    let [fin, rst] = figures.ended;
-    println!(
-        "200 transfers at once in {} s; {} bytes of complete streams and {} of reset ones, all \
-         right, {} reported missing in the latter; ended: fin {fin}, rst {rst}; {} of {} packets \
-         were corrupt",
-        figures.time.as_secs(),
-        figures.complete,
-        figures.cut,
-        figures.missing,
-        figures.corrupt,
-        figures.packets,
-    );
+    for place in [Place::Client, Place::Mirror { blind: 1 }] {
+        let Some(figures) = crowd::run(200, Duration::from_secs(60), place) else { return };
+        let ([fin, rst], [gaps, missing]) = (figures.ended, figures.gaps);
+        println!(
+            "200 transfers at once in {} s, watched at {place:?}; {} bytes of complete streams and \
+            {} of reset ones, all right, {missing} told missing in {gaps} gaps; ended: fin {fin}, \
+            rst {rst}; {} of {} packets were corrupt",
+            figures.time.as_secs(),
+            figures.complete,
+            figures.cut,
+            figures.corrupt,
+            figures.packets,
+        );
+    }
 }

@@ -1,8 +1,13 @@
-//! A subscription without `mosctl` in between, read as fast or as slowly as a test wants.
+//! Subscriptions without `mosctl` in between: one that is read as fast or as slowly as a test
+//! wants, and one that writes everything down.
+
+use std::sync::mpsc;
+use std::thread;
 
 use mos_proto::v1::event_service_client::EventServiceClient;
 use mos_proto::v1::watch_events_response::Message;
-use mos_proto::v1::{EventType, Lost, WatchEventsRequest, WatchEventsResponse};
+use mos_proto::v1::{Event, EventType, Lost, WatchEventsRequest, WatchEventsResponse};
+use tokio::runtime::Builder;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
@@ -38,13 +43,9 @@ pub struct Watch {
 impl Watch {
     /// Subscribes to every type of event, new data included.
     pub async fn all(service: &Mosd, window: Window) -> Self {
-        let types = (1..=15).filter_map(|number| EventType::try_from(number).ok());
-        let types = types.map(i32::from).collect();
-        let request = WatchEventsRequest { types, filter: String::new() };
-        let mut client = EventServiceClient::new(connect(service, window).await);
-        let mut stream = client.watch_events(request).await.expect("a stream").into_inner();
-        let first = stream.message().await.expect("a first message").and_then(|m| m.message);
-        assert!(matches!(first, Some(Message::Subscribed(_))), "{first:?}");
+        let types: Vec<_> =
+            (1..=15).filter_map(|number| EventType::try_from(number).ok()).collect();
+        let stream = subscribe(service, window, &types).await;
         let losses = Vec::new();
         Self { stream, first: 0, last: 0, delivered: 0, lost: 0, losses, open: 0 }
     }
@@ -93,6 +94,59 @@ impl Watch {
     pub const fn happened(&self) -> i64 {
         self.last - self.first + 1
     }
+}
+
+/// Everything that happens of some types from the beginning of the subscription on, read by a
+/// thread of its own until the service stops.
+#[derive(Debug)]
+pub struct Chronicle {
+    told: mpsc::Receiver<Event>,
+    reader: thread::JoinHandle<()>,
+}
+
+impl Chronicle {
+    /// Subscribes.
+    #[track_caller]
+    pub fn begin(service: &Mosd, types: &[EventType]) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut stream = runtime.block_on(subscribe(service, Window::Wide, types));
+        let (tell, told) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            while let Ok(Some(response)) = runtime.block_on(stream.message()) {
+                match response.message {
+                    Some(Message::Event(event)) => tell.send(event).unwrap_or_default(),
+                    other => panic!("not everything was told: {other:?}"),
+                }
+            }
+        });
+        Self { told, reader }
+    }
+
+    /// What has been told since this was asked last.
+    pub fn news(&self) -> Vec<Event> {
+        self.told.try_iter().collect()
+    }
+
+    /// Waits for the end of the service, and asserts that nothing was lost.
+    #[track_caller]
+    pub fn end(self) {
+        self.reader.join().expect("everything was told");
+    }
+}
+
+/// A stream of events of some types, whose subscription has begun.
+async fn subscribe(
+    service: &Mosd,
+    window: Window,
+    types: &[EventType],
+) -> Streaming<WatchEventsResponse> {
+    let types = types.iter().copied().map(i32::from).collect();
+    let request = WatchEventsRequest { types, filter: String::new() };
+    let mut client = EventServiceClient::new(connect(service, window).await);
+    let mut stream = client.watch_events(request).await.expect("a stream").into_inner();
+    let first = stream.message().await.expect("a first message").and_then(|m| m.message);
+    assert!(matches!(first, Some(Message::Subscribed(_))), "{first:?}");
+    stream
 }
 
 async fn connect(service: &Mosd, window: Window) -> Channel {

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Where the kernel has `netem`, the two hosts are joined directly and it makes the wire bad;
-//! elsewhere a third namespace runs `tools/wire.py`, which does the same. Everything vanishes when
-//! the [`Lab`] is dropped.
+//! elsewhere a third namespace runs `tools/wire.py`, which does the same. It can also mirror what
+//! leaves the wire to a host that only watches. Everything vanishes when the [`Lab`] is dropped.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,7 @@ pub struct Lab {
     middle: Option<(Helper, Namespace)>,
     client: Namespace,
     server: Namespace,
+    monitor: Option<Namespace>,
 }
 
 impl Lab {
@@ -63,11 +64,33 @@ impl Lab {
         let netem = [&client, &server].iter().all(|host| host.impair(wire));
         let middle = (!netem).then(|| {
             ip(&["-n", client.name(), "link", "del", INTERFACE]);
-            put_wire_between(&client, &server, wire)
+            put_wire_between(&client, &server, wire, None)
         });
         client.configure("10.77.0.1/24", "fd77::1/64");
         server.configure("10.77.0.2/24", "fd77::2/64");
-        Some(Self { middle, client, server })
+        Some(Self { middle, client, server, monitor: None })
+    }
+
+    /// Makes the hosts and a third one, whose interface gets a copy of every frame that leaves the
+    /// wire, but for `blind` percent of the segments that carry data.
+    #[track_caller]
+    pub fn mirrored(wire: Wire, blind: u32) -> Option<Self> {
+        if !program::is_root() {
+            program::skip("network namespaces need root");
+            return None;
+        }
+        clear_leftovers();
+        let [client, server, monitor] = ["client", "server", "monitor"].map(Namespace::new);
+        let middle = Some(put_wire_between(&client, &server, wire, Some((&monitor, blind))));
+        client.configure("10.77.0.1/24", "fd77::1/64");
+        server.configure("10.77.0.2/24", "fd77::2/64");
+        ip(&["-n", monitor.name(), "link", "set", "lo", "up"]);
+        Some(Self { middle, client, server, monitor: Some(monitor) })
+    }
+
+    /// The namespace of the host that sees the traffic without taking part, or the client's.
+    pub fn monitor(&self) -> &str {
+        self.monitor.as_ref().unwrap_or(&self.client).name()
     }
 
     /// The namespace of the client's host.
@@ -227,7 +250,12 @@ fn join(a: &Namespace, a_interface: &str, b: &Namespace, b_interface: &str) {
 }
 
 #[track_caller]
-fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Helper, Namespace) {
+fn put_wire_between(
+    client: &Namespace,
+    server: &Namespace,
+    wire: Wire,
+    monitor: Option<(&Namespace, u32)>,
+) -> (Helper, Namespace) {
     let middle = Namespace::new("wire");
     join(client, INTERFACE, &middle, "left");
     join(server, INTERFACE, &middle, "right");
@@ -235,7 +263,15 @@ fn put_wire_between(client: &Namespace, server: &Namespace, wire: Wire) -> (Help
         [wire.loss, wire.reorder, wire.duplicate, wire.corrupt].map(|percent| percent.to_string());
     let order = ["--loss", &loss, "--reorder", &reorder];
     let frames = ["--duplicate", &duplicate, "--corrupt", &corrupt];
-    let arguments = [["left", "right"].as_slice(), &order, &frames].concat();
+    let blind = monitor.map_or(0, |(_, blind)| blind).to_string();
+    let mirror = match monitor {
+        Some((monitor, _)) => {
+            join(monitor, INTERFACE, &middle, "mirror");
+            vec!["--mirror", "mirror", "--blind", &blind]
+        }
+        None => Vec::new(),
+    };
+    let arguments = [["left", "right"].as_slice(), &order, &frames, &mirror].concat();
     let helper = Helper::start(middle.name(), "wire.py", &arguments);
     (helper, middle)
 }

@@ -11,11 +11,13 @@ either program gave to the kernel; FOLDER/N.port is the client's port.
 """
 
 import asyncio
+import fcntl
 import os
 import random
 import socket
 import struct
 import sys
+import termios
 
 SIZE_MAX = 512 << 10
 CHUNK = 16 << 10
@@ -52,6 +54,13 @@ async def hear(reader, length):
         length -= len(data)
 
 
+async def delivered(writer):
+    """Waits until the peer has acknowledged everything, so that a reset cuts only what it says."""
+    sock = writer.get_extra_info("socket")
+    while struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0] > 0:
+        await asyncio.sleep(0.01)
+
+
 async def serve(reader, writer, folder, seed):
     try:
         head = await reader.readexactly(4)
@@ -84,6 +93,7 @@ async def connect(number, addresses, port, folder, seed):
         writer.write(head)
         if plan.way == "reset":
             await say(writer, upload, log)
+            await delivered(writer)
             await hear(reader, SIZE_MAX // 8)
             linger = struct.pack("ii", 1, 0)
             sock = writer.get_extra_info("socket")

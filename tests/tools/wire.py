@@ -5,7 +5,11 @@ interface to the other, in both directions, with the given chances in percent. A
 one bit flipped behind its Ethernet header. The same seed decides the same for the same sequence
 of frames.
 
+With a mirror, every frame that leaves the wire is copied to a third interface, but for the given
+percentage of TCP segments without SYN, FIN or RST that carry data: what a monitor misses.
+
     wire.py LEFT RIGHT --loss 1 --reorder 5 --duplicate 1 --corrupt 1 --seed 7
+    wire.py LEFT RIGHT --mirror MIRROR --blind 1
 """
 
 import argparse
@@ -31,9 +35,10 @@ PAUSE_MS = 2
 class Direction:
     """Carries the frames of one direction."""
 
-    def __init__(self, source, target, chances, dice):
+    def __init__(self, source, target, mirror, chances, dice):
         self.source = source
         self.target = target
+        self.mirror = mirror
         self.chances = chances
         self.dice = dice
         self.held = []  # [frames still to overtake it, frame]
@@ -45,7 +50,9 @@ class Direction:
         try:
             self.target.send(frame)
         except (BlockingIOError, OSError):
-            pass  # A full queue loses frames, as a wire may.
+            return  # A full queue loses frames, as a wire may.
+        if self.mirror and not (carries_data(frame) and self.hits(self.chances.blind)):
+            self.mirror.send(frame)
 
     def carry(self):
         for _ in range(BURST):
@@ -80,6 +87,13 @@ class Direction:
         self.held = waiting
 
 
+def carries_data(frame):
+    """Whether a TCP segment over IP without options has data, and neither SYN, FIN nor RST."""
+    ip = 20 if frame[ETHERNET_BYTES] >> 4 == 4 else 40
+    tcp = frame[ETHERNET_BYTES + ip :]
+    return len(tcp) > 20 and not tcp[13] & 0b111 and len(tcp) > (tcp[12] >> 4) * 4
+
+
 def open_interface(name):
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     raw.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
@@ -98,12 +112,17 @@ def main():
     parser.add_argument("--reorder", type=float, default=0)
     parser.add_argument("--duplicate", type=float, default=0)
     parser.add_argument("--corrupt", type=float, default=0)
+    parser.add_argument("--mirror")
+    parser.add_argument("--blind", type=float, default=0)
     parser.add_argument("--seed", type=int, default=1)
     chances = parser.parse_args()
     left, right = open_interface(chances.left), open_interface(chances.right)
+    mirror = open_interface(chances.mirror) if chances.mirror else None
+    if mirror:
+        mirror.setblocking(True)  # What the monitor misses is chosen, not left to a full queue.
     directions = {
-        left.fileno(): Direction(left, right, chances, random.Random(chances.seed)),
-        right.fileno(): Direction(right, left, chances, random.Random(chances.seed + 1)),
+        left.fileno(): Direction(left, right, mirror, chances, random.Random(chances.seed)),
+        right.fileno(): Direction(right, left, mirror, chances, random.Random(chances.seed + 1)),
     }
     poll = select.poll()
     for number in directions:

@@ -1,17 +1,21 @@
 //! Many TCP connections of the kernel at once over a bad wire: what mosd holds of each is what the
-//! two programs sent, and each ends as it did.
+//! two programs sent, and each ends as it did. A monitor at a mirror also misses segments: what it
+//! lacks is what it says it lacks.
 
 use std::{
+    collections::HashMap,
     fs,
+    ops::Range,
     path::Path,
     time::{Duration, Instant},
 };
 
-use mos_proto::v1::Side;
+use mos_proto::v1::{Event, EventType, Side};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
+    events::Chronicle,
     lab::{Helper, Lab, Wire},
     program::within,
     rpc::Rpc,
@@ -28,15 +32,27 @@ const RESET: usize = 3;
 const ALL_DONE_MAX: Duration = Duration::from_secs(300);
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 
+/// Where mosd watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On the client's own interface, where nothing escapes it.
+    Client,
+    /// At a mirror of the wire that leaves out this percentage of the segments with data.
+    Mirror {
+        /// Percentage.
+        blind: u32,
+    },
+}
+
 /// Figures of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Figures {
     /// Bytes of complete streams, compared.
     pub complete: usize,
-    /// Bytes of streams that a reset cut, compared; and those missing in them.
+    /// Bytes of streams that a reset cut, compared.
     pub cut: usize,
-    /// Bytes reported missing in streams that were cut.
-    pub missing: i64,
+    /// Gaps that were told, and the bytes in them.
+    pub gaps: [u64; 2],
     /// Packets with a wrong checksum, of those that mosd saw.
     pub corrupt: i64,
     /// Packets that mosd saw.
@@ -52,17 +68,20 @@ pub struct Figures {
 ///
 /// # Panics
 ///
-/// When a byte is wrong or missing, or a flow ends with another cause.
+/// When a byte is wrong, or missing without a gap that says so, or a flow ends with another cause.
 #[must_use]
-pub fn run(count: usize, hold: Duration) -> Option<Figures> {
-    let lab = Lab::new(WIRE)?;
+pub fn run(count: usize, hold: Duration, place: Place) -> Option<Figures> {
+    let lab = match place {
+        Place::Client => Lab::new(WIRE),
+        Place::Mirror { blind } => Lab::mirrored(WIRE, blind),
+    }?;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let metrics = "127.0.0.1:9491";
     let setup = Setup::default()
-        .configured(&config(hold, metrics))
-        .inside(lab.client())
+        .configured(&config(hold))
+        .inside(lab.monitor())
         .with(&["--port", "net_af_packet0,iface=veth0"]);
     let mosd = Mosd::start(&setup);
+    let chronicle = Chronicle::begin(&mosd, &[EventType::FlowEnded, EventType::Gap]);
     let here = folder.path().to_string_lossy().into_owned();
     let how_many = count.to_string();
     let arguments = |role| [role, ADDRESSES[0], ADDRESSES[1], PORT, &here, &how_many, SEED];
@@ -71,34 +90,94 @@ pub fn run(count: usize, hold: Duration) -> Option<Figures> {
     Helper::start(lab.client(), "crowd.py", &arguments("client")).finish(ALL_DONE_MAX);
     let mut figures = Figures { time: began.elapsed(), ..Figures::default() };
     let flows = await_ends(&mosd, count);
-    compare_all(&mosd, folder.path(), &flows, &mut figures);
+    let gaps = Gaps::told(&chronicle.news(), &mut figures);
+    let names = compare_all(&mosd, folder.path(), &flows, &gaps, &mut figures);
     assert_eq!(mosd.packets_lost(), 0, "{}", mosd.status());
+    assert_eq!(figures.gaps[0] > 0, place != Place::Client, "{figures:?}");
     let outcomes = mosd.status();
     figures.corrupt = number(outcomes.pointer("/cores/0/packetOutcomes/checksum"));
     figures.packets = mosd.core_total("rxPacketCount");
-    let resets = (0..count).filter(|number| way(*number) == RESET).count() as u64;
-    let expected = [count as u64 - resets, resets];
-    let ended = || ["fin", "rst"].map(|cause| ended_by(&lab, metrics, cause));
-    let right = within(hold + SETTLE_MAX, || ended().iter().sum::<u64>() >= count as u64);
-    assert!(right && ended() == expected, "ended {:?}, expected {expected:?}", ended());
-    figures.ended = expected;
+    let mut causes = HashMap::new();
+    let told = within(hold + SETTLE_MAX, || {
+        causes.extend(chronicle.news().into_iter().filter_map(end_of));
+        causes.len() >= count
+    });
+    assert!(told, "{} ends of {count}", causes.len());
+    for (connection, name) in names.iter().enumerate() {
+        let (index, cause) = if way(connection) == RESET { (1, "rst") } else { (0, "fin") };
+        let told = causes.get(name).map(String::as_str);
+        assert_eq!(told, Some(cause), "connection {connection}, {name}");
+        figures.ended[index] += 1;
+    }
     drop(server);
     mosd.stop(Signal::INT).in_order();
+    chronicle.end();
     Some(figures)
+}
+
+/// The flow that an event says has ended, and the cause.
+fn end_of(event: Event) -> Option<(String, String)> {
+    let cause = event.attributes.get("cause").cloned().unwrap_or_default();
+    let is_end = event.r#type() == EventType::FlowEnded;
+    event.flow.filter(|_| is_end).map(|flow| (flow.name, cause))
+}
+
+/// The gaps of each flow's sides, as they were told.
+#[derive(Debug, Default)]
+struct Gaps(HashMap<(String, Side), Vec<Range<usize>>>);
+
+impl Gaps {
+    #[track_caller]
+    fn told(events: &[Event], figures: &mut Figures) -> Self {
+        let mut gaps = Self::default();
+        for event in events.iter().filter(|event| event.r#type() == EventType::Gap) {
+            let attribute = |key: &str| -> usize {
+                event.attributes.get(key).and_then(|text| text.parse().ok()).expect("a number")
+            };
+            let (offset, length) = (attribute("offset"), attribute("length"));
+            let name = event.flow.as_ref().map(|flow| flow.name.clone()).unwrap_or_default();
+            gaps.0.entry((name, event.side())).or_default().push(offset..offset + length);
+            figures.gaps[0] += 1;
+            figures.gaps[1] += length as u64;
+        }
+        gaps
+    }
+
+    fn of(&self, name: &str, side: Side) -> &[Range<usize>] {
+        self.0.get(&(name.to_owned(), side)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Asserts that what is held of a stream of `length` bytes and the gaps in it, of which late bytes
+/// may have filled some, leave nothing out; and that no gap was told twice.
+#[track_caller]
+fn check_whole(length: usize, held: &[(usize, Vec<u8>)], gaps: &[Range<usize>], what: &str) {
+    let mut told = 0;
+    for gap in gaps {
+        assert!(told <= gap.start && gap.end <= length, "gap {gap:?}: {what}");
+        told = gap.end;
+    }
+    let held = held.iter().map(|(at, run)| *at..at + run.len());
+    let mut pieces: Vec<_> = held.chain(gaps.iter().cloned()).collect();
+    pieces.sort_by_key(|piece| piece.start);
+    let mut known = 0;
+    for piece in pieces {
+        assert!(piece.start <= known, "nothing was told of {known}..{}: {what}", piece.start);
+        known = known.max(piece.end);
+    }
+    assert_eq!(known, length, "{what}");
 }
 
 const fn way(number: usize) -> usize {
     number / 2 % WAYS
 }
 
-fn config(hold: Duration, metrics: &str) -> String {
+fn config(hold: Duration) -> String {
     let hold = hold.as_secs();
     format!(
         r#"
 [server]
 payload = true
-[metrics]
-listen = "{metrics}"
 [limits]
 flows_max = 4096
 pool = "512MiB"
@@ -135,10 +214,18 @@ fn await_ends(mosd: &Mosd, count: usize) -> Vec<(i64, Value)> {
     flows.into_iter().map(|flow| (port(&flow), flow)).collect()
 }
 
-/// Compares both streams of each connection with what its programs sent.
+/// Compares both streams of each connection with what its programs sent; returns the names of the
+/// flows in the order of the connections.
 #[track_caller]
-fn compare_all(mosd: &Mosd, folder: &Path, flows: &[(i64, Value)], figures: &mut Figures) {
+fn compare_all(
+    mosd: &Mosd,
+    folder: &Path,
+    flows: &[(i64, Value)],
+    gaps: &Gaps,
+    figures: &mut Figures,
+) -> Vec<String> {
     let mut rpc = Rpc::connect(mosd);
+    let mut names = Vec::new();
     for connection in 0..flows.len() {
         let read = |what: &str| {
             fs::read(folder.join(format!("{connection}.{what}"))).expect("a program's notes")
@@ -151,42 +238,33 @@ fn compare_all(mosd: &Mosd, folder: &Path, flows: &[(i64, Value)], figures: &mut
         };
         let (_, flow) = flows.iter().find(is_it).expect("each connection is a flow");
         let name = flow.get("name").and_then(Value::as_str).expect("a flow has a name");
-        for (side, sender, peer) in
-            [(Side::Server, "client", "clientStats"), (Side::Client, "server", "serverStats")]
+        let details = mosd.json(&["flows", "get", name]);
+        for (side, sender, stats) in
+            [(Side::Server, "client", "serverStats"), (Side::Client, "server", "clientStats")]
         {
             let (sent, runs) = (read(sender), rpc.held(name, side));
             let shape: Vec<_> = runs.iter().map(|(at, run)| (*at, run.len())).collect();
-            let what = format!("connection {connection}, {sender}: {shape:?} of {}", sent.len());
+            let gaps = gaps.of(name, side);
+            let stats = details.get(stats).expect("a full view has both sides");
+            let length = sent.len();
+            let what = format!(
+                "connection {connection}, {sender}: {shape:?} of {length}, {gaps:?}, {stats}"
+            );
             for (at, run) in &runs {
                 assert!(sent.get(*at..at + run.len()) == Some(run), "wrong bytes: {what}");
             }
+            assert_eq!(number(stats.get("conflictingBytes")), 0, "{what}");
+            let missing: usize = gaps.iter().map(ExactSizeIterator::len).sum();
+            assert_eq!(usize::try_from(number(stats.get("missingBytes"))), Ok(missing), "{what}");
             let held: usize = runs.iter().map(|(_, run)| run.len()).sum();
-            let details = mosd.json(&["flows", "get", name]);
-            let details = details.get("flow").cloned().unwrap_or(details);
-            let receiver = if peer == "clientStats" { "serverStats" } else { "clientStats" };
-            let stats = details.get(receiver).expect("a full view has both sides");
-            let missing = number(stats.get("missingBytes"));
-            assert_eq!(number(stats.get("conflictingBytes")), 0, "{what}: {stats}");
             if way(connection) == RESET {
                 figures.cut += held;
-                figures.missing += missing;
             } else {
-                assert!(held == sent.len() && missing == 0, "{what}: {stats}");
+                check_whole(length, &runs, gaps, &what);
                 figures.complete += held;
             }
         }
+        names.push(name.to_owned());
     }
-}
-
-/// Flows that ended with this cause, as the metrics say.
-#[track_caller]
-fn ended_by(lab: &Lab, metrics: &str, cause: &str) -> u64 {
-    let url = format!("http://{metrics}/metrics");
-    let mut curl = crate::lab::inside(lab.client(), "curl", &["--silent", "--max-time", "5", &url]);
-    let text = crate::program::run(&mut curl, SETTLE_MAX).text();
-    let label = format!("cause=\"{cause}\"");
-    text.lines()
-        .filter(|line| line.starts_with("mosd_flows_ended_total") && line.contains(&label))
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
-        .sum()
+    names
 }
