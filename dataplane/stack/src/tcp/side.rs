@@ -6,9 +6,9 @@ use crate::{SeqNum, StreamOffset, wire::WindowScale};
 /// Reach granted beyond what was seen, where the receiver's window is unknown or small, in bytes.
 const REACH_MIN: u32 = 65_536;
 
-/// The window of a peer of which too little was captured to know it, in bytes: more than hosts grant
-/// without having been tuned to, and little enough that a forged segment does not empty a buffer
-/// of the largest size.
+/// The window of a peer of which too little was captured to know it, in bytes: more than hosts
+/// grant without having been tuned to, and little enough that a forged segment does not empty a
+/// buffer of the largest size.
 pub(super) const REACH_UNKNOWN: u32 = 1 << 24;
 
 /// The bounds of van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), for what one
@@ -124,7 +124,7 @@ impl TcpSide {
 
     /// Whether nothing of what this side sends was captured.
     pub(super) const fn is_unheard(&self) -> bool {
-        self.origin.is_none()
+        !self.has_origin
     }
 
     /// Whether a SYN with this number began what this side sends, seen or not.
