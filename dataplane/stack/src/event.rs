@@ -281,6 +281,18 @@ pub trait EventSink {
     /// Something of a wanted kind has happened.
     fn on_event(&mut self, _event: &Event) {}
 
+    /// Whether [`Self::on_stream`] is to be told.
+    fn wants_streams(&self) -> bool {
+        false
+    }
+
+    /// More of what a side receives can be read: every byte once and in order, as it is buffered
+    /// first. Where `offset` is beyond the end of the bytes before, what lies in between is a gap,
+    /// or had to make room first. The bytes are the segment's own where it came in order, so they
+    /// need not be fetched again. Not told of a side without a buffer, nor of what lies behind a
+    /// hole that is still open when the flow ends: [`Self::flow_ended`] can read that.
+    fn on_stream(&mut self, _flow: FlowId, _side: Side, _offset: StreamOffset, _bytes: &[u8]) {}
+
     /// A flow has ended; its buffers are returned to the pool after the call. The cause is absent
     /// where the flow was still open when [`Stack::finish`](crate::Stack::finish) was called.
     /// Told whatever is wanted, before the [`Fact::FlowEnded`].

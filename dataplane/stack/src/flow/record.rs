@@ -8,7 +8,7 @@ use crate::{
     Fact, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Beginning, Connection, Lifetime, Workbench, fact_of},
+    tcp::{Beginning, Connection, Lifetime, Witness, Workbench, fact_of},
     wire::Segment,
 };
 
@@ -91,7 +91,7 @@ impl Flow {
         slot: u32,
         now: Instant,
         shared: Shared<'_>,
-        tell: impl FnMut(Fact),
+        witness: impl Witness,
     ) {
         let Shared { pool, stats, ledger } = shared;
         self.last_packet = self.last_packet.max(now);
@@ -103,7 +103,7 @@ impl Flow {
             stats,
             page: Page { ledger, slot, is_written: &mut self.is_irregular },
             frozen: self.connection.frozen(),
-            tell,
+            witness,
         };
         self.connection.on_segment(segment, from, &mut on);
     }

@@ -60,6 +60,8 @@ pub(crate) struct Placed {
     pub(crate) first_gap: u64,
     /// Arriving bytes for which there was no block, or no room for another range.
     pub(crate) refused_bytes: u64,
+    /// All arriving bytes, and nothing else, now follow what could be read before.
+    pub(crate) appended: bool,
 }
 
 /// What happens to a buffer and is worth telling; offsets are those of the stream.
@@ -292,6 +294,20 @@ impl Reassembler {
         pool.block(block).get(start..start.saturating_add(length).min(BLOCK_BYTES))
     }
 
+    /// The first held bytes at or behind `at` that can be read, to the end of their block at most.
+    pub(crate) fn readable_piece<'p>(
+        &self,
+        pool: &'p BufferPool,
+        at: StreamOffset,
+    ) -> Option<(StreamOffset, &'p [u8])> {
+        let span = self.ranges.at_or_behind(pool, at.0)?;
+        let start = span.start.max(at.0);
+        let room = usize::try_from(self.next.saturating_sub(start)).unwrap_or(usize::MAX);
+        let piece = self.piece_at(pool, StreamOffset(start))?;
+        let piece = piece.get(..room.min(piece.len())).filter(|piece| !piece.is_empty())?;
+        Some((StreamOffset(start), piece))
+    }
+
     /// Follows the stream without holding it.
     fn skip_to(&mut self, end: u64) {
         self.next = self.next.max(end);
@@ -385,6 +401,7 @@ impl Reassembler {
             rest = following;
         }
         placed.new_bytes = self.next - held.end;
+        placed.appended = rest.is_empty();
         self.ranges.hold_only(base, Span { start: held.start.max(base), end: self.next });
         self.check(pool);
     }

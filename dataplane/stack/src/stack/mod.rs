@@ -18,6 +18,7 @@ use crate::{
     flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
+    tcp::Witness,
     wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
 };
 
@@ -394,7 +395,7 @@ impl Stack {
         let tuple = || naming.tuple(key);
         let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
         let shared = Shared { pool, stats, ledger };
-        flow.on_segment(segment, slot, now, shared, |fact| teller.tell(fact));
+        flow.on_segment(segment, slot, now, shared, &mut teller);
         if flow.connection.lifetime() != lifetime {
             self.wheel.hasten(slot, flow.deadline(&self.limits));
             self.backlog.file(slot, flow.dispensable());
@@ -544,6 +545,24 @@ impl<S: EventSink, T: Fn() -> FlowTuple> Teller<'_, S, T> {
         if self.sink.wanted().contains(fact.kind()) {
             let (time, flow, tuple) = (self.time, self.flow, (self.tuple)());
             self.sink.on_event(&Event { time, flow, tuple, fact });
+        }
+    }
+}
+
+impl<S: EventSink, T: Fn() -> FlowTuple> Witness for &mut Teller<'_, S, T> {
+    #[inline]
+    fn tell(&mut self, fact: Fact) {
+        Teller::tell(self, fact);
+    }
+
+    #[inline]
+    fn hears(&self) -> bool {
+        self.sink.wants_streams()
+    }
+
+    fn hear(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) {
+        if let Some(flow) = self.flow {
+            self.sink.on_stream(flow, side, offset, bytes);
         }
     }
 }

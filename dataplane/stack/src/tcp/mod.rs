@@ -6,17 +6,17 @@
 pub(crate) mod prediction;
 mod side;
 mod state;
+mod workbench;
 
 use side::REACH_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
+pub(crate) use workbench::{Witness, Workbench, fact_of};
 
 use core::time::Duration;
 
 use crate::{
-    EndCause, Fact, OverlapPolicy, Roles, Side, Sides, Stat, Stats, StreamOffset,
-    flow::Page,
-    reassembly::{BufferFact, BufferPool, Placed, Reassembler},
+    EndCause, Fact, Roles, Side, Sides, Stat, StreamOffset,
     wire::{Segment, WindowScale},
 };
 
@@ -32,109 +32,6 @@ pub(crate) struct Connection {
     /// Who has sent a reset that was in the window, but not exact, and nothing since.
     pending_reset: Option<Side>,
     is_established: bool,
-}
-
-/// What a segment works on besides the connection.
-pub(crate) struct Workbench<'a, T: FnMut(Fact)> {
-    /// Each side's receive buffer.
-    pub(crate) buffers: &'a mut Sides<Reassembler>,
-    pub(crate) pool: &'a mut BufferPool,
-    pub(crate) overlap: Sides<OverlapPolicy>,
-    /// Sides whose counters are frozen: they are no longer monitored.
-    pub(crate) frozen: Sides<bool>,
-    pub(crate) stats: &'a mut Stats,
-    /// What is out of the ordinary about the flow.
-    pub(crate) page: Page<'a>,
-    /// Is told what happens, but for sides that are frozen.
-    pub(crate) tell: T,
-}
-
-impl<T: FnMut(Fact)> Workbench<'_, T> {
-    /// States a fact about a side, unless the side is no longer monitored.
-    fn tell(&mut self, side: Side, fact: Fact) {
-        if !self.frozen[side] {
-            (self.tell)(fact);
-        }
-    }
-
-    /// Moves a side to a state.
-    fn enter(&mut self, side: Side, tcp: &mut TcpSide, state: TcpState) {
-        if tcp.state != state {
-            let from = core::mem::replace(&mut tcp.state, state);
-            self.tell(side, Fact::StateChanged { side, from, to: state });
-        }
-    }
-
-    /// Places bytes that `side` receives.
-    fn place(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) -> Placed {
-        let tell = &mut self.tell;
-        let is_frozen = self.frozen[side];
-        let mut tell = |fact| {
-            if !is_frozen {
-                tell(fact_of(side, fact));
-            }
-        };
-        let (buffer, policy) = (&mut self.buffers[side], self.overlap[side]);
-        let placed = buffer.place(self.pool, offset, bytes, policy, &mut tell);
-        self.count(side, &placed);
-        placed
-    }
-
-    /// Whether a segment at `start` asks `side` for a sign of life, with the byte before the next
-    /// one. Where that byte was never captured it is the byte itself, behind its acknowledgement.
-    fn is_keepalive(&self, side: Side, segment: &Segment<'_>, start: i64) -> bool {
-        let buffer = &self.buffers[side];
-        segment.payload_length == 1
-            && start + 1 == buffer.next().0.cast_signed()
-            && !buffer.ends_with_gap(self.pool)
-    }
-
-    /// Gives up what `side` has not received below `end`.
-    fn give_up_below(&mut self, side: Side, end: StreamOffset) {
-        let tell = &mut self.tell;
-        let is_frozen = self.frozen[side];
-        let mut tell = |fact| {
-            if !is_frozen {
-                tell(fact_of(side, fact));
-            }
-        };
-        let placed = self.buffers[side].give_up_below(self.pool, end, &mut tell);
-        self.count(side, &placed);
-    }
-
-    /// Counts what became of bytes that `side` receives.
-    fn count(&mut self, side: Side, placed: &Placed) {
-        self.stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
-        if placed.is_irregular() {
-            self.stats.add(Stat::ConflictingBytes, placed.conflicting_bytes);
-            self.stats.add(Stat::Gaps, placed.gaps);
-            self.stats.add(Stat::MissingBytes, placed.missing_bytes);
-            self.stats.add(Stat::RefusedBytes, placed.refused_bytes);
-            self.page.count(side, placed);
-        }
-    }
-
-    /// Counts a segment that `side` sent again.
-    fn note_retransmit(&mut self, side: Side) {
-        if !self.frozen[side] {
-            self.page.count_retransmit(side);
-        }
-    }
-}
-
-/// A buffer's fact as one of a flow's.
-pub(crate) const fn fact_of(side: Side, fact: BufferFact) -> Fact {
-    match fact {
-        BufferFact::Gap { offset, length } => {
-            Fact::Gap { side, offset: StreamOffset(offset), length }
-        }
-        BufferFact::Overrun { offset, length } => {
-            Fact::BufferOverrun { side, offset: StreamOffset(offset), length }
-        }
-        BufferFact::Conflict { offset, length, held, arrived } => {
-            Fact::OverlapConflict { side, offset: StreamOffset(offset), length, held, arrived }
-        }
-    }
 }
 
 /// How a connection was found.
@@ -230,11 +127,11 @@ impl Connection {
     }
 
     /// Takes one segment, sent by `from`.
-    pub(crate) fn on_segment<T: FnMut(Fact)>(
+    pub(crate) fn on_segment<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, T>,
+        on: &mut Workbench<'_, W>,
     ) {
         if self.on_expected(segment, from, on) {
             return;
@@ -270,11 +167,11 @@ impl Connection {
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
-    fn on_handshake<T: FnMut(Fact)>(
+    fn on_handshake<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, T>,
+        on: &mut Workbench<'_, W>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         if !segment.flags.is_syn() {
@@ -303,11 +200,11 @@ impl Connection {
     }
 
     /// What the sender acknowledges of what the receiver sent, and the window it grants.
-    fn on_acknowledgement<T: FnMut(Fact)>(
+    fn on_acknowledgement<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, T>,
+        on: &mut Workbench<'_, W>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         sender.max_window = sender.max_window.max(window(segment, sender, receiver));
@@ -331,11 +228,11 @@ impl Connection {
     }
 
     /// Payload and FIN.
-    fn on_data<T: FnMut(Fact)>(
+    fn on_data<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, T>,
+        on: &mut Workbench<'_, W>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
@@ -380,11 +277,11 @@ impl Connection {
     /// expects. One that merely lies in the window waits for what follows: the receiver challenges
     /// it, and an honest sender repeats it with the right number. RFC 5961 section 3.2. `false`:
     /// it is not believed.
-    fn on_reset<T: FnMut(Fact)>(
+    fn on_reset<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, T>,
+        on: &mut Workbench<'_, W>,
     ) -> bool {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
         let next = on.buffers[from.peer()].next().0;
@@ -423,7 +320,7 @@ impl Connection {
 
     /// Draws the conclusions for both sides, the sender's first: FINs that were reached or
     /// acknowledged, and the ends of the handshake and of the connection.
-    fn settle<T: FnMut(Fact)>(&mut self, from: Side, on: &mut Workbench<'_, T>) {
+    fn settle<W: Witness>(&mut self, from: Side, on: &mut Workbench<'_, W>) {
         if self.ended.is_some() {
             return;
         }
@@ -445,7 +342,7 @@ impl Connection {
         if !self.is_established && !client.is_opening() && !server.is_opening() {
             self.is_established = true;
             on.stats.count(Stat::FlowsEstablished);
-            (on.tell)(Fact::FlowEstablished);
+            on.witness.tell(Fact::FlowEstablished);
         }
         if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done()
         {

@@ -3,19 +3,19 @@
 //! Jacobson's header prediction, "4BSD TCP Header Prediction" (1990), as a monitor needs it: once a
 //! connection is established, most segments are just what was to be expected next.
 
-use super::{Connection, TcpState, Workbench, window};
-use crate::{Fact, Roles, Side, Stat, StreamOffset, wire::Segment};
+use super::{Connection, TcpState, Witness, Workbench, window};
+use crate::{Roles, Side, Stat, StreamOffset, wire::Segment};
 
 impl Connection {
     /// Takes a segment that is just what was to be expected next: of an established connection, in
     /// order, acknowledging nothing that was missed. It does then what the general way does, in
     /// few steps. `false`: it is something else, and nothing was done.
     #[inline]
-    pub(super) fn on_expected<T: FnMut(Fact)>(
+    pub(super) fn on_expected<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, T>,
+        on: &mut Workbench<'_, W>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         let offset = StreamOffset(sender.snd_nxt);

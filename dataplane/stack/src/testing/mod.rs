@@ -10,4 +10,4 @@ pub(crate) use conversation::{Conversation, Dice, Faults};
 pub(crate) use frame::FrameBuilder;
 pub(crate) use input::Input;
 pub(crate) use seeds::{check_seeds, check_snapshot};
-pub(crate) use world::World;
+pub(crate) use world::{Ended, World};

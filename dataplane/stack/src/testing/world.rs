@@ -13,7 +13,7 @@ use std::{net::SocketAddr, string::String, vec::Vec};
 use super::FrameBuilder;
 use crate::{
     EndCause, Event, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Head, Instant,
-    Limits, Side, Stack, WorkerId,
+    Limits, Side, Stack, StreamOffset, WorkerId,
 };
 
 pub(crate) struct World {
@@ -30,6 +30,8 @@ pub(crate) struct Ended(
     pub(crate) Vec<(FlowSummary, Option<EndCause>, [String; 2])>,
     /// Every event, as one line of text.
     pub(crate) Vec<String>,
+    /// What was heard of streams: whose, from which offset on, and the bytes.
+    pub(crate) Vec<(Side, u64, Vec<u8>)>,
 );
 
 impl EventSink for Ended {
@@ -64,6 +66,14 @@ impl EventSink for Ended {
             | Fact::OrphanPacket
             | Fact::OptionsChanged { .. } => event.fact.kind().as_str().into(),
         });
+    }
+
+    fn wants_streams(&self) -> bool {
+        true
+    }
+
+    fn on_stream(&mut self, _flow: FlowId, side: Side, offset: StreamOffset, bytes: &[u8]) {
+        self.2.push((side, offset.0, bytes.to_vec()));
     }
 
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {

@@ -66,6 +66,7 @@ struct Listener {
 struct Heard {
     states: Sides<Option<TcpState>>,
     readable: Sides<u64>,
+    streamed: Sides<u64>,
     is_established: bool,
 }
 
@@ -94,6 +95,7 @@ impl EventSink for Listener {
             Fact::NewData { side, offset, end } => {
                 assert!(heard.readable[side] <= offset.0 && offset < end, "{event:?}");
                 heard.readable[side] = end.0;
+                assert!(heard.streamed[side] <= end.0, "{event:?}");
             }
             Fact::FlowEstablished => {
                 assert!(!heard.is_established, "a flow is established once");
@@ -110,6 +112,16 @@ impl EventSink for Listener {
             Fact::Retransmission { .. } | Fact::OptionsChanged { .. } => {}
             Fact::FlowStarted | Fact::OrphanPacket => unreachable!("{event:?}"),
         }
+    }
+
+    fn wants_streams(&self) -> bool {
+        true
+    }
+
+    fn on_stream(&mut self, flow: FlowId, side: Side, offset: StreamOffset, bytes: &[u8]) {
+        let heard = self.flows.get_mut(&flow).expect("heard of while it lives");
+        assert!(heard.streamed[side] <= offset.0 && !bytes.is_empty());
+        heard.streamed[side] = offset.0 + bytes.len() as u64;
     }
 
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     SideSummary,
     tcp::prediction,
-    testing::{Conversation, Dice, Faults},
+    testing::{Conversation, Dice, Ended, Faults},
 };
 
 /// Longest stream of one side, in bytes: fits into the buffers of [`world`] whole.
@@ -42,6 +42,8 @@ fn ends() -> impl Strategy<Value = (SocketAddr, SocketAddr)> {
 struct Story {
     events: Vec<String>,
     received: [String; 2],
+    /// What was heard of each side's stream, in stretches without a gap.
+    heard: [Vec<(u64, String)>; 2],
     sides: [SideSummary; 2],
     cause: Option<EndCause>,
 }
@@ -57,14 +59,36 @@ fn story(frames: &[Vec<u8>], missed: impl Fn(usize) -> bool) -> Story {
     let (summary, cause, received) = world.ended.0.pop().expect("the flow has ended");
     assert!(world.ended.0.is_empty(), "one flow");
     let Sides { client, server } = summary.sides;
-    Story { events: world.ended.1, received, sides: [client, server], cause }
+    let heard = Side::BOTH.map(|side| stretches(side, &world.ended.2));
+    Story { events: world.ended.1, received, heard, sides: [client, server], cause }
 }
 
-/// What is said of a flow at its end.
-type Ended = (FlowSummary, Option<EndCause>, [String; 2]);
+/// Events, flows that have ended, what was heard of streams, and the counters.
+type Said = (
+    Vec<String>,
+    Vec<(FlowSummary, Option<EndCause>, [String; 2])>,
+    Vec<(Side, u64, Vec<u8>)>,
+    Stats,
+);
+
+/// What was heard of one side's stream: every byte once, and in order.
+fn stretches(side: Side, heard: &[(Side, u64, Vec<u8>)]) -> Vec<(u64, String)> {
+    let mut stretches: Vec<(u64, Vec<u8>)> = Vec::new();
+    for (_, offset, bytes) in heard.iter().filter(|(of, ..)| *of == side) {
+        assert!(!bytes.is_empty());
+        match stretches.last_mut() {
+            Some((start, heard)) if *start + heard.len() as u64 >= *offset => {
+                assert_eq!(*start + heard.len() as u64, *offset, "no byte is heard twice");
+                heard.extend_from_slice(bytes);
+            }
+            _ => stretches.push((*offset, bytes.clone())),
+        }
+    }
+    stretches.into_iter().map(|(start, heard)| (start, text(&heard))).collect()
+}
 
 /// Everything that is said of frames that need not make one whole flow.
-fn said(frames: &[Vec<u8>]) -> (Vec<String>, Vec<Ended>, Stats) {
+fn said(frames: &[Vec<u8>]) -> Said {
     let mut limits = Limits { flows_max: 4, half_open_max: 4, ..Limits::default() };
     limits.verify_checksums = false;
     limits.pool_bytes = 1 << 20;
@@ -74,7 +98,8 @@ fn said(frames: &[Vec<u8>]) -> (Vec<String>, Vec<Ended>, Stats) {
         world.receive(frame);
     }
     world.wait(Duration::from_secs(400));
-    (world.ended.1, world.ended.0, world.stack.stats().clone())
+    let Ended(flows, events, heard) = world.ended;
+    (events, flows, heard, world.stack.stats().clone())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -91,6 +116,7 @@ fn exchanged(mut story: Story) -> Story {
         };
     }
     story.received.reverse();
+    story.heard.reverse();
     story.sides.reverse();
     story
 }
@@ -134,6 +160,8 @@ proptest! {
         let told = story(&conversation.frames(client, server), |_| false);
         let Sides { client, server } = &conversation.streams;
         prop_assert!(told.received == [text(server), text(client)]);
+        let whole = |stream: &[u8]| Vec::from_iter((!stream.is_empty()).then(|| (0, text(stream))));
+        prop_assert!(told.heard == [whole(server), whole(client)]);
         prop_assert_eq!(told.cause, Some(EndCause::Fin));
         let wrong = told.events.iter().find(|event| {
             event.contains("gap") || event.contains("conflict") || event.contains("overrun")
@@ -164,7 +192,7 @@ proptest! {
         let other = conversation.with_roles_exchanged();
         let other = exchanged(story(&other.frames(client, server), |_| false));
         prop_assert_eq!(after_handshake(&one), after_handshake(&other));
-        prop_assert!(one.received == other.received);
+        prop_assert!(one.received == other.received && one.heard == other.heard);
         prop_assert_eq!(one.cause, other.cause);
     }
 
@@ -186,7 +214,7 @@ proptest! {
             swap(&mut conversation, usize::from(which));
         }
         let pieces = story(&conversation.frames(client, server), |_| false);
-        prop_assert!(whole.received == pieces.received);
+        prop_assert!(whole.received == pieces.received && whole.heard == pieces.heard);
         prop_assert_eq!(whole.cause, pieces.cause);
     }
 }
