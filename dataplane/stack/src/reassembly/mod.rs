@@ -23,7 +23,7 @@ use self::{
     index::{BlockIndex, number_of},
     ranges::{RangeSet, Span},
 };
-use mos_memory::CACHE_LINE;
+use mos_memory::{CACHE_LINE, prefetch};
 
 use crate::{
     BufferSummary, Head, Peeked, StreamOffset,
@@ -306,6 +306,14 @@ impl Reassembler {
         let piece = self.piece_at(pool, StreamOffset(start))?;
         let piece = piece.get(..room.min(piece.len())).filter(|piece| !piece.is_empty())?;
         Some((StreamOffset(start), piece))
+    }
+
+    /// Asks the cache for where the next bytes in order will be stored.
+    #[inline]
+    pub(crate) fn approach_end(&self, pool: &BufferPool) {
+        if let Some(block) = self.index.get(pool, number_of(self.next)) {
+            prefetch(&pool.block(block)[within_block(self.next)]);
+        }
     }
 
     /// Follows the stream without holding it.

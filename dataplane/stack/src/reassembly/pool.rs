@@ -3,7 +3,7 @@
 //! Blocks are handed out last in, first out, so that the next one is warm in the cache. The
 //! memory is reserved once; a page is touched when its first block is used.
 
-use mos_memory::Slab;
+use mos_memory::{Slab, prefetch};
 
 use crate::limits::BLOCK_BYTES;
 
@@ -33,6 +33,10 @@ impl BufferPool {
     /// A block with undefined contents; `None` when all are in use.
     pub(crate) fn take(&mut self) -> Option<BlockId> {
         if let Some(block) = self.free.pop() {
+            // The next one will be needed soon, and was last used by somebody else.
+            if let Some(next) = self.free.last() {
+                prefetch(&self.block(*next)[0]);
+            }
             return Some(block);
         }
         let block = (self.fresh < self.blocks).then_some(BlockId(self.fresh))?;

@@ -143,6 +143,9 @@ impl Stack {
                 .iter()
                 .map(|tag| Found { tag: *tag, likely: self.table.approach(*tag) })
                 .collect();
+            for (parsed, found) in parsed.iter().zip(&found) {
+                self.approach_buffer(parsed, *found);
+            }
             for ((frame, parsed), found) in frames.iter().zip(&parsed).zip(found) {
                 self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
                 let outcome = self.take(parsed, found, frame.arrival, sink);
@@ -300,6 +303,16 @@ impl Stack {
         match parsed {
             Ok(Parsed::Segment(segment)) => self.table.expect(&self.key_of(segment)),
             Ok(Parsed::Fragment(_)) | Err(_) => Tag::default(),
+        }
+    }
+
+    /// Asks the cache for where a payload will probably go.
+    fn approach_buffer(&self, parsed: &Result<Parsed<'_>, ParseError>, found: Found) {
+        if let Ok(Parsed::Segment(segment)) = parsed
+            && !segment.payload.is_empty()
+            && let Some((_, flow)) = found.likely.and_then(|slot| self.table.get(slot))
+        {
+            flow.buffers[flow.side_of(segment.from).peer()].approach_end(&self.pool);
         }
     }
 
