@@ -187,7 +187,9 @@ fn dataplane(file: &ConfigFile) -> Result<plan::Config, ConfigError> {
         .iter()
         .map(|port| match port.get_ref().parse() {
             Ok(PortConfig::Demo(_)) => Ok(PortConfig::Demo(demo)),
-            Ok(port @ (PortConfig::Dpdk(_) | PortConfig::Capture(_))) => Ok(port),
+            Ok(port @ (PortConfig::Dpdk(_) | PortConfig::Capture(_) | PortConfig::Looped(_))) => {
+                Ok(port)
+            }
             Err(error) if port.span().is_empty() => {
                 Err(ConfigError::Contradiction(format!("--port: {error}")))
             }

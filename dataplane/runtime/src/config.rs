@@ -6,6 +6,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 use mos_stack::Limits;
@@ -40,6 +41,9 @@ pub enum PortConfig {
     Capture(PathBuf),
     /// The embedded demo traffic.
     Demo(DemoConfig),
+    /// Frames from memory through a ring of DPDK, again and again, as fast as it takes them: for
+    /// benchmarks. No text names it.
+    Looped(LoopedFrames),
 }
 
 impl fmt::Display for PortConfig {
@@ -48,6 +52,7 @@ impl fmt::Display for PortConfig {
             Self::Dpdk(devargs) => f.write_str(devargs),
             Self::Capture(path) => path.display().fmt(f),
             Self::Demo(_) => f.write_str("demo"),
+            Self::Looped(_) => f.write_str("frames from memory"),
         }
     }
 }
@@ -127,6 +132,16 @@ pub struct DemoConfig {
     pub rate_pps: u32,
     /// Seed: the same seed makes the same conversations.
     pub seed: u64,
+}
+
+/// Frames that are sent in this order, and then again; at least one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoopedFrames(pub Arc<[Vec<u8>]>);
+
+impl fmt::Debug for LoopedFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoopedFrames({})", self.0.len())
+    }
 }
 
 impl Default for DemoConfig {

@@ -13,7 +13,7 @@ use common::{
     wait_for, write_capture,
 };
 use mos_control::{CommandPort, Phase};
-use mos_dataplane::config::{DemoConfig, PortConfig};
+use mos_dataplane::config::{DemoConfig, LoopedFrames, PortConfig};
 use mos_stack::Stat;
 
 #[test]
@@ -30,6 +30,22 @@ fn every_packet_of_a_null_port_reaches_the_stack() {
         assert_eq!(sum(&ports, Stat::PacketsNotIp), packets(&ports), "frames are zeroes");
         assert!(ports.iter().all(|port| port.board().phase() == Phase::Stopped));
         assert!(ports.iter().all(CommandPort::is_abandoned));
+    });
+}
+
+#[test]
+fn frames_from_memory_go_round_through_a_ring() {
+    in_own_process("frames_from_memory_go_round_through_a_ring", || {
+        let mut config = config(1, &[]);
+        config.ports = vec![PortConfig::Looped(LoopedFrames(frames(1000).into()))];
+        let (dataplane, ports) = start(&config);
+        wait_for("three rounds", || packets(&ports) > 3000);
+        let monitor = dataplane.monitor();
+        dataplane.stop().unwrap();
+        assert_eq!(monitor.ports()[0].driver, "net_ring");
+        let broken = [Stat::PacketsChecksum, Stat::PacketsMalformed, Stat::PacketsNotIp];
+        assert!(broken.iter().all(|stat| sum(&ports, *stat) == 0));
+        assert!(sum(&ports, Stat::FlowsStarted) > 0);
     });
 }
 

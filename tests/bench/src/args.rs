@@ -91,6 +91,8 @@ pub(crate) enum Source {
     Memory,
     /// DPDK's `net_pcap`, which repeats a capture of the traffic for ever
     Pcap,
+    /// DPDK's `net_ring`, which another thread fills with frames of the traffic
+    Ring,
 }
 
 impl fmt::Display for Source {
@@ -98,6 +100,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Self::Memory => "memory",
             Self::Pcap => "pcap",
+            Self::Ring => "ring",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     panic,
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -13,12 +14,15 @@ use mos_bench::{
     measure::{Measured, Plan, Timing, Together, measure},
     memory::{available_bytes, held_bytes},
     mode::{Mode, Setup, Verification},
-    port::{CAPTURE_FRAMES_MAX, PortPlan, measure_port, write_capture},
+    port::{self, PortPlan, REPEATED_FRAMES_MAX, measure_port, write_capture},
     report::Row,
     subject::{Numbers, Subject},
     traffic::Traffic,
 };
-use mos_dataplane::cpu;
+use mos_dataplane::{
+    config::{LoopedFrames, PortConfig},
+    cpu,
+};
 use mos_stack::{Stat, WorkerId};
 
 use crate::{
@@ -95,7 +99,7 @@ impl Case {
     }
 
     /// Measures it in a process of its own, so that no memory is left over from another one.
-    /// `None` where the machine has not enough memory.
+    /// `None` as [`Self::measure`].
     ///
     /// # Errors
     ///
@@ -122,7 +126,8 @@ impl Case {
         serde_json::from_slice(line).map(Some).with_context(|| self.title())
     }
 
-    /// Measures it in this process. `None` where the machine has not enough memory.
+    /// Measures it in this process. `None` where the machine has not enough memory, or no CPU that
+    /// fills the port.
     ///
     /// # Errors
     ///
@@ -149,31 +154,38 @@ impl Case {
         }
         let mut measured = run(&mut benches, args)?;
         let memory_bytes = held_bytes().saturating_sub(before);
-        let port = self.port(&benches[0].setup, args)?;
-        if let (Some(port), [of_worker]) = (port, &mut measured[..]) {
+        let folder = tempfile::tempdir()?;
+        if let Some(plan) = self.port(&benches[0].setup, args, folder.path())? {
+            let Some(port) = measure_port(&plan)? else { return Ok(None) };
+            let of_worker = &mut measured[0];
             of_worker.timings[0] = port.timings[0];
             (of_worker.packets, of_worker.wire_bytes) = (port.packets, port.wire_bytes);
         }
         Ok(Some(self.row(&measured, memory_bytes, &benches)))
     }
 
-    /// Measures the running dataplane where the packets come from a port.
-    fn port(&self, setup: &Setup, args: &Args) -> anyhow::Result<Option<Measured>> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("traffic.pcap");
-        let (devargs, kept_mbufs) = match (self.source, self.spec.null_bytes()) {
-            (_, Some(bytes)) => (format!("net_null0,size={bytes},copy=0"), 0),
+    /// What is to be measured of the running dataplane, where the packets come from a port.
+    /// A capture that it needs is written to `folder`.
+    fn port(&self, setup: &Setup, args: &Args, folder: &Path) -> anyhow::Result<Option<PortPlan>> {
+        let frames = (2 * setup.shape.life_frames).min(REPEATED_FRAMES_MAX.into());
+        let frames = u32::try_from(frames)?;
+        let (port, kept_mbufs) = match (self.source, self.spec.null_bytes()) {
+            (_, Some(bytes)) => (PortConfig::Dpdk(format!("net_null0,size={bytes},copy=0")), 0),
             (Source::Memory, None) => return Ok(None),
             (Source::Pcap, None) => {
-                let frames = (2 * setup.shape.life_frames).min(CAPTURE_FRAMES_MAX.into());
-                let frames = u32::try_from(frames)?;
+                let path = folder.join("traffic.pcap");
                 write_capture(&path, self.spec.make(1)?.as_mut(), frames)?;
-                (format!("net_pcap0,rx_pcap={},infinite_rx=1", path.display()), frames)
+                let devargs = format!("net_pcap0,rx_pcap={},infinite_rx=1", path.display());
+                (PortConfig::Dpdk(devargs), frames)
+            }
+            (Source::Ring, None) => {
+                let frames = port::frames(self.spec.make(1)?.as_mut(), frames);
+                (PortConfig::Looped(LoopedFrames(frames.into())), 0)
             }
         };
         let spans = if args.quick { [300, 500] } else { [1000, 2000] };
         let (spans, limits) = (spans.map(Duration::from_millis), setup.limits());
-        measure_port(&PortPlan { devargs, kept_mbufs, limits, spans }).map(Some)
+        Ok(Some(PortPlan { port, kept_mbufs, limits, spans }))
     }
 
     /// Where the packets come from, in a word.
@@ -182,6 +194,7 @@ impl Case {
             (_, Some(_)) => "net_null",
             (Source::Memory, None) => "memory",
             (Source::Pcap, None) => "net_pcap",
+            (Source::Ring, None) => "net_ring",
         }
     }
 

@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         }
         match case.measure_apart(&args)? {
             Some(row) => rows.push(row),
-            None => writeln!(progress, "\r\x1b[Knot enough memory: {}", case.title())?,
+            None => writeln!(progress, "\nleft out for want of memory or CPUs: {}", case.title())?,
         }
     }
     if progress.is_terminal() {

@@ -20,23 +20,27 @@ use mos_stack::{Limits, Stat};
 
 use crate::{
     measure::{Measured, Samples},
-    traffic::{Traffic, frame::FRAME_MAX},
+    traffic::Traffic,
 };
 
 /// Time between two looks at the counters.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Looks at the counters, at most, for one that tells something.
+const PATIENCE: u128 = 8;
+
 /// Packet buffers besides those that the driver keeps for itself.
 const MBUFS: u32 = 16_384;
 
-/// Frames of a capture for a port, at most: the driver keeps all of them in packet buffers.
-pub const CAPTURE_FRAMES_MAX: u32 = 32_768;
+/// Frames for a port that repeats them, at most: the driver of a capture keeps all of them in packet
+/// buffers.
+pub const REPEATED_FRAMES_MAX: u32 = 32_768;
 
 /// What to measure.
 #[derive(Debug)]
 pub struct PortPlan {
-    /// The devargs of the port.
-    pub devargs: String,
+    /// The port.
+    pub port: PortConfig,
     /// Packet buffers that the driver keeps for itself.
     pub kept_mbufs: u32,
     /// Bounds of the stack.
@@ -45,16 +49,17 @@ pub struct PortPlan {
     pub spans: [Duration; 2],
 }
 
-/// Runs the dataplane, and measures its worker.
+/// Runs the dataplane, and measures its worker. `None` where the port was hardly ever full: what
+/// fills it is slower than the worker, or has no CPU.
 ///
 /// # Errors
 ///
 /// The port cannot be opened, or the system does not tell the CPU time of a thread.
-pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Measured> {
+pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Option<Measured>> {
     let config = Config {
         workers: 1,
         cpus: Vec::new(),
-        ports: vec![PortConfig::Dpdk(plan.devargs.clone())],
+        ports: vec![plan.port.clone()],
         memory: MemoryConfig {
             hugepages: Hugepages::Auto,
             mbufs: MBUFS + plan.kept_mbufs,
@@ -68,22 +73,67 @@ pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Measured> {
     let [worker] = &links[..] else { anyhow::bail!("not one worker") };
     let [warm_up, span] = plan.spans;
     sleep(warm_up);
-    let (first_packets, first_bytes) = counted(worker);
-    let (mut packets, mut cpu_time) = (first_packets, worker_cpu_time()?);
     let mut samples = Samples::default();
-    for _ in 0..span.as_millis() / LOOK.as_millis() {
+    let (mut packets, mut bytes) = (0, 0);
+    let mut before = Look::at(worker)?;
+    let enough = span.as_millis() / LOOK.as_millis();
+    let (mut taken, mut left) = (0, PATIENCE * enough);
+    while taken < enough && left > 0 {
+        left -= 1;
         sleep(LOOK);
-        let ((packets_now, _), cpu_now) = (counted(worker), worker_cpu_time()?);
-        // A look at a thread that did not run tells nothing.
-        if packets_now > packets {
-            samples.add(cpu_now.saturating_sub(cpu_time), packets_now - packets);
+        let now = Look::at(worker)?;
+        if now.has_been_busy_since(&before) {
+            let new_packets = now.packets - before.packets;
+            taken += 1;
+            samples.add(now.cpu_time.saturating_sub(before.cpu_time), new_packets);
+            packets += new_packets;
+            bytes += now.bytes - before.bytes;
         }
-        (packets, cpu_time) = (packets_now, cpu_now);
+        before = now;
     }
-    let (last_packets, last_bytes) = counted(worker);
     dataplane.stop()?;
-    let (packets, bytes) = (last_packets - first_packets, last_bytes - first_bytes);
-    Ok(Measured::new(vec![samples], packets, bytes + 24 * packets))
+    let measured = Measured::new(vec![samples], packets, bytes + 24 * packets);
+    Ok((taken * 4 >= enough).then_some(measured))
+}
+
+/// The counters of a worker at one moment.
+#[derive(Debug)]
+struct Look {
+    packets: u64,
+    bytes: u64,
+    turns: (u64, u64),
+    cpu_time: Duration,
+}
+
+impl Look {
+    fn at(worker: &WorkerLink) -> anyhow::Result<Self> {
+        let board = worker.commands.board();
+        let packets = Stat::ALL.into_iter().filter(|stat| stat.name().0 == "packets");
+        Ok(Self {
+            packets: packets.map(|stat| board.stat(stat)).sum(),
+            bytes: board.stat(Stat::FrameBytes),
+            turns: board.turns(),
+            cpu_time: worker_cpu_time()?,
+        })
+    }
+
+    /// Whether the port was never empty, one turn in 64 excepted: else idle turns would be counted
+    /// for the packets. A thread that did not run has not been busy.
+    const fn has_been_busy_since(&self, before: &Self) -> bool {
+        let turns = self.turns.0 - before.turns.0;
+        let busy = self.turns.1 - before.turns.1;
+        busy > 0 && (turns - busy) * 64 <= turns
+    }
+}
+
+/// The next frames of a traffic.
+pub fn frames(traffic: &mut dyn Traffic, count: u32) -> Vec<Vec<u8>> {
+    let mut frame = vec![0; traffic.frame_max()];
+    let next = |_| {
+        let length = traffic.next_frame(&mut frame)?;
+        Some(frame[..length].to_vec())
+    };
+    (0..count).map_while(next).collect()
 }
 
 /// Writes a capture of the next frames of a traffic.
@@ -96,7 +146,7 @@ pub fn write_capture(path: &Path, traffic: &mut dyn Traffic, frames: u32) -> io:
     out.write_all(
         [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).as_flattened(),
     )?;
-    let mut frame = vec![0; traffic.frame_max().max(FRAME_MAX)];
+    let mut frame = vec![0; traffic.frame_max()];
     for number in 0..frames {
         let Some(length) = traffic.next_frame(&mut frame) else { break };
         let on_wire = u32::try_from(length).unwrap_or_default();
@@ -107,13 +157,6 @@ pub fn write_capture(path: &Path, traffic: &mut dyn Traffic, frames: u32) -> io:
         out.write_all(&frame[..length])?;
     }
     out.flush()
-}
-
-/// Packets and bytes of frames that a worker's stack was given.
-fn counted(worker: &WorkerLink) -> (u64, u64) {
-    let board = worker.commands.board();
-    let packets = Stat::ALL.into_iter().filter(|stat| stat.name().0 == "packets");
-    (packets.map(|stat| board.stat(stat)).sum(), board.stat(Stat::FrameBytes))
 }
 
 /// CPU time of the worker's thread.

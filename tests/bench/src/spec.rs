@@ -162,7 +162,7 @@ impl Spec {
     pub(crate) fn usual_sources(&self, args: &Args) -> &'static [Source] {
         match self {
             Self::Made { kind: Kind::T1, flows: Some(1000), .. } if args.traffic.is_empty() => {
-                &[Source::Memory, Source::Pcap]
+                &[Source::Memory, Source::Pcap, Source::Ring]
             }
             Self::Made { .. } | Self::Recorded(_) => &[Source::Memory],
         }

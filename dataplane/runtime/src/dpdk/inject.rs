@@ -1,22 +1,46 @@
-//! Sends generated frames into a port at a steady rate: how the demo traffic gets its packets in.
+//! Sends frames into a port: the demo traffic at a steady rate, or prepared frames at full speed.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
 
-use mos_stack::Instant;
+use mos_stack::{Instant, limits::BURST};
 
 use super::{mbuf::Burst, port::TxQueue};
-use crate::{clock::Clock, idle::sleep, traffic::Conversations};
+use crate::{clock::Clock, config::LoopedFrames, idle::sleep, traffic::Conversations};
 
 /// A generator and the queue that it fills.
 #[derive(Debug)]
 pub(crate) struct Injector {
     pub(crate) queue: TxQueue,
-    pub(crate) frames: Conversations,
-    /// Frames a second.
-    pub(crate) rate_pps: u32,
+    pub(crate) feed: Feed,
+}
+
+/// Where the frames come from, and how fast.
+#[derive(Debug)]
+pub(crate) enum Feed {
+    /// The demo traffic, so many frames a second.
+    Demo(Conversations, u32),
+    /// These frames again and again, from this one on, as fast as they are taken.
+    Looped(LoopedFrames, usize),
+}
+
+impl Feed {
+    /// The next frame; one that is made is written into `made`.
+    fn next_frame<'a>(&'a mut self, made: &'a mut Vec<u8>) -> &'a [u8] {
+        match self {
+            Self::Demo(conversations, _) => {
+                conversations.next_frame(made);
+                made
+            }
+            Self::Looped(LoopedFrames(frames), next) => {
+                let frame = frames.get(*next).map_or(&[][..], Vec::as_slice);
+                *next = if *next + 1 < frames.len() { *next + 1 } else { 0 };
+                frame
+            }
+        }
+    }
 }
 
 /// How often frames are sent.
@@ -28,9 +52,16 @@ const BACKLOG: Duration = Duration::from_millis(100);
 impl Injector {
     /// Sends until `stop` is set. A full queue is waited for: no frame of the generator is lost.
     pub(crate) fn run(mut self, clock: &impl Clock, stop: &AtomicBool) {
-        let mut pace = Pace::new(clock.now(), self.rate_pps);
         let mut ready = Burst::new();
         let mut frame = Vec::new();
+        let Feed::Demo(_, rate_pps) = self.feed else {
+            // Whoever receives is to be the slower one: no pause here.
+            while !stop.load(Relaxed) {
+                self.send(&mut ready, BURST, &mut frame);
+            }
+            return;
+        };
+        let mut pace = Pace::new(clock.now(), rate_pps);
         while !stop.load(Relaxed) {
             let sent = self.send(&mut ready, pace.due(clock.now()), &mut frame);
             pace.sent(sent);
@@ -51,10 +82,7 @@ impl Injector {
     /// The next frames as packets; none when no packet buffer is free.
     fn generate(&mut self, frame: &mut Vec<u8>) -> Burst {
         let mut burst = self.queue.pool().allocate_burst();
-        burst.retain(|packet| {
-            self.frames.next_frame(frame);
-            packet.append(frame)
-        });
+        burst.retain(|packet| packet.append(self.feed.next_frame(frame)));
         burst
     }
 }
@@ -92,6 +120,16 @@ fn frames_in(span: Duration, rate_pps: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_from_memory_come_in_their_order_and_again() {
+        let frames = LoopedFrames([vec![1], vec![2, 2], vec![3]].into());
+        let mut feed = Feed::Looped(frames, 0);
+        let mut made = Vec::new();
+        let mut next = || feed.next_frame(&mut made).to_vec();
+        let frames: Vec<Vec<u8>> = (0..5).map(|_| next()).collect();
+        assert_eq!(frames, [vec![1], vec![2, 2], vec![3], vec![1], vec![2, 2]]);
+    }
 
     #[test]
     fn the_pace_is_kept_and_a_long_backlog_is_given_up() {

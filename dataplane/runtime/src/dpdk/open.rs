@@ -15,7 +15,7 @@ use mos_stack::limits::BURST;
 use super::{
     devargs::{Bus, Devargs},
     eal::{Eal, EalConfig},
-    inject::Injector,
+    inject::{Feed, Injector},
     interface::{self, Offloads},
     mempool::{Mempool, PoolSize},
     packet_socket::{Before, PacketSockets},
@@ -55,7 +55,6 @@ pub(crate) struct Opened {
 struct Plan<'a> {
     config: &'a PortConfig,
     devargs: Devargs,
-    demo: Option<DemoConfig>,
     pool: PoolSize,
 }
 
@@ -64,8 +63,8 @@ struct Plan<'a> {
 const DRIVERS_MIB: u64 = 64;
 const DRIVER_MIB: u64 = 8;
 
-/// The demo's frames fit into one packet buffer, whatever size others have.
-const DEMO_MBUF_BYTES: u16 = 2048;
+/// Frames that are sent into a port fit into one packet buffer, whatever size others have.
+const FED_MBUF_BYTES: u16 = 2048;
 
 /// Starts EAL and opens all ports of the configuration; `cpus` are those that EAL may use.
 pub(crate) fn open(config: &Config, cpus: &[usize]) -> Result<Opened, StartError> {
@@ -126,13 +125,8 @@ impl Opened {
         let port = new.start(pool, queues).map_err(PortProblem::Refused)?;
         let handoff_dropped = Arc::default();
         self.add_sources(index, &port, queues, &handoff_dropped);
-        if let Some(demo) = plan.demo {
-            self.injectors.push(Injector {
-                queue: port::tx_queue(&port),
-                frames: Conversations::new(demo.flows, demo.seed),
-                rate_pps: demo.rate_pps,
-            });
-        }
+        let injector = |feed| Injector { queue: port::tx_queue(&port), feed };
+        self.injectors.extend(feed(plan.config).map(injector));
         let name = plan.config.to_string();
         tracing::info!(port = name, driver = port.driver(), queues = port.queues(), "port open");
         self.ports.push(OpenPort { name, port, sockets, handoff_dropped, _offloads: offloads });
@@ -193,19 +187,31 @@ impl OpenPort {
 fn plan(config: &Config) -> Result<Vec<Plan<'_>>, StartError> {
     let mut plans = Vec::new();
     for (index, port) in config.ports.iter().enumerate() {
-        let (text, demo) = match port {
-            PortConfig::Dpdk(devargs) => (devargs.clone(), None),
-            PortConfig::Demo(demo) => (format!("net_ring_demo{index}"), Some(*demo)),
+        let (text, least_bytes) = match port {
+            PortConfig::Dpdk(devargs) => (devargs.clone(), 0),
+            PortConfig::Demo(_) => (format!("net_ring_demo{index}"), FED_MBUF_BYTES),
+            PortConfig::Looped(_) => (format!("net_ring_looped{index}"), FED_MBUF_BYTES),
             PortConfig::Capture(_) => continue,
         };
         let devargs = Devargs::parse(&text).map_err(|problem| StartError::Port {
             port: port.clone(),
             problem: PortProblem::Devargs(problem),
         })?;
-        let pool = pool_size(config, &devargs, demo.map_or(0, |_| DEMO_MBUF_BYTES));
-        plans.push(Plan { config: port, devargs, demo, pool });
+        let pool = pool_size(config, &devargs, least_bytes);
+        plans.push(Plan { config: port, devargs, pool });
     }
     Ok(plans)
+}
+
+/// What is to be sent into a port.
+fn feed(port: &PortConfig) -> Option<Feed> {
+    match port {
+        PortConfig::Demo(DemoConfig { flows, rate_pps, seed }) => {
+            Some(Feed::Demo(Conversations::new(*flows, *seed), *rate_pps))
+        }
+        PortConfig::Looped(frames) => Some(Feed::Looped(frames.clone(), 0)),
+        PortConfig::Dpdk(_) | PortConfig::Capture(_) => None,
+    }
 }
 
 /// The pool of one port: as many buffers as its queues, rings and bursts
