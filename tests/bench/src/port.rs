@@ -32,8 +32,8 @@ const PATIENCE: u128 = 8;
 /// Packet buffers besides those that the driver keeps for itself.
 const MBUFS: u32 = 16_384;
 
-/// Frames for a port that repeats them, at most: the driver of a capture keeps all of them in packet
-/// buffers.
+/// Frames for a port that repeats them, at most: the driver of a capture keeps all of them in
+/// packet buffers.
 pub const REPEATED_FRAMES_MAX: u32 = 32_768;
 
 /// What to measure.
