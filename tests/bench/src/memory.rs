@@ -2,7 +2,7 @@
 //!
 //! The only file that knows how such memory is made.
 
-use std::{fs, io};
+use std::{fs, hint::black_box, io};
 
 use memmap2::{Advice, MmapMut, MmapOptions};
 use zerocopy::FromBytes as _;
@@ -56,12 +56,10 @@ impl Pages {
     }
 }
 
-/// Begins to load a line that is needed soon, and gives a value that depends on it: loads of one
-/// burst overlap, because nothing waits for the value.
+/// Begins to load memory that is needed soon. The loads overlap, because none waits for another.
 #[inline]
-#[must_use]
-pub const fn load_early(line: &Line) -> u64 {
-    line[0]
+pub fn load_early<'a, T: Copy + Into<u64> + 'a>(wanted: impl Iterator<Item = &'a T>) {
+    black_box(wanted.fold(0_u64, |early, word| early ^ (*word).into()));
 }
 
 /// Bytes of memory that the process holds now; 0 where the system does not tell.

@@ -11,7 +11,7 @@
 mod header;
 mod table;
 
-use std::{hint::black_box, io};
+use std::io;
 
 use arrayvec::ArrayVec;
 use mos_stack::{Frame, limits::BURST};
@@ -106,8 +106,7 @@ impl Ceiling {
             self.seen += frames.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>();
             return;
         }
-        let early = frames.iter().filter_map(|frame| frame.bytes.first());
-        black_box(early.fold(0, |early, byte| early ^ byte));
+        load_early(frames.iter().filter_map(|frame| frame.bytes.first()));
         let headers: ArrayVec<Header<'_>, BURST> =
             frames.iter().filter_map(|frame| Header::parse(frame.bytes)).collect();
         if self.depth == Depth::Parse {
@@ -130,28 +129,16 @@ impl Ceiling {
         }
     }
 
-    /// Finds a likely slot for each header, and begins to load its state.
+    /// Finds a likely slot for each header, and begins to load its state. Loads stand in loops of
+    /// their own, so that as many of them as possible are under way at the same time.
     fn probe(&mut self, headers: &[Header<'_>]) -> ArrayVec<(Probe, Option<u32>), BURST> {
-        let mut early = 0;
-        let probes: ArrayVec<Probe, BURST> = headers
-            .iter()
-            .map(|header| {
-                let probe = self.table.probe(header.addresses, header.ports);
-                early ^= load_early(self.table.bucket(probe));
-                probe
-            })
-            .collect();
-        black_box(early);
-        let states = self.states.lines_mut();
-        let found = probes
-            .iter()
-            .map(|probe| {
-                let slot = self.table.first(*probe);
-                early ^= slot.map_or(0, |slot| load_early(&states[slot as usize]));
-                (*probe, slot)
-            })
-            .collect();
-        black_box(early);
+        let probes: ArrayVec<Probe, BURST> =
+            headers.iter().map(|header| self.table.probe(header.addresses, header.ports)).collect();
+        load_early(probes.iter().map(|probe| &self.table.bucket(*probe)[0]));
+        let found: ArrayVec<(Probe, Option<u32>), BURST> =
+            probes.iter().map(|probe| (*probe, self.table.first(*probe))).collect();
+        let states = self.states.lines();
+        load_early(found.iter().map(|(_, slot)| &states[slot.unwrap_or(0) as usize][0]));
         found
     }
 
