@@ -124,6 +124,8 @@ impl Ceiling {
         if self.depth < Depth::Copy {
             return;
         }
+        let buffers = self.buffers.bytes();
+        load_early(places.iter().flatten().map(|place| &buffers[*place]));
         for (header, place) in headers.iter().zip(places) {
             self.copy(header.payload, place);
         }
