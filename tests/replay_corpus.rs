@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const CAPTURES_MIN: usize = 100;
 const CLEAN_MIN: u64 = 2000;
 
-/// Captures in which the reference is not followed, in which flows, and why; see SEMANTICS.md.
+/// Captures in which the reference is not followed, in which flows, and why; more in SEMANTICS.md.
 const JUSTIFIED: [(&str, &[&str], &str); 6] = [
     (
         "suricata-verify__base64-decode-5885_input.pcap",

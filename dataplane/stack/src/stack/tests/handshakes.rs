@@ -160,7 +160,7 @@ fn a_syn_behind_the_first_byte_of_its_stream_begins_no_other_flow() {
 #[test]
 fn a_syn_ack_is_not_judged_by_a_syn_that_was_not_seen() {
     let mut world = adopting();
-    world.play("C> . 222 2186\n S> S. 300 101\n S> P. 301 101 message");
+    world.play("C> . 222 2186\n S> F. 308 222\n S> S. 300 101\n S> P. 301 101 message");
     assert_eq!(world.received(Side::Client), "message");
 }
 
