@@ -2,10 +2,10 @@
 //!
 //! The only file that knows how such memory is made.
 
-use std::{fs, hint::black_box, io};
+use std::{fs, io};
 
-use memmap2::{Advice, MmapMut, MmapOptions};
-use zerocopy::FromBytes as _;
+use mos_memory::Slab;
+use zerocopy::IntoBytes as _;
 
 /// One cache line, as eight words.
 pub type Line = [u64; 8];
@@ -15,7 +15,7 @@ pub const LINE_BYTES: usize = size_of::<Line>();
 
 /// Zeroed memory of a fixed length, in huge pages where the system gives them.
 #[derive(Debug)]
-pub struct Pages(MmapMut);
+pub struct Pages(Slab<Line>);
 
 impl Pages {
     /// Takes `bytes` from the system, at least one line, and touches all of them.
@@ -24,42 +24,33 @@ impl Pages {
     ///
     /// The memory is not to be had.
     pub fn new(bytes: usize) -> io::Result<Self> {
-        let length = bytes.max(1).next_multiple_of(LINE_BYTES);
-        let mut pages = MmapOptions::new().len(length).map_anon()?;
-        // Without huge pages everything is slower, and just as right.
-        let _in_huge_pages = pages.advise(Advice::HugePage).is_ok();
-        pages.fill(0);
+        let lines = bytes.max(1).div_ceil(LINE_BYTES);
+        let mut pages = Slab::<Line>::zeroed(lines).ok_or(io::ErrorKind::OutOfMemory)?;
+        pages.fill([0; 8]);
         Ok(Self(pages))
     }
 
     /// The memory as bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The memory as bytes, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        self.0.as_mut_bytes()
     }
 
     /// The memory as cache lines.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
-        // A mapping begins at a page and has whole lines, so this cannot fail.
-        <[Line]>::ref_from_bytes(&self.0).unwrap_or_default()
+        &self.0
     }
 
     /// The memory as cache lines, to be written.
     pub fn lines_mut(&mut self) -> &mut [Line] {
-        <[Line]>::mut_from_bytes(&mut self.0).unwrap_or_default()
+        &mut self.0
     }
-}
-
-/// Begins to load memory that is needed soon. The loads overlap, because none waits for another.
-#[inline]
-pub fn load_early<'a, T: Copy + Into<u64> + 'a>(wanted: impl Iterator<Item = &'a T>) {
-    black_box(wanted.fold(0_u64, |early, word| early ^ (*word).into()));
 }
 
 /// Bytes of memory that the process holds now; 0 where the system does not tell.

@@ -27,7 +27,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("mosd-fuzz", &[]),
     ("mosctl", &["mos-proto"]),
     ("mos-tests", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
-    ("mos-bench", &["mos-stack", "mos-control", "mos-dataplane"]),
+    ("mos-bench", &["mos-memory", "mos-stack", "mos-control", "mos-dataplane"]),
 ];
 
 /// Crates of generated code: they carry lints of their own.

@@ -14,13 +14,14 @@ mod table;
 use std::io;
 
 use arrayvec::ArrayVec;
+use mos_memory::prefetch;
 use mos_stack::{Frame, limits::BURST};
 
 use self::{
     header::Header,
     table::{Probe, Table},
 };
-use crate::memory::{Line, Pages, load_early};
+use crate::memory::{Line, Pages};
 
 /// How much of the loop is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +107,7 @@ impl Ceiling {
             self.seen += frames.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>();
             return;
         }
-        load_early(frames.iter().filter_map(|frame| frame.bytes.first()));
+        frames.iter().filter_map(|frame| frame.bytes.first()).for_each(prefetch);
         let headers: ArrayVec<Header<'_>, BURST> =
             frames.iter().filter_map(|frame| Header::parse(frame.bytes)).collect();
         if self.depth == Depth::Parse {
@@ -125,22 +126,24 @@ impl Ceiling {
             return;
         }
         let buffers = self.buffers.bytes();
-        load_early(places.iter().flatten().map(|place| &buffers[*place]));
+        places.iter().flatten().for_each(|place| prefetch(&buffers[*place]));
         for (header, place) in headers.iter().zip(places) {
             self.copy(header.payload, place);
         }
     }
 
-    /// Finds a likely slot for each header, and begins to load its state. Loads stand in loops of
-    /// their own, so that as many of them as possible are under way at the same time.
+    /// Finds a likely slot for each header, and asks the cache for its state.
     fn probe(&mut self, headers: &[Header<'_>]) -> ArrayVec<(Probe, Option<u32>), BURST> {
         let probes: ArrayVec<Probe, BURST> =
             headers.iter().map(|header| self.table.probe(header.addresses, header.ports)).collect();
-        load_early(probes.iter().map(|probe| &self.table.bucket(*probe)[0]));
+        probes.iter().for_each(|probe| prefetch(self.table.bucket(*probe)));
         let found: ArrayVec<(Probe, Option<u32>), BURST> =
             probes.iter().map(|probe| (*probe, self.table.first(*probe))).collect();
         let states = self.states.lines();
-        load_early(found.iter().map(|(_, slot)| &states[slot.unwrap_or(0) as usize][0]));
+        found
+            .iter()
+            .filter_map(|(_, slot)| *slot)
+            .for_each(|slot| prefetch(&states[slot as usize]));
         found
     }
 
