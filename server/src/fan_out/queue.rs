@@ -86,6 +86,8 @@ pub(super) enum Popped {
 pub(super) struct Queue {
     items: VecDeque<Item>,
     gates: Vec<Gate>,
+    /// Something found no room since the queue was last read empty.
+    is_behind: bool,
 }
 
 /// What of one core's events was lost and not told yet. Open as long as that is nothing.
@@ -113,6 +115,7 @@ impl Queue {
         Self {
             items: VecDeque::with_capacity(CAPACITY),
             gates: workers.into_iter().map(Gate::new).collect(),
+            is_behind: false,
         }
     }
 
@@ -121,15 +124,17 @@ impl Queue {
         self.items.len() * size_of::<Item>()
     }
 
-    /// Whether the reader is late, and could still be saved from a loss by waiting for it.
+    /// Whether the reader is late, and could still be saved from a loss by waiting for it. One
+    /// that lost something and has not caught up since is slow, not late: it would only hold up
+    /// the others.
     pub(super) fn is_crowded(&self, core: WorkerId) -> bool {
         let is_open = |gate: &Gate| gate.core == core && gate.is_open();
-        self.items.len() > HALF && self.gates.iter().any(is_open)
+        self.items.len() > HALF && !self.is_behind && self.gates.iter().any(is_open)
     }
 
     /// Takes an event. Returns whether it found room.
     pub(super) fn offer(&mut self, core: WorkerId, event: &NumberedEvent, now: Instant) -> bool {
-        let Self { items, gates } = self;
+        let Self { items, gates, is_behind } = self;
         let Some(gate) = gates.iter_mut().find(|gate| gate.core == core) else { return false };
         let has_room = items.len() + LOSSES_MAX < CAPACITY;
         let is_read = items.len() <= HALF || gate.slow.loss.is_none();
@@ -140,6 +145,7 @@ impl Queue {
         }
         let only_ring = has_room && gate.slow.loss.is_none();
         let reason = if only_ring { LossReason::RingOverflow } else { LossReason::SlowConsumer };
+        *is_behind |= !only_ring;
         let time = Some(event.event.time);
         gate.shut(Loss { core, reason, count: 1, first: time, last: time });
         false
@@ -156,7 +162,10 @@ impl Queue {
 
     /// The next item.
     pub(super) fn pop(&mut self, now: Instant) -> Popped {
-        let Some(item) = self.items.pop_front() else { return self.pop_loss(now) };
+        let Some(item) = self.items.pop_front() else {
+            self.is_behind = false;
+            return self.pop_loss(now);
+        };
         if let Item::Lost(Loss { core, reason, .. }) = item
             && let Some(gate) = self.gates.iter_mut().find(|gate| gate.core == core)
         {
@@ -282,6 +291,23 @@ mod tests {
         assert_eq!(offer(&mut queue, many + 1..=many + 1, now), 1, "half of it is read");
         let rest = read(&mut queue, now);
         assert_eq!(rest[rest.len() - 2..], [Err((LossReason::SlowConsumer, lost)), Ok(many + 1)]);
+    }
+
+    #[test]
+    fn nobody_waits_for_one_that_lost_something_until_it_has_caught_up() {
+        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let all = CAPACITY - LOSSES_MAX;
+        assert_eq!(offer(&mut queue, 1..=all as u64, now), all);
+        assert!(queue.is_crowded(core()));
+        assert_eq!(offer(&mut queue, 1..=1, now), 0);
+        for _ in 0..all - HALF {
+            assert!(matches!(queue.pop(now), Popped::Item(_)));
+        }
+        assert_eq!(offer(&mut queue, 1..=100, now), 100, "they found room, behind the loss");
+        assert!(!queue.is_crowded(core()));
+        assert_eq!(read(&mut queue, now).len(), HALF + 101);
+        assert_eq!(offer(&mut queue, 1..=HALF as u64 + 1, now), HALF + 1);
+        assert!(queue.is_crowded(core()));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A worker wakes nobody, so the task looks into the ring again and again while somebody watches.
 //! It works in batches, and lets the readers run between two of them: where one is late and the
-//! ring still has room, the ring holds what comes meanwhile.
+//! ring still has room, the ring holds what comes meanwhile. A quarter of the ring is kept free
+//! for the time in which this task itself does not run.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -83,7 +84,7 @@ impl Task {
         self.fill_batch();
         let has_more = self.batch.len() >= BATCH;
         let is_crowded = self.hand_out();
-        if is_crowded && self.tap.waiting() < self.tap.capacity() / 2 {
+        if is_crowded && self.tap.waiting() < self.tap.capacity() / 4 * 3 {
             sleep(PAUSE_MIN).await;
             return true;
         }
