@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz-smoke soak bench bench-quick check build setup clean
+.PHONY: help demo test fuzz-smoke soak bench bench-quick bench-events check build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -10,7 +10,7 @@ demo: ## See mosd work on generated traffic; ends on Ctrl-C
 test: ## Run every check: format, lints, docs, unit, property, integration, end to end
 	@scripts/test.sh
 
-# Where FUZZ_SECONDS=600 is given, each target runs for that time.
+# Where FUZZ_SECONDS=600 is given, each target runs for that time; FUZZ_SEED=1 repeats a run.
 fuzz-smoke: ## Run every fuzz target under libFuzzer, 60 s each
 	@scripts/fuzz-smoke.sh
 
@@ -28,6 +28,10 @@ bench-quick: ## The same, a part of it, in less than three minutes
 	@scripts/setup.sh run
 	cargo run --release -p mos-bench -- --quick $(BENCH)
 
+bench-events: ## A slow reader of events beside a fast one, 60 s at over 100,000 events a second
+	cargo build --release --bins
+	cargo run --release -p mos-tests --example event_flood
+
 check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -44,4 +48,4 @@ clean: ## Remove what was built
 	cargo clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
