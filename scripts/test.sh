@@ -2,6 +2,9 @@
 # Every check, in the order in which a mistake is cheapest to find; prints the time of each stage
 # and, at the end, how many tests passed and failed.
 #
+#   scripts/test.sh          all tests
+#   scripts/test.sh fuzz     and every fuzz target under libFuzzer, the same way each time
+#
 # As root the tests of live interfaces run in network namespaces of their own; without root they
 # say that they are skipped.
 set -euo pipefail
@@ -14,6 +17,14 @@ PATH="$PATH:/usr/sbin:/sbin"
 export PATH
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 
+readonly MORE="${1:-}"
+case "$MORE" in
+"" | fuzz) ;;
+*)
+    printf "unknown argument '%s': fuzz or nothing\n" "$MORE" >&2
+    exit 1
+    ;;
+esac
 readonly LOG_DIR="$(mktemp -d)"
 readonly TIMES="$LOG_DIR/times"
 passed=0
@@ -97,4 +108,7 @@ else
     tests "end to end" cargo test -p mos-tests --no-fail-fast -- --test-threads=1
 fi
 tests "doc tests" cargo test --workspace --doc
+if [ "$MORE" = fuzz ]; then
+    tests "fuzz" env FUZZ_SEED=1 scripts/fuzz-smoke.sh
+fi
 finish "$outcome"
