@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz-smoke soak bench bench-quick bench-events check build setup clean
+.PHONY: help demo test fuzz-smoke soak bench bench-quick bench-events bench-control check build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -31,6 +31,9 @@ bench-quick: ## The same, a part of it, in less than three minutes
 bench-events: ## A slow reader of events beside a fast one, 60 s at over 100,000 events a second
 	cargo build --release --bins
 	cargo run --release -p mos-tests --example event_flood
+
+bench-control: ## RPCs, lists and changes of 1,000,000 flows beside a worker at 80 % load
+	cargo run --release -p mosd --example control_load
 
 check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check

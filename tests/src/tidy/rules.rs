@@ -46,11 +46,12 @@ const MENTIONS: [(&str, &str, &[&str]); 3] = [
 
 /// Where the types of the API may be named: the edge, what wires it (`serve`), and what keeps its
 /// answers for retries (`control`).
-const PROTO_PLACES: [&str; 10] = [
+const PROTO_PLACES: [&str; 11] = [
     "proto/",
     "client/",
     "tests/",
     "server/tests/",
+    "server/examples/",
     "server/src/service",
     "server/src/rpc/",
     "server/src/convert",
