@@ -27,8 +27,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// Polls of the answer ring that only yield, before the task begins to sleep between polls.
-const YIELDS: u32 = 200;
+/// How long the task polls and only yields while no answer comes, before it begins to sleep
+/// between polls: as long as a worker takes that was asleep, or was kept from its CPU for a
+/// moment. A number of polls would not do: where nothing else runs, hundreds are over in no time.
+const POLL_FOR: Duration = Duration::from_micros(500);
 
 /// Pause between polls after that: the finest step of the timer.
 const POLL_PAUSE: Duration = Duration::from_millis(1);
@@ -74,8 +76,8 @@ struct Task {
     counts: Arc<Counts>,
     pending: HashMap<RequestId, oneshot::Sender<Result<Reply, Refusal>>>,
     next_id: RequestId,
-    /// Polls of the answer ring in a row that found nothing.
-    idle_polls: u32,
+    /// When something was last sent or received.
+    active: std::time::Instant,
 }
 
 impl Workers {
@@ -136,7 +138,8 @@ impl WorkerClient {
             counts: Arc::clone(&counts),
         };
         let pending = HashMap::new();
-        let task = Task { port, calls: receiver, counts, pending, next_id: 0, idle_polls: 0 };
+        let active = std::time::Instant::now();
+        let task = Task { port, calls: receiver, counts, pending, next_id: 0, active };
         (client, tokio::spawn(task.run()))
     }
 
@@ -234,8 +237,7 @@ impl Task {
             self.give_up();
             return true;
         }
-        self.idle_polls += 1;
-        if self.idle_polls <= YIELDS {
+        if self.active.elapsed() < POLL_FOR {
             tokio::task::yield_now().await;
             return true;
         }
@@ -255,7 +257,7 @@ impl Task {
         let worker = self.port.worker();
         let id = self.next_id;
         self.next_id += 1;
-        self.idle_polls = 0;
+        self.active = std::time::Instant::now();
         if self.port.is_abandoned() {
             answer(&self.counts, outcome, Err(Refusal::WorkerNotRunning(worker)));
         } else if self.port.try_submit(Request { id, command }).is_err() {
@@ -271,10 +273,12 @@ impl Task {
         let mut any = false;
         while let Some(Answer { id, outcome }) = self.port.try_receive() {
             any = true;
-            self.idle_polls = 0;
             if let Some(waiting) = self.pending.remove(&id) {
                 answer(&self.counts, waiting, outcome);
             }
+        }
+        if any {
+            self.active = std::time::Instant::now();
         }
         self.counts.depth.store(self.port.depth(), Relaxed);
         any
