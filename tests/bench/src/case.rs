@@ -253,7 +253,7 @@ fn plan(setup: &Setup, args: &Args) -> Plan {
     }
 }
 
-/// What a reader of the row should know: packets that were not tracked, bytes that were not read.
+/// What a reader of the row should know: packets that were not tracked, bytes that found no room.
 fn note(numbers: &[Numbers]) -> String {
     let sum = |stat| numbers.iter().map(|of| of.stats.get(stat)).sum::<u64>();
     let unmonitored = Stat::ALL
@@ -263,9 +263,7 @@ fn note(numbers: &[Numbers]) -> String {
         .chain([Stat::FlowsEndedEvicted, Stat::RefusedBytes])
         .map(|stat| (stat.name(), sum(stat)))
         .map(|((family, label), count)| (format!("{family} {label}"), count));
-    let unread = numbers.iter().map(|of| of.unread_bytes).sum();
     counted
-        .chain([("bytes not read".to_owned(), unread)])
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{}: {count}", name.trim_end()))
         .collect::<Vec<_>>()

@@ -30,8 +30,6 @@ pub struct Numbers {
     pub gauges: Gauges,
     /// Stream bytes that were read.
     pub read_bytes: u64,
-    /// Stream bytes that could be read, but were gone when it was tried.
-    pub unread_bytes: u64,
 }
 
 /// The headers, as the stack parses them where one worker spreads packets over others.
@@ -81,14 +79,13 @@ impl Subject for Tracker {
 
     fn numbers(&self) -> Option<Numbers> {
         let (stats, gauges) = (self.0.stats().clone(), self.0.gauges());
-        Some(Numbers { stats, gauges, read_bytes: 0, unread_bytes: 0 })
+        Some(Numbers { stats, gauges, read_bytes: 0 })
     }
 }
 
 impl Subject for ReadingTracker {
     fn take(&mut self, frames: &[Frame<'_>], now: Instant) {
         run(&mut self.stack, frames, now, &mut self.reader);
-        self.reader.read(&self.stack);
     }
 
     fn restart(&mut self) {
@@ -97,8 +94,7 @@ impl Subject for ReadingTracker {
 
     fn numbers(&self) -> Option<Numbers> {
         let (stats, gauges) = (self.stack.stats().clone(), self.stack.gauges());
-        let Reader { read_bytes, unread_bytes, .. } = self.reader;
-        Some(Numbers { stats, gauges, read_bytes, unread_bytes })
+        Some(Numbers { stats, gauges, read_bytes: self.reader.read_bytes })
     }
 }
 
