@@ -310,9 +310,10 @@ impl Reassembler {
 
     /// Asks the cache for where the next bytes in order will be stored.
     #[inline]
-    pub(crate) fn approach_end(&self, pool: &BufferPool) {
+    pub(crate) fn approach_end(&self, pool: &BufferPool, length: usize) {
         if let Some(block) = self.index.get(pool, number_of(self.next)) {
-            prefetch(&pool.block(block)[within_block(self.next)]);
+            let room = &pool.block(block)[within_block(self.next)..];
+            room[..length.min(room.len())].iter().step_by(CACHE_LINE).for_each(prefetch);
         }
     }
 
