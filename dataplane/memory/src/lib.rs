@@ -1,5 +1,5 @@
-//! Memory as the data path wants it: large arrays on huge pages, and lines of the cache asked for
-//! before they are needed.
+//! Memory as the data path wants it: large arrays on huge pages, lines of the cache asked for
+//! before they are needed, and sums over many words at once.
 //!
 //! The unsafe code that this takes stands here, so that the stack needs none. Nothing here knows
 //! what the memory is for.
@@ -8,6 +8,8 @@
 
 mod prefetch;
 mod slab;
+mod words;
 
 pub use prefetch::{CACHE_LINE, prefetch};
 pub use slab::Slab;
+pub use words::sum_of_words;

@@ -312,7 +312,8 @@ impl Stack {
             && !segment.payload.is_empty()
             && let Some((_, flow)) = found.likely.and_then(|slot| self.table.get(slot))
         {
-            flow.buffers[flow.side_of(segment.from).peer()].approach_end(&self.pool, segment.payload.len());
+            flow.buffers[flow.side_of(segment.from).peer()]
+                .approach_end(&self.pool, segment.payload.len());
         }
     }
 

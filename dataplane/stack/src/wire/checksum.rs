@@ -5,6 +5,8 @@
 
 use core::net::IpAddr;
 
+use mos_memory::sum_of_words;
+
 /// A running sum of 16-bit words, as the machine reads them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum(u64);
@@ -13,16 +15,8 @@ impl Sum {
     /// Adds bytes; all but the last call give an even number of them.
     #[inline]
     pub(super) fn add(self, bytes: &[u8]) -> Self {
-        let (words, rest) = bytes.as_chunks::<4>();
         // 2^32 words of 32 bits fit before the sum overflows: no packet is that long.
-        let sum = words
-            .iter()
-            .fold(self.0, |sum, word| sum.wrapping_add(u64::from(u32::from_ne_bytes(*word))));
-        let mut last = [0; 4];
-        for (place, byte) in last.iter_mut().zip(rest) {
-            *place = *byte;
-        }
-        Self(sum.wrapping_add(u64::from(u32::from_ne_bytes(last))))
+        Self(self.0.wrapping_add(sum_of_words(bytes)))
     }
 
     /// Adds what a pseudo-header holds besides the addresses: the protocol, and the length of the

@@ -72,6 +72,12 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// Bytes of one slot.
     pub(crate) const SLOT_BYTES: usize = size_of::<Slot<T, E>>();
 
+    /// Bytes that a flow costs at most: its slot, the generation, and up to four index entries,
+    /// for these are a power of two, and at least twice the slots.
+    #[cfg(test)]
+    pub(crate) const SLOT_BYTES_MAX: usize =
+        Self::SLOT_BYTES + size_of::<u32>() + 4 * size_of::<u64>();
+
     /// Reserves room for `slots_max` flows. `None` when there is not enough memory.
     pub(crate) fn new(worker: WorkerId, slots_max: u32, seed: u64) -> Option<Self> {
         let entries = usize::try_from(slots_max).ok()?.checked_mul(2)?.next_power_of_two().max(64);

@@ -4,7 +4,7 @@
 //! that sticks, in the server's filter tests; number 19, an unseeded hash, with the flow table.
 
 use super::*;
-use crate::{StreamOffset, flow::FlowKey, limits::BLOCK_BYTES, round_up_to_block};
+use crate::{StreamOffset, limits::BLOCK_BYTES, round_up_to_block};
 
 /// A stack for `flows` flows at once.
 fn world_of(flows: u32) -> World {
@@ -193,12 +193,10 @@ fn mos_14_as_many_flows_as_configured_at_a_few_hundred_bytes_each() {
     assert_eq!(world.stack.gauges().flows, 64);
     assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 0);
     assert_eq!(world.stack.gauges().pool_used_bytes, 0, "an idle flow has no buffer memory");
-    // The flow, its key and the generation of its slot; two index entries of 8 bytes; links of
-    // 4 bytes in the timer wheel and in the backlog.
-    let flow = size_of::<(u32, FlowKey, Flow)>();
-    let each = flow + 2 * 8 + 4 * 4 + 4 * 4;
-    std::println!("bytes of an idle flow: {each}, of which {flow} in its slot");
-    assert!(each <= 704, "{each} bytes for each idle flow");
+    let table = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX;
+    let each = table + TimerWheel::SLOT_BYTES + Backlog::SLOT_BYTES;
+    std::println!("bytes of an idle flow: {each}, of which {table} in its table");
+    assert!(each <= 384, "{each} bytes for each idle flow");
 }
 
 #[test]
