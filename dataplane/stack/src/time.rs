@@ -28,7 +28,8 @@ impl Instant {
     /// The instant `span` later; stays at the end of the range instead of wrapping.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let whole = span.as_secs().saturating_mul(1_000_000_000);
+        let nanos = whole.saturating_add(u64::from(span.subsec_nanos()));
         Self(self.0.saturating_add(nanos))
     }
 

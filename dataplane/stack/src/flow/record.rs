@@ -1,5 +1,7 @@
 //! One flow under watch: its connection, its buffers, its options.
 
+use core::time::Duration;
+
 use super::{
     BufferPositions, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, Ledger, Page,
     SideDetails, SideSummary,
@@ -93,10 +95,44 @@ impl Flow {
         shared: Shared<'_>,
         witness: impl Witness,
     ) {
+        let from = self.side_of(segment.from);
+        let (connection, mut on) = self.workbench(slot, now, shared, witness);
+        connection.on_segment(segment, from, &mut on);
+    }
+
+    /// Takes a segment that is just what was to be expected next, which a flow that has fallen
+    /// silent for as long as `idle` expects no more. `false`: it is something else, and nothing
+    /// was done.
+    #[inline]
+    pub(crate) fn on_expected(
+        &mut self,
+        segment: &Segment<'_>,
+        slot: u32,
+        (now, idle): (Instant, Duration),
+        shared: Shared<'_>,
+        witness: impl Witness,
+    ) -> bool {
+        let from = self.side_of(segment.from);
+        let is_over = self.last_packet.after(idle) <= now;
+        let acknowledged = self.connection.expects(segment, from, &self.buffers);
+        let Some(acknowledged) = acknowledged.filter(|_| !is_over) else { return false };
+        let (connection, mut on) = self.workbench(slot, now, shared, witness);
+        connection.on_expected(segment, from, acknowledged, &mut on);
+        true
+    }
+
+    /// Notes that a segment has come, and lays out what it works on.
+    #[inline]
+    fn workbench<'a, W: Witness>(
+        &'a mut self,
+        slot: u32,
+        now: Instant,
+        shared: Shared<'a>,
+        witness: W,
+    ) -> (&'a mut Connection, Workbench<'a, W>) {
         let Shared { pool, stats, ledger } = shared;
         self.last_packet = self.last_packet.max(now);
-        let from = self.side_of(segment.from);
-        let mut on = Workbench {
+        let bench = Workbench {
             buffers: &mut self.buffers,
             pool,
             overlap: self.socket.overlap,
@@ -105,7 +141,7 @@ impl Flow {
             frozen: self.connection.frozen(),
             witness,
         };
-        self.connection.on_segment(segment, from, &mut on);
+        (&mut self.connection, bench)
     }
 
     /// How far each side's stream can be read.

@@ -3,6 +3,7 @@
 mod options;
 mod read;
 mod room;
+mod teller;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -10,15 +11,16 @@ use core::net::SocketAddr;
 use arrayvec::ArrayVec;
 use mos_memory::prefetch;
 
+use teller::Teller;
+
 use crate::{
-    EndCause, Event, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, FlowTuple, Frame,
-    Instant, Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Stat, Stats,
+    EndCause, EventKind, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Frame, Instant,
+    Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Sides, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
     flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
-    tcp::Witness,
     wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
 };
 
@@ -371,6 +373,9 @@ impl Stack {
     ) -> PacketOutcome {
         let key = self.key_of(segment);
         let known = self.table.reach(&key, tag, likely);
+        if known.is_some_and(|slot| self.advance_expected(slot, &key, segment, now, sink)) {
+            return PacketOutcome::Monitored;
+        }
         let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
             Some(slot) => slot,
             None if !self.opens_flow(segment) => {
@@ -390,6 +395,35 @@ impl Stack {
     const fn opens_flow(&self, segment: &Segment<'_>) -> bool {
         let is_syn = segment.flags.is_syn() && !segment.flags.is_rst();
         is_syn || self.limits.adopt_midstream
+    }
+
+    /// Hands a segment to the flow in a slot, if it is what that flow expects next. Nothing else
+    /// can come of it then: no flow begins or ends, and no timer comes nearer.
+    #[inline]
+    fn advance_expected(
+        &mut self,
+        slot: u32,
+        key: &FlowKey,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> bool {
+        let is_heard = sink.wants_streams() || sink.wanted() != EventKinds::NONE;
+        let id = is_heard.then(|| self.table.id(slot));
+        let Self { limits, table, pool, stats, ledger, grown, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return false };
+        let naming = flow.naming();
+        let mut teller = Teller { time: now, flow: id, tuple: || naming.tuple(key), sink };
+        let times = (now, limits.timeouts.idle);
+        let read = flow.next_offsets();
+        let shared = Shared { pool, stats, ledger };
+        if !flow.on_expected(segment, slot, times, shared, &mut teller) {
+            return false;
+        }
+        if teller.sink.wanted().contains(EventKind::NewData) {
+            note_growth(grown, slot, flow, read);
+        }
+        true
     }
 
     /// Hands a segment to the flow in a slot.
@@ -415,11 +449,7 @@ impl Stack {
             self.backlog.file(slot, flow.dispensable());
         }
         if teller.sink.wanted().contains(EventKind::NewData) {
-            let readable = flow.next_offsets();
-            let has_grown = |side: &Side| flow.is_monitored(*side) && readable[*side] > read[*side];
-            for side in Side::BOTH.into_iter().filter(has_grown) {
-                note_growth(&mut self.grown, slot, side, read[side]);
-            }
+            note_growth(&mut self.grown, slot, flow, read);
         }
         if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
     }
@@ -532,51 +562,19 @@ impl Stack {
     }
 }
 
-/// Notes that a buffer's stream has grown, unless this burst has made it grow before.
+/// Notes which of a flow's streams can be read further than before, unless this burst has made them
+/// grow already.
 fn note_growth(
     grown: &mut ArrayVec<(u32, Side, StreamOffset), GROWN_MAX>,
     slot: u32,
-    side: Side,
-    from: StreamOffset,
+    flow: &Flow,
+    before: Sides<StreamOffset>,
 ) {
-    if !grown.iter().any(|(at, of, _)| (*at, *of) == (slot, side)) {
-        grown.push((slot, side, from));
-    }
-}
-
-/// States facts about one flow to a sink, if it wants them.
-struct Teller<'a, S, T> {
-    time: Instant,
-    flow: Option<FlowId>,
-    /// Spells the tuple out, which is not needed while nobody listens.
-    tuple: T,
-    sink: &'a mut S,
-}
-
-impl<S: EventSink, T: Fn() -> FlowTuple> Teller<'_, S, T> {
-    #[inline]
-    fn tell(&mut self, fact: Fact) {
-        if self.sink.wanted().contains(fact.kind()) {
-            let (time, flow, tuple) = (self.time, self.flow, (self.tuple)());
-            self.sink.on_event(&Event { time, flow, tuple, fact });
-        }
-    }
-}
-
-impl<S: EventSink, T: Fn() -> FlowTuple> Witness for &mut Teller<'_, S, T> {
-    #[inline]
-    fn tell(&mut self, fact: Fact) {
-        Teller::tell(self, fact);
-    }
-
-    #[inline]
-    fn hears(&self) -> bool {
-        self.sink.wants_streams()
-    }
-
-    fn hear(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) {
-        if let Some(flow) = self.flow {
-            self.sink.on_stream(flow, side, offset, bytes);
+    let readable = flow.next_offsets();
+    let has_grown = |side: &Side| flow.is_monitored(*side) && readable[*side] > before[*side];
+    for side in Side::BOTH.into_iter().filter(has_grown) {
+        if !grown.iter().any(|(at, of, _)| (*at, *of) == (slot, side)) {
+            grown.push((slot, side, before[side]));
         }
     }
 }

@@ -133,9 +133,6 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, W>,
     ) {
-        if self.on_expected(segment, from, on) {
-            return;
-        }
         if !on.frozen[from] {
             let sender = &mut self.sides[from];
             sender.packets += 1;

@@ -4,40 +4,51 @@
 //! connection is established, most segments are just what was to be expected next.
 
 use super::{Connection, TcpState, Witness, Workbench, window};
-use crate::{Roles, Side, Stat, StreamOffset, wire::Segment};
+use crate::{Roles, Side, Sides, Stat, StreamOffset, reassembly::Reassembler, wire::Segment};
 
 impl Connection {
-    /// Takes a segment that is just what was to be expected next: of an established connection, in
-    /// order, acknowledging nothing that was missed. It does then what the general way does, in
-    /// few steps. `false`: it is something else, and nothing was done.
+    /// Whether a segment is just what was to be expected next: of an established connection, in
+    /// order, acknowledging nothing that was missed. If so: what it acknowledges.
     #[inline]
-    pub(super) fn on_expected<W: Witness>(
+    pub(crate) fn expects(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        buffers: &Sides<Reassembler>,
+    ) -> Option<u64> {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        let offset = StreamOffset(sender.snd_nxt);
+        let is_next = segment.flags.is_plain_ack()
+            && sender.seq_of(offset) == Some(segment.seq)
+            && buffers[from.peer()].next() == offset
+            && segment.payload.len() as u64 == u64::from(segment.payload_length);
+        let is_open = self.is_established
+            && self.ended.is_none()
+            && self.pending_reset.is_none()
+            && sender.state == TcpState::Established
+            && receiver.state == TcpState::Established
+            && sender.frozen.is_none()
+            && receiver.frozen.is_none();
+        if !is_next || !is_open || !predicts() {
+            return None;
+        }
+        let acknowledged = u64::try_from(receiver.offset_of(segment.ack)?).ok()?;
+        let is_known = receiver.snd_una <= acknowledged && acknowledged <= receiver.snd_nxt;
+        (is_known && buffers[from].next().0 >= acknowledged).then_some(acknowledged)
+    }
+
+    /// Takes a segment that [`Self::expects`] has told to acknowledge this much. It does what
+    /// [`Self::on_segment`] would do, in few steps.
+    #[inline]
+    pub(crate) fn on_expected<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
+        acknowledged: u64,
         on: &mut Workbench<'_, W>,
-    ) -> bool {
+    ) {
         let Roles { sender, receiver } = self.sides.roles(from);
-        let offset = StreamOffset(sender.snd_nxt);
-        let acknowledged = receiver.offset_of(segment.ack).map(u64::try_from);
-        let (Some(seq), Some(Ok(acknowledged))) = (sender.seq_of(offset), acknowledged) else {
-            return false;
-        };
-        let both = [&*sender, &*receiver];
-        let is_expected = segment.flags.is_plain_ack()
-            && segment.seq == seq
-            && (receiver.snd_una..=receiver.snd_nxt).contains(&acknowledged)
-            && segment.payload.len() as u64 == u64::from(segment.payload_length)
-            && on.buffers[from].next().0 >= acknowledged
-            && on.buffers[from.peer()].next() == offset
-            && both.iter().all(|tcp| tcp.state == TcpState::Established && tcp.frozen.is_none())
-            && self.is_established
-            && self.ended.is_none()
-            && self.pending_reset.is_none();
-        if !is_expected || !predicts() {
-            return false;
-        }
-        let length = u64::from(segment.payload_length);
+        let (offset, length) = (StreamOffset(sender.snd_nxt), u64::from(segment.payload_length));
         sender.packets += 1;
         sender.payload_bytes += length;
         sender.snd_nxt += length;
@@ -47,7 +58,6 @@ impl Connection {
         if length > 0 {
             on.place(from.peer(), offset, segment.payload);
         }
-        true
     }
 }
 

@@ -19,6 +19,12 @@ impl Sum {
         Self(self.0.wrapping_add(sum_of_words(bytes)))
     }
 
+    /// Adds two words.
+    #[inline]
+    pub(super) const fn add_word(self, bytes: [u8; 4]) -> Self {
+        Self(self.0.wrapping_add(u32::from_ne_bytes(bytes) as u64))
+    }
+
     /// Adds what a pseudo-header holds besides the addresses: the protocol, and the length of the
     /// TCP segment.
     #[inline]

@@ -13,7 +13,7 @@ use std::{
 
 use super::*;
 use crate::{
-    Checksums, EventKinds, FlowRef, Link, StreamOffset,
+    Checksums, Event, EventKinds, FlowRef, Link, StreamOffset,
     testing::{Input, check_seeds},
     wire::Parsed,
 };
