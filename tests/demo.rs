@@ -103,6 +103,26 @@ fn metrics_are_served_on_a_listener_of_their_own() {
 }
 
 #[test]
+fn no_other_thread_comes_near_the_cpu_of_a_worker() {
+    if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() < 2) {
+        return program::skip("the only CPU belongs to everybody");
+    }
+    let metrics = free_address();
+    let mosd = Mosd::start(&Setup::demo().with(&["--workers", "1", "--metrics", &metrics]));
+    let threads = mosd.threads();
+    let (workers, others): (Vec<_>, Vec<_>) =
+        threads.iter().partition(|thread| thread.name.starts_with("mos-worker"));
+    let [worker] = &workers[..] else { panic!("not one worker: {threads:?}") };
+    let [cpu] = &worker.cpus[..] else { panic!("not tied to one CPU: {worker:?}") };
+    let near: Vec<_> = others.iter().filter(|thread| thread.cpus.contains(cpu)).collect();
+    assert!(near.is_empty(), "on the worker's CPU {cpu}: {near:?}");
+    for name in ["mos-demo", "tokio"] {
+        assert!(others.iter().any(|thread| thread.name.starts_with(name)), "{name}: {threads:?}");
+    }
+    mosd.stop(Signal::TERM).in_order();
+}
+
+#[test]
 fn the_service_ends_in_order_on_sigterm() {
     Mosd::start(&Setup::demo()).stop(Signal::TERM).in_order();
 }

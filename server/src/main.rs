@@ -15,8 +15,9 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser as _;
 use mos_dataplane::{
-    Dataplane,
+    Cpus, Dataplane,
     config::{self as plan, DemoConfig, IdleMode, MemoryConfig, PortConfig},
+    cpu,
 };
 use mosd::{
     args::{CheckArgs, Cli, Command, RunArgs},
@@ -89,19 +90,27 @@ fn run(args: &RunArgs) -> Result<(), Failure> {
     let file = args.config().map_err(Failure::user)?;
     let plan = dataplane(&file).map_err(Failure::user)?;
     logging::start(&file.config.log).map_err(Failure::user)?;
+    let cpus = Cpus::share(&plan.cpus, plan.workers).map_err(Failure::user)?;
+    // Threads start where the one is that starts them: none is to come near a worker.
+    cpu::tie_this_thread(&cpus.others).context("cannot keep off the CPUs of the workers")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .enable_all()
         .build()
         .context("cannot start the control plane's threads")?;
     let when_done = if args.exit_when_done { WhenDone::Exit } else { WhenDone::Stay };
-    let outcome = runtime.block_on(service(&file.config, &plan, when_done));
+    let outcome = runtime.block_on(service(&file.config, &plan, &cpus, when_done));
     runtime.shutdown_timeout(RUNTIME_END);
     outcome
 }
 
 /// Binds, starts, serves and stops.
-async fn service(config: &Config, plan: &plan::Config, when_done: WhenDone) -> Result<(), Failure> {
+async fn service(
+    config: &Config,
+    plan: &plan::Config,
+    cpus: &Cpus,
+    when_done: WhenDone,
+) -> Result<(), Failure> {
     let signals = Signals::new().context("cannot listen for signals")?;
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
     let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
@@ -111,7 +120,7 @@ async fn service(config: &Config, plan: &plan::Config, when_done: WhenDone) -> R
         drop(tokio::spawn(exporter));
         tracing::info!(%address, "serving metrics");
     }
-    let (dataplane, links) = Dataplane::start(plan).map_err(|error| {
+    let (dataplane, links) = Dataplane::start(plan, cpus).map_err(|error| {
         if error.is_user_error() { Failure::user(error) } else { Failure::from(error) }
     })?;
     let settings = Settings {

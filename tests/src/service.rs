@@ -105,6 +105,14 @@ impl Mosd {
         self.child.id()
     }
 
+    /// Its threads, and the CPUs that each may use.
+    #[track_caller]
+    pub fn threads(&self) -> Vec<Thread> {
+        let folder = format!("/proc/{}/task", self.pid());
+        let tasks = std::fs::read_dir(folder).expect("the service has threads");
+        tasks.flatten().filter_map(|task| Thread::read(&task.path())).collect()
+    }
+
     /// What the service has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -189,6 +197,29 @@ impl Mosd {
         let log = self.log();
         let Some(status) = status else { panic!("mosd did not end within {STOP_MAX:?}:\n{log}") };
         Stopped { status, socket_left: self.socket().exists(), log }
+    }
+}
+
+/// A thread of a service.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its name, of which the kernel keeps 15 characters.
+    pub name: String,
+    /// CPUs that it may use.
+    pub cpus: Vec<usize>,
+}
+
+impl Thread {
+    /// `None` where it has ended meanwhile.
+    fn read(task: &Path) -> Option<Self> {
+        let status = std::fs::read_to_string(task.join("status")).ok()?;
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let number = |text: &str| text.parse::<usize>().expect("a CPU has a number");
+        let cpus = field("Cpus_allowed_list:")?.split(',').flat_map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            number(first)..=number(last)
+        });
+        Some(Self { name: field("Name:")?.to_owned(), cpus: cpus.collect() })
     }
 }
 

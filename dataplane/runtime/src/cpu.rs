@@ -1,8 +1,42 @@
-//! Which CPUs the workers run on: always those that the process may use, never fixed ones.
+//! Which CPUs the workers run on, and which are left to all other threads: always those that the
+//! process may use, never fixed ones.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::error::StartError;
+
+/// How the CPUs that the process may use are shared out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cpus {
+    /// One for each worker, in the order of the workers.
+    pub workers: Vec<usize>,
+    /// For the threads that are no workers: those without a worker, or all where each has one.
+    pub others: Vec<usize>,
+    /// All of them, in order.
+    pub allowed: Vec<usize>,
+}
+
+impl Cpus {
+    /// Shares out what the calling thread may use. `wished` are CPUs for the workers, in order;
+    /// where there are none, the first allowed CPU is left to the other threads if there are more.
+    ///
+    /// # Errors
+    ///
+    /// Fewer CPUs are wished for than there are workers, or one that may not be used.
+    pub fn share(wished: &[usize], workers: u16) -> Result<Self, StartError> {
+        Self::share_of(allowed(), wished, workers)
+    }
+
+    fn share_of(allowed: Vec<usize>, wished: &[usize], workers: u16) -> Result<Self, StartError> {
+        let workers = choose(wished, workers, &allowed)?;
+        let mut others = allowed.clone();
+        others.retain(|cpu| !workers.contains(cpu));
+        if others.is_empty() {
+            others.clone_from(&allowed);
+        }
+        Ok(Self { workers, others, allowed })
+    }
+}
 
 /// The CPUs that this process may use, in order.
 #[must_use]
@@ -13,13 +47,8 @@ pub fn allowed() -> Vec<usize> {
     )
 }
 
-/// A CPU for each worker: the wished ones, in order; else the first allowed CPU is left to the
-/// control plane as long as there are others.
-pub(crate) fn choose(
-    wished: &[usize],
-    workers: u16,
-    allowed: &[usize],
-) -> Result<Vec<usize>, StartError> {
+/// A CPU for each worker: the wished ones, in order; else the first allowed one comes last.
+fn choose(wished: &[usize], workers: u16, allowed: &[usize]) -> Result<Vec<usize>, StartError> {
     let count = usize::from(workers);
     if wished.is_empty() {
         return Ok((1..=count).map(|worker| allowed[worker % allowed.len()]).collect());
@@ -33,14 +62,14 @@ pub(crate) fn choose(
     }
 }
 
-/// Ties the calling thread to one CPU.
+/// Ties the calling thread, and the threads that it will start, to these CPUs.
 ///
 /// # Errors
 ///
-/// The process may not use that CPU.
-pub fn pin_this_thread(cpu: usize) -> std::io::Result<()> {
+/// The process may use none of them.
+pub fn tie_this_thread(cpus: &[usize]) -> std::io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu);
+    cpus.iter().for_each(|cpu| set.set(*cpu));
     Ok(sched_setaffinity(None, &set)?)
 }
 
@@ -48,28 +77,43 @@ pub fn pin_this_thread(cpu: usize) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    fn share(allowed: &[usize], wished: &[usize], workers: u16) -> (Vec<usize>, Vec<usize>) {
+        let cpus = Cpus::share_of(allowed.to_vec(), wished, workers).unwrap();
+        assert_eq!(cpus.allowed, allowed);
+        (cpus.workers, cpus.others)
+    }
+
+    fn refusal(allowed: &[usize], wished: &[usize], workers: u16) -> String {
+        Cpus::share_of(allowed.to_vec(), wished, workers).unwrap_err().to_string()
+    }
+
     #[test]
     fn the_first_cpu_is_left_to_the_control_plane_where_there_are_others() {
-        assert_eq!(choose(&[], 2, &[4, 5, 6]).unwrap(), [5, 6]);
-        assert_eq!(choose(&[], 2, &[4, 5]).unwrap(), [5, 4]);
-        assert_eq!(choose(&[], 2, &[3]).unwrap(), [3, 3]);
+        assert_eq!(share(&[4, 5, 6], &[], 2), (vec![5, 6], vec![4]));
+        assert_eq!(share(&[4, 5, 6, 7], &[], 2), (vec![5, 6], vec![4, 7]));
+    }
+
+    #[test]
+    fn where_every_cpu_has_a_worker_the_other_threads_use_them_all() {
+        assert_eq!(share(&[4, 5], &[], 2), (vec![5, 4], vec![4, 5]));
+        assert_eq!(share(&[3], &[], 2), (vec![3, 3], vec![3]));
     }
 
     #[test]
     fn wished_cpus_are_taken_in_order_and_must_be_allowed() {
-        assert_eq!(choose(&[7, 5, 6], 2, &[5, 6, 7]).unwrap(), [7, 5]);
-        let few = choose(&[5], 2, &[5, 6]).unwrap_err();
-        assert_eq!(few.to_string(), "cpus names 1 CPUs for 2 workers");
-        let foreign = choose(&[9], 1, &[5, 6]).unwrap_err();
-        assert_eq!(foreign.to_string(), "this process may not use CPU 9; it may use [5, 6]");
+        assert_eq!(share(&[5, 6, 7], &[7, 5, 6], 2), (vec![7, 5], vec![6]));
+        assert_eq!(refusal(&[5, 6], &[5], 2), "cpus names 1 CPUs for 2 workers");
+        let foreign = "this process may not use CPU 9; it may use [5, 6]";
+        assert_eq!(refusal(&[5, 6], &[9], 1), foreign);
     }
 
     #[test]
-    fn this_process_may_use_a_cpu_and_pin_itself_to_it() {
+    fn a_thread_and_those_that_it_starts_stay_on_the_cpus_that_they_are_tied_to() {
         let last = *allowed().last().unwrap();
         std::thread::spawn(move || {
-            pin_this_thread(last).unwrap();
+            tie_this_thread(&[last]).unwrap();
             assert_eq!(allowed(), [last]);
+            assert_eq!(std::thread::spawn(allowed).join().unwrap(), [last]);
         })
         .join()
         .unwrap();

@@ -24,7 +24,7 @@ use crate::error::PortProblem;
 use crate::{
     clock::{Clock, MonotonicClock, SourceTime},
     config::{Config, IdleMode, PortConfig},
-    cpu,
+    cpu::{self, Cpus},
     error::{StartError, StopError},
     idle::Idle,
     ports::{Ports, Row},
@@ -82,16 +82,15 @@ impl Clock for WorkerClock {
 }
 
 impl Dataplane {
-    /// Opens the ports and starts the workers. Gives the control plane's end of each worker's
-    /// rings, in the order of the workers.
+    /// Opens the ports and starts the workers, each on its CPU of `cpus` and everything else on
+    /// the others. Gives the control plane's end of each worker's rings, in the order of the
+    /// workers.
     ///
     /// # Errors
     ///
     /// One clear reason; then nothing is left running.
-    pub fn start(config: &Config) -> Result<(Self, Vec<WorkerLink>), StartError> {
+    pub fn start(config: &Config, cpus: &Cpus) -> Result<(Self, Vec<WorkerLink>), StartError> {
         let ids = check(config)?;
-        let allowed = cpu::allowed();
-        let cpus = cpu::choose(&config.cpus, config.workers, &allowed)?;
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
         let stacks = ids
             .iter()
@@ -100,7 +99,7 @@ impl Dataplane {
         let (links, ends): (Vec<_>, Vec<_>) = ids.into_iter().map(join).unzip();
         let boards: Vec<Arc<Board>> =
             links.iter().map(|link| Arc::clone(link.commands.board())).collect();
-        let sources = open(config, &allowed, &boards)?;
+        let sources = open(config, &cpus.others, &boards)?;
         let mut dataplane = Self {
             stop: Arc::default(),
             threads: Vec::new(),
@@ -109,18 +108,21 @@ impl Dataplane {
             #[cfg(feature = "dpdk")]
             eal: sources.eal,
         };
-        let idle = config.idle.unwrap_or_else(|| IdleMode::suiting(allowed.len(), cpus.len()));
-        tracing::info!(workers = cpus.len(), ?cpus, ?idle, "starting workers");
+        let Cpus { workers: worker_cpus, others: other_cpus, allowed } = cpus;
+        let suiting = || IdleMode::suiting(allowed.len(), worker_cpus.len());
+        let idle = config.idle.unwrap_or_else(suiting);
+        let workers = worker_cpus.len();
+        tracing::info!(workers, ?worker_cpus, ?other_cpus, ?idle, "starting workers");
         let workers = ends.into_iter().zip(stacks).zip(sources.of_worker);
         let clock = clock(config, MonotonicClock::start());
-        for ((((port, sink), stack), sources), cpu) in workers.zip(cpus) {
+        for ((((port, sink), stack), sources), cpu) in workers.zip(worker_cpus) {
             let (idle, at_end) = (Idle::new(idle), AtEnd::Serve);
             let worker = Worker { port, stack, sources, clock, sink, idle, at_end };
-            dataplane.start_worker(worker, cpu)?;
+            dataplane.start_worker(worker, *cpu)?;
         }
         #[cfg(feature = "dpdk")]
         for injector in sources.injectors {
-            dataplane.start_injector(injector)?;
+            dataplane.start_injector(injector, other_cpus)?;
         }
         Ok((dataplane, links))
     }
@@ -173,28 +175,33 @@ impl Dataplane {
         cpu: usize,
     ) -> Result<(), StartError> {
         let name = format!("mos-worker-{}", worker.port.worker());
-        self.start_thread(&name, Some(cpu), move |stop| log_problems(&worker.run(stop)))
+        self.start_thread(&name, &[cpu], move |stop| log_problems(&worker.run(stop)))
     }
 
     #[cfg(feature = "dpdk")]
-    fn start_injector(&mut self, injector: dpdk::Injector) -> Result<(), StartError> {
+    fn start_injector(
+        &mut self,
+        injector: dpdk::Injector,
+        cpus: &[usize],
+    ) -> Result<(), StartError> {
         let clock = MonotonicClock::start();
-        self.start_thread("mos-demo", None, move |stop| injector.run(&clock, stop))
+        self.start_thread("mos-demo", cpus, move |stop| injector.run(&clock, stop))
     }
 
-    /// Starts a thread on this CPU, known to DPDK where that runs, and waits until it has begun.
+    /// Starts a thread on these CPUs, known to DPDK where that runs, and waits until it has begun.
     fn start_thread(
         &mut self,
         name: &str,
-        cpu: Option<usize>,
+        cpus: &[usize],
         body: impl FnOnce(&AtomicBool) + Send + 'static,
     ) -> Result<(), StartError> {
         let (begun, has_begun) = mpsc::sync_channel(1);
+        let cpus = cpus.to_vec();
         let stop = Arc::clone(&self.stop);
         #[cfg(feature = "dpdk")]
         let eal = self.eal.clone();
         let run = move || {
-            pin(cpu);
+            tie(&cpus);
             #[cfg(feature = "dpdk")]
             let registration = eal
                 .as_ref()
@@ -285,11 +292,9 @@ fn open_ports(config: &Config, _cpus: &[usize]) -> Result<Sources, StartError> {
     Err(StartError::Port { port, problem: PortProblem::NoDpdk })
 }
 
-fn pin(cpu: Option<usize>) {
-    if let Some(cpu) = cpu
-        && let Err(error) = cpu::pin_this_thread(cpu)
-    {
-        tracing::warn!(cpu, %error, "cannot tie the thread to its CPU");
+fn tie(cpus: &[usize]) {
+    if let Err(error) = cpu::tie_this_thread(cpus) {
+        tracing::warn!(?cpus, %error, "cannot tie the thread to its CPUs");
     }
 }
 

@@ -21,6 +21,7 @@ pub mod traffic;
 pub mod worker;
 
 pub use config::Config;
+pub use cpu::Cpus;
 pub use dataplane::Dataplane;
 #[cfg(feature = "dpdk")]
 pub use dpdk::EalError;

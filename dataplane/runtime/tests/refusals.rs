@@ -8,9 +8,9 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{config, frames, in_own_process, packets, start, wait_for, write_capture};
+use common::{config, frames, in_own_process, packets, start, try_start, wait_for, write_capture};
 use mos_dataplane::{
-    Config, Dataplane,
+    Config,
     config::{Hugepages, PortConfig},
 };
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -19,7 +19,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 /// no thread of ours is left.
 #[track_caller]
 fn refused(config: &Config, fault: Fault, words: &[&str]) {
-    let Err(error) = Dataplane::start(config) else { unreachable!("started: {config:?}") };
+    let Err(error) = try_start(config) else { unreachable!("started: {config:?}") };
     let text = error.to_string();
     for word in words {
         assert!(text.contains(word), "`{word}` is not in: {text}");

@@ -2,9 +2,10 @@
 //!
 //! `make bench-control`, or
 //! `cargo run --release -p mosd --example control_load [SECONDS [FLOWS]]`: each step takes 10 s on
-//! 1,000,000 flows unless told otherwise. The worker, its stack and the services are those of
-//! mosd; in the place of a port of DPDK stands a source that counts what a port would have lost.
-//! The load is calibrated: first as many packets as the worker takes, then 80 % of that.
+//! 1,000,000 flows unless told otherwise. The worker, its stack, the services and the CPUs that
+//! each may use are those of mosd; in the place of a port of DPDK stands a source that counts what
+//! a port would have lost. The load is calibrated: first as many packets as the worker takes, then
+//! 80 % of that.
 
 #![expect(
     clippy::expect_used,
@@ -33,6 +34,7 @@ use mos_control::{
 use mos_dataplane::{
     clock::{Clock as _, MonotonicClock},
     config::IdleMode,
+    cpu::{self, Cpus},
     idle::Idle,
     worker::{AtEnd, Worker},
 };
@@ -114,14 +116,22 @@ impl Bench {
 }
 
 /// Starts the worker; returns when all flows are established.
-fn start(port: WorkerPort, feed: EventFeed, clock: MonotonicClock, flows: u32) -> Bench {
+fn start(
+    port: WorkerPort,
+    feed: EventFeed,
+    clock: MonotonicClock,
+    flows: u32,
+    cpus: &Cpus,
+) -> Bench {
     let (rate, taken, lost) = (AtomicU64::new(UNPACED), AtomicU64::new(0), AtomicU64::new(0));
     let meter = Arc::new(Meter { rate, taken, lost });
     let source = Load::new(flows, Arc::clone(&meter));
     let board = Arc::clone(port.board());
     let limits = Limits { flows_max: flows, ..Limits::default() };
     let (tell, told) = mpsc::channel();
+    let worker_cpus = cpus.workers.clone();
     let run = move || {
+        cpu::tie_this_thread(&worker_cpus).expect("a CPU for the worker");
         tell.send(rustix::thread::gettid().as_raw_nonzero().get()).expect("somebody listens");
         let stack = Stack::new(port.worker(), limits, 1).expect("memory for the flows");
         let idle = Idle::new(IdleMode::suiting(2, 1));
@@ -199,7 +209,9 @@ fn main() {
     let (mut commands, port) = link(WorkerId::default());
     let (feed, events) = event_ring(EVENT_RING);
     let clock = MonotonicClock::start();
-    let bench = start(port, feed, clock, flows);
+    let cpus = Cpus::share(&[], 1).expect("a CPU for one worker");
+    cpu::tie_this_thread(&cpus.others).expect("CPUs for all other threads");
+    let bench = start(port, feed, clock, flows, &cpus);
     let ((), most) = bench.step("as many packets as it takes", || thread::sleep(span));
     let rate = most / 5 * 4;
     bench.pace(rate);

@@ -230,7 +230,7 @@ fn run(benches: &mut [Bench], args: &Args) -> anyhow::Result<Vec<Measured>> {
             let plan = plan(&bench.setup, args);
             threads.push(thread::Builder::new().spawn_scoped(scope, move || {
                 // On another CPU it is slower, if another worker is there; and just as right.
-                let _is_there = cpu.is_none_or(|cpu| cpu::pin_this_thread(*cpu).is_ok());
+                let _is_there = cpu.is_none_or(|cpu| cpu::tie_this_thread(&[*cpu]).is_ok());
                 let Bench { arena, traffic, subjects, .. } = bench;
                 measure(arena, traffic.as_mut(), subjects, &plan, &together.of_worker(index))
             })?);

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use mos_control::WorkerLink;
 use mos_dataplane::{
-    Config, Dataplane,
+    Config, Cpus, Dataplane,
     config::{Hugepages, IdleMode, MemoryConfig, PortConfig},
 };
 use mos_stack::{Limits, Stat};
@@ -69,7 +69,8 @@ pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Option<Measured>> {
         limits: plan.limits,
         seed: Some(1),
     };
-    let (dataplane, links) = Dataplane::start(&config)?;
+    let cpus = Cpus::share(&config.cpus, config.workers)?;
+    let (dataplane, links) = Dataplane::start(&config, &cpus)?;
     let [worker] = &links[..] else { anyhow::bail!("not one worker") };
     let [warm_up, span] = plan.spans;
     sleep(warm_up);

@@ -1,6 +1,6 @@
 //! DPDK's environment (EAL): started once per process, without any port.
 //!
-//! EAL is initialised on a thread of its own, because it ties the thread that does it to a CPU.
+//! EAL is initialised on a thread of its own, because it ties the thread that does it to CPUs.
 //! It sees no PCI device unless the configuration names one, and then only the named ones: a
 //! device that the machine itself uses is never touched. It shares nothing with other processes.
 #![expect(unsafe_code, reason = "starts and ends EAL")]
@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::log;
-use crate::config::Hugepages;
+use crate::{config::Hugepages, cpu};
 
 /// Why EAL cannot be started, or a thread not registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum EalError {
 /// What EAL is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EalConfig {
-    /// CPUs that the process may use.
+    /// CPUs of the main lcore and of EAL's own threads.
     pub(crate) cpus: Vec<usize>,
     /// Whether memory comes from hugepages.
     pub(crate) hugepages: Hugepages,
@@ -80,12 +80,17 @@ impl Eal {
         if STARTED.swap(true, Relaxed) {
             return Err(EalError::StartedBefore);
         }
-        let arguments = arguments(config, pages);
+        let (arguments, cpus) = (arguments(config, pages), config.cpus.clone());
         tracing::debug!(?arguments, "starting DPDK");
         log::redirect().map_err(|error| EalError::Init { cause: error.to_string() })?;
         let started = thread::Builder::new()
             .name("mos-eal".to_owned())
-            .spawn(move || init(&arguments))
+            .spawn(move || {
+                // EAL gives its threads what its caller may use and no lcore has, or, as here,
+                // the CPUs of the main lcore where that leaves none.
+                cpu::tie_this_thread(&cpus).map_err(|error| error.to_string())?;
+                init(&arguments)
+            })
             .map_err(|error| EalError::Init { cause: error.to_string() })?
             .join();
         match started {
@@ -164,7 +169,7 @@ pub(super) fn error_text(errno: i32) -> String {
 fn arguments(config: &EalConfig, pages: Pages) -> Vec<String> {
     let cpus: Vec<String> = config.cpus.iter().map(usize::to_string).collect();
     let mut arguments = vec!["mosd".to_owned(), "--no-telemetry".to_owned()];
-    // The main lcore only waits: it floats over all the CPUs that the process may use.
+    // The main lcore only waits: it floats over all the CPUs that are left to it.
     arguments.extend(["--lcores".to_owned(), format!("0@({})", cpus.join(","))]);
     match pages {
         Pages::Huge => arguments.push("--in-memory".to_owned()),

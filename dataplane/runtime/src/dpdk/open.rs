@@ -66,7 +66,7 @@ const DRIVER_MIB: u64 = 8;
 /// Frames that are sent into a port fit into one packet buffer, whatever size others have.
 const FED_MBUF_BYTES: u16 = 2048;
 
-/// Starts EAL and opens all ports of the configuration; `cpus` are those that EAL may use.
+/// Starts EAL and opens all ports of the configuration; `cpus` are for EAL's own threads.
 pub(crate) fn open(config: &Config, cpus: &[usize]) -> Result<Opened, StartError> {
     let plans = plan(config)?;
     for plan in &plans {

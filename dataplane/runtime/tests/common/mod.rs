@@ -14,7 +14,7 @@ use std::{
 
 use mos_control::{CommandPort, Reply, Request, link};
 use mos_dataplane::{
-    Config, Dataplane,
+    Config, Cpus, Dataplane, StartError,
     clock::MonotonicClock,
     config::{Hugepages, IdleMode, MemoryConfig},
     idle::Idle,
@@ -71,8 +71,14 @@ fn limits() -> Limits {
 /// Starts, or fails the test with the reason.
 #[track_caller]
 pub(crate) fn start(config: &Config) -> (Dataplane, Vec<CommandPort>) {
-    let (dataplane, links) = Dataplane::start(config).unwrap_or_else(|error| panic!("{error}"));
-    (dataplane, links.into_iter().map(|link| link.commands).collect())
+    try_start(config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Starts, where the configuration can be started.
+pub(crate) fn try_start(config: &Config) -> Result<(Dataplane, Vec<CommandPort>), StartError> {
+    let cpus = Cpus::share(&config.cpus, config.workers)?;
+    let (dataplane, links) = Dataplane::start(config, &cpus)?;
+    Ok((dataplane, links.into_iter().map(|link| link.commands).collect()))
 }
 
 /// Waits until `done`, but not for ever.
