@@ -230,6 +230,7 @@ impl Flow {
     }
 
     /// Everything that may be known of the flow.
+    #[inline]
     pub(crate) fn summary(
         &self,
         id: FlowId,

@@ -236,19 +236,34 @@ impl Reassembler {
     }
 
     /// What the control plane may know, but for what is counted elsewhere.
+    #[inline]
     pub(crate) fn summary(&self, pool: &BufferPool) -> BufferSummary {
-        let (oldest, newest) = self.bounds(pool);
-        let below = self.ranges.held_in(pool, Span { start: self.base(), end: self.next });
+        let next = StreamOffset(self.next);
+        let (oldest, newest, below, beyond) = match self.ranges.only(self.next) {
+            // The byte at `next` is not held, so that one range lies on one side of it.
+            Some(Span { start, end }) if end <= self.next => (start, end, end - start, 0),
+            Some(Span { start, end }) => (start, end, 0, end - start),
+            None => self.survey(pool),
+        };
         BufferSummary {
-            oldest,
-            newest,
-            next: StreamOffset(self.next),
-            contiguous: StreamOffset(self.next),
+            oldest: StreamOffset(oldest),
+            newest: StreamOffset(newest),
+            next,
+            contiguous: next,
             buffered_bytes: below,
-            out_of_order_bytes: self.ranges.total(pool) - below,
+            out_of_order_bytes: beyond,
             overwritten_bytes: self.overwritten,
             ..BufferSummary::default()
         }
+    }
+
+    /// Of many ranges: the first offset held, one past the last, and the bytes below and beyond
+    /// [`Self::next`].
+    #[cold]
+    fn survey(&self, pool: &BufferPool) -> (u64, u64, u64, u64) {
+        let (oldest, newest) = self.bounds(pool);
+        let below = self.ranges.held_in(pool, Span { start: self.base(), end: self.next });
+        (oldest.0, newest.0, below, self.ranges.total(pool) - below)
     }
 
     /// First offset held and one past the last; both are where reading will go on when nothing is.

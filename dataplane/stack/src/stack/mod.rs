@@ -66,6 +66,9 @@ pub struct Gauges {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlotCursor(pub u32);
 
+/// How many slots before its turn a walk over the slots asks the cache for one.
+const SCAN_AHEAD: u32 = 16;
+
 /// Most flows that [`Stack::find`] reports.
 pub const FIND_MAX: usize = 8;
 
@@ -242,6 +245,7 @@ impl Stack {
             if page.is_full() {
                 return Some(SlotCursor(slot));
             }
+            self.table.approach_slot(slot.saturating_add(SCAN_AHEAD));
             page.extend(self.summary_of(slot));
         }
         (stop < end).then_some(SlotCursor(stop))
@@ -551,6 +555,7 @@ impl Stack {
     }
 
     /// The summary of the flow in a slot, unless it is stopped.
+    #[inline]
     fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
         let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
         Some(flow.summary(self.table.id(slot), key, &self.pool, &self.ledger))

@@ -125,6 +125,13 @@ impl<T, E: Copy> FlowTable<T, E> {
         None
     }
 
+    /// Asks the cache for a slot, if there is one.
+    pub(crate) fn approach_slot(&self, slot: u32) {
+        if let Some(slot) = self.slots.get(at(slot)) {
+            prefetch(slot);
+        }
+    }
+
     /// The slot of the flow with this key, if it is the one that was approached or another.
     pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, approached: Option<u32>) -> Option<u32> {
         approached.filter(|slot| self.key_of(*slot) == Some(key)).or_else(|| self.find(key, tag))
