@@ -1,12 +1,12 @@
 //! The loop of one worker: time, commands, frames, timers, numbers; and again.
 //!
-//! Every turn is bounded: [`COMMAND_BURST`] commands, one burst of each source, [`EXPIRY_BUDGET`]
+//! Every turn is bounded: [`COMMAND_BURST`] commands, one scan among them, one burst of each source, [`EXPIRY_BUDGET`]
 //! timers. Commands apply between bursts, never inside one. Nothing here blocks, allocates, locks,
 //! logs or makes a system call, except that an idle worker may sleep ([`Idle`]).
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use mos_control::{Answer, Phase, Refusal, Request, WorkerPort};
+use mos_control::{Answer, Command, Phase, Refusal, Request, WorkerPort};
 use mos_stack::{EventSink, Instant, Stack};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     source::{PacketSource, Received},
 };
 
-/// Commands applied in one turn, at most.
+/// Commands applied in one turn, at most. No more follow a [`Command::Scan`].
 pub const COMMAND_BURST: usize = 8;
 
 /// Flows ended for their silence in one turn, at most.
@@ -104,12 +104,17 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         self.sources.iter().filter_map(PacketSource::time).fold(floor, Instant::max)
     }
 
-    /// Applies waiting commands and answers them. Returns how many there were.
+    /// Applies waiting commands and answers them; a scan, which takes about as long as a burst of
+    /// frames, is the last of its turn. Returns how many there were.
     fn commands(&mut self, now: Instant) -> usize {
         for applied in 0..COMMAND_BURST {
             let Some(Request { id, command }) = self.port.take() else { return applied };
+            let is_scan = matches!(command, Command::Scan { .. });
             let outcome = apply(command, now, &mut self.stack, &mut self.sink);
             self.port.answer(Answer { id, outcome });
+            if is_scan {
+                return applied + 1;
+            }
         }
         COMMAND_BURST
     }

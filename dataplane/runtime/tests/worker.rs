@@ -180,3 +180,23 @@ fn commands_do_not_hold_up_packets() {
         .filter(|answer| matches!(answer.outcome, Err(Refusal::Lookup(LookupError::NotFound))));
     assert_eq!(looked_up.count(), 11 * COMMAND_BURST);
 }
+
+#[test]
+fn a_list_holds_up_packets_by_one_page_a_turn() {
+    let (mut commands, worker) = worker(320, AtEnd::Finish);
+    for id in 0..COMMAND_RING as u64 {
+        let command = match id % 3 {
+            0 => Command::Scan { cursor: SlotCursor::default(), page: Box::default() },
+            _ => Command::Clock,
+        };
+        commands.try_submit(Request { id, command }).expect("room");
+    }
+    worker.run(&AtomicBool::new(false));
+    let answered: Vec<_> = std::iter::from_fn(|| commands.try_receive())
+        .filter(|answer| answer.outcome.is_ok())
+        .map(|answer| answer.id)
+        .collect();
+    // Eleven turns: the first one ends with the scan that it begins with, and each of the others
+    // with the next one.
+    assert_eq!(answered, (0..=30).collect::<Vec<_>>());
+}
