@@ -73,6 +73,8 @@ struct Reading {
     taken: u64,
     lost: u64,
     cpu: Duration,
+    /// Time that it could have run, but another thread had its CPU.
+    waited: Duration,
 }
 
 /// The worker, seen from outside.
@@ -85,12 +87,14 @@ impl Bench {
     fn read(&self) -> Reading {
         let path = format!("/proc/self/task/{}/schedstat", self.thread);
         let text = std::fs::read_to_string(path).expect("the worker runs");
-        let nanos = text.split_whitespace().next().and_then(|word| word.parse().ok());
+        let mut spans = text.split_whitespace().map(|word| word.parse().expect("nanoseconds"));
+        let mut span = || Duration::from_nanos(spans.next().expect("two spans"));
         Reading {
             at: Instant::now(),
             taken: self.meter.taken.load(Relaxed),
             lost: self.meter.lost.load(Relaxed),
-            cpu: Duration::from_nanos(nanos.expect("its CPU time")),
+            cpu: span(),
+            waited: span(),
         }
     }
 
@@ -104,7 +108,10 @@ impl Bench {
         let lost = after.lost - before.lost;
         let nanos = (after.cpu - before.cpu).as_nanos() / u128::from(taken.max(1));
         println!("{name}: {span:.2?}; {per_second} packets/s, {lost} lost of {}", taken + lost);
-        println!("  {nanos} ns of the worker's CPU for a packet");
+        let waited = after.waited - before.waited;
+        println!(
+            "  {nanos} ns of the worker's CPU for a packet; it waited {waited:.1?} for its CPU"
+        );
         (outcome, u64::try_from(per_second).unwrap_or(u64::MAX))
     }
 
