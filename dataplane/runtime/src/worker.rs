@@ -1,8 +1,9 @@
 //! The loop of one worker: time, commands, frames, timers, numbers; and again.
 //!
-//! Every turn is bounded: [`COMMAND_BURST`] commands, one scan among them, one burst of each source, [`EXPIRY_BUDGET`]
-//! timers. Commands apply between bursts, never inside one. Nothing here blocks, allocates, locks,
-//! logs or makes a system call, except that an idle worker may sleep ([`Idle`]).
+//! Every turn is bounded: [`COMMAND_BURST`] commands, one scan among them, one burst of each
+//! source, [`EXPIRY_BUDGET`] timers. Commands apply between bursts, never inside one. Nothing here
+//! blocks, allocates, locks, logs or makes a system call, except that an idle worker may sleep
+//! ([`Idle`]).
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
