@@ -44,7 +44,10 @@ pub enum Tapped {
     },
 }
 
+/// Alone on its lines of the cache, as each [`Board`](crate::Board) is: no worker writes where
+/// another one reads.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Shared {
     wanted: AtomicU16, // control: wo, worker: ro
     told: AtomicU64,   // worker: wo, control: ro
