@@ -118,6 +118,13 @@ impl FlowKey {
         SocketAddr::new(address, u16::from_be_bytes([p0, p1]))
     }
 
+    /// The key of all flows between the same two hosts.
+    #[must_use]
+    pub(crate) const fn hosts(self) -> Self {
+        const PORTS: u64 = 0xffff_ffff;
+        Self { ends: self.ends & !PORTS, ..self }
+    }
+
     /// A hash that is the same on every worker, for spreading frames over them.
     #[must_use]
     pub(crate) fn spread(&self) -> u32 {

@@ -198,12 +198,23 @@ fn has_right_tcp_checksum(source: IpAddr, destination: IpAddr, segment: &[u8]) -
 /// Spreads the frames of one queue over several workers.
 #[must_use]
 pub fn spread_hash(frame: &Frame<'_>) -> u32 {
-    match parse_frame(frame, Verify::Never) {
-        Ok(Parsed::Segment(segment)) => segment.key.spread(),
-        Ok(Parsed::Fragment(Fragment { source, destination, .. })) => {
-            FlowKey::new(SocketAddr::new(source, 0), SocketAddr::new(destination, 0)).0.spread()
+    spread_key(frame).map_or(0, |key| key.spread())
+}
+
+/// The same of a frame's addresses alone: fragments come to where the rest of their flow comes.
+/// All flows between two hosts get one value, so the spread is coarser.
+#[must_use]
+pub fn spread_hash_of_hosts(frame: &Frame<'_>) -> u32 {
+    spread_key(frame).map_or(0, |key| key.hosts().spread())
+}
+
+/// The key by which a frame is spread; that of a fragment has no ports.
+fn spread_key(frame: &Frame<'_>) -> Option<FlowKey> {
+    match parse_frame(frame, Verify::Never).ok()? {
+        Parsed::Segment(segment) => Some(segment.key),
+        Parsed::Fragment(Fragment { source, destination, .. }) => {
+            Some(FlowKey::new(SocketAddr::new(source, 0), SocketAddr::new(destination, 0)).0)
         }
-        Err(_nothing_to_monitor) => 0,
     }
 }
 

@@ -68,6 +68,23 @@ fn both_directions_have_one_key_and_one_spread() {
     assert_ne!(from, other);
 }
 
+/// Whatever the ports and the direction: a fragment goes where its flow goes.
+#[test]
+fn fragments_have_the_spread_of_their_hosts() {
+    for (low, high) in [("10.0.0.1", "192.0.2.1"), ("[2001:db8::1]", "[2001:db8::2]")] {
+        for (client, server) in [(4000, 80), (80, 4000), (7, 7)] {
+            let (there, back) = (std::format!("{low}:{client}"), std::format!("{high}:{server}"));
+            let whole = FrameBuilder::new(&there, &back).payload(&[1; 64]);
+            let answer = FrameBuilder::new(&back, &there).build();
+            let spread = spread_hash_of_hosts(&frame(&answer));
+            assert_eq!(spread_hash_of_hosts(&frame(&whole.build())), spread);
+            for fragment in whole.fragments(9, 32) {
+                assert_eq!(spread_hash_of_hosts(&frame(&fragment)), spread);
+            }
+        }
+    }
+}
+
 #[test]
 fn ip_options_and_extension_headers_are_skipped() {
     assert_eq!(payload_of(&v4().ip_options(&[1; 8]).build()), b"hello");

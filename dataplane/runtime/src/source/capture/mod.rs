@@ -26,7 +26,7 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
-use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST, wire::spread_hash};
+use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST, wire::spread_hash_of_hosts};
 
 pub use self::error::{CaptureError, CaptureProblem, LinkType, ProblemCause};
 use self::{
@@ -61,7 +61,8 @@ impl Share {
     pub const ALL: Self = Self { index: 0, workers: 1 };
 
     fn holds(self, frame: &Frame<'_>) -> bool {
-        self.workers <= 1 || spread_hash(frame) % u32::from(self.workers) == u32::from(self.index)
+        self.workers <= 1
+            || spread_hash_of_hosts(frame) % u32::from(self.workers) == u32::from(self.index)
     }
 }
 

@@ -94,7 +94,7 @@ fn every_interface_has_its_own_link_type() {
     let mut links = Vec::new();
     let mut source = open_bytes(&writer.bytes, Share::ALL).unwrap();
     let received = source.receive(Instant::EPOCH, |frames| {
-        links.extend(frames.iter().map(|frame| (frame.link, spread_hash(frame))));
+        links.extend(frames.iter().map(|frame| (frame.link, spread_hash_of_hosts(frame))));
     });
     assert_eq!(received, Received::Frames(headers.len()));
     let hash = links[0].1;
