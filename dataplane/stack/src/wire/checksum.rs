@@ -19,7 +19,7 @@ impl Sum {
         Self(self.0.wrapping_add(sum_of_words(bytes)))
     }
 
-    /// Adds two words.
+    /// Adds two words of 16 bits.
     #[inline]
     pub(super) const fn add_word(self, bytes: [u8; 4]) -> Self {
         Self(self.0.wrapping_add(u32::from_ne_bytes(bytes) as u64))

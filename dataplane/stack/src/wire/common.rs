@@ -4,11 +4,14 @@
 //! Whatever differs is left to the general parser, which knows why. Both give the same answer, as a
 //! property test asserts.
 
+use core::ops::Range;
+
 use super::{Flags, Segment, Verify, checksum::Sum, tcp};
 use crate::{Checksums, Frame, Link, SeqNum, flow::FlowKey};
 
-/// Where the headers of a common frame begin, and where the fixed ones end.
+/// Where the headers of a common frame and the addresses begin, and where the fixed headers end.
 const IP: usize = 14;
+const ADDRESSES: usize = IP + 12;
 const TCP: usize = IP + 20;
 const HEADERS: usize = TCP + 20;
 
@@ -63,16 +66,12 @@ fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], segment: &[u8])
         (Verify::Software, Checksums::Unknown) => {
             // The words of the headers one by one: their number is fixed.
             let word = |at: usize| h.get(at..).and_then(|rest| rest.first_chunk()).copied();
-            let sum_of = |words: [usize; 5]| {
-                words.into_iter().filter_map(word).fold(Sum::default(), Sum::add_word)
+            let sum_of = |bytes: Range<usize>| {
+                bytes.step_by(4).filter_map(word).fold(Sum::default(), Sum::add_word)
             };
-            let addresses =
-                [26, 30].into_iter().filter_map(word).fold(Sum::default(), Sum::add_word);
-            let tcp =
-                [34, 38, 42, 46, 50].into_iter().filter_map(word).fold(addresses, Sum::add_word);
             let rest = segment.get(TCP_BYTES..).unwrap_or_default();
-            sum_of([14, 18, 22, 26, 30]).is_right()
-                && tcp.add_length(segment.len()).add(rest).is_right()
+            sum_of(IP..TCP).is_right()
+                && sum_of(ADDRESSES..HEADERS).add_length(segment.len()).add(rest).is_right()
         }
     }
 }
