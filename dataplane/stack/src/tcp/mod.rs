@@ -339,7 +339,7 @@ impl Connection {
         if !self.is_established && !client.is_opening() && !server.is_opening() {
             self.is_established = true;
             on.stats.count(Stat::FlowsEstablished);
-            on.witness.tell(Fact::FlowEstablished);
+            on.tell_of_flow(Fact::FlowEstablished);
         }
         if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done()
         {

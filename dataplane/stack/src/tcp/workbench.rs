@@ -43,6 +43,14 @@ impl<W: Witness> Workbench<'_, W> {
         }
     }
 
+    /// States a fact about the whole flow, unless neither side is monitored any longer: it has been
+    /// told to have ended then.
+    pub(super) fn tell_of_flow(&mut self, fact: Fact) {
+        if !(self.frozen.client && self.frozen.server) {
+            self.witness.tell(fact);
+        }
+    }
+
     /// Moves a side to a state.
     pub(super) fn enter(&mut self, side: Side, tcp: &mut TcpSide, state: TcpState) {
         if tcp.state != state {

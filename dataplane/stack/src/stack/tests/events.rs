@@ -107,6 +107,14 @@ fn a_stopped_side_tells_nothing_more() {
 }
 
 #[test]
+fn a_flow_stopped_in_its_handshake_is_never_told_to_be_established() {
+    let mut world = World::new();
+    check(&mut world, "C> S 100", "flow_started\n client SYN-SENT\n server SYN-RECEIVED");
+    set(&mut world, &stop(StopScope::Both)).expect("stopped");
+    check(&mut world, "S> S. 300 101\n C> . 101 301\n C> P. 101 301 late", "");
+}
+
+#[test]
 fn orphans_are_told() {
     check(&mut World::new(), "C> . 101 301 hello", "orphan_packet");
 }

@@ -469,6 +469,7 @@ fn op_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let seed = |parts: &[&[u8]]| [&plain[..], &open, &parts.concat()].concat();
     let options = [11, 0, 7, 0, 0, 1, 0, 0, 0, 0, 32, 0, 1];
     let stop = [11, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    let stop_server = [11, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
     vec![
         ("whole-life", seed(&[&data(0, 200, 0), &data(1, 250, 1), &close, &[13, 8, 0, 0, 9]])),
         ("hole-and-gap", seed(&[&data(0, 9, 0), &ahead(50), &[0, 0x24, 0, 0x70, 0, 150, 0, 0]])),
@@ -477,6 +478,10 @@ fn op_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("reuse", seed(&[&[0, 0x10, SYN, 0x70, 0x70, 0, 0, 0], &data(0, 9, 1)])),
         ("options", seed(&[&data(0, 99, 0), &options, &data(0, 200, 1), &[12, 0, 0, 0, 9]])),
         ("stops", seed(&[&data(0, 99, 0), &stop, &data(0, 9, 1), &stop, &data(1, 9, 1), &close])),
+        (
+            "stopped-early",
+            [&plain[..], &open[..12], &stop, &stop_server, &open[12..], &data(0, 9, 1)].concat(),
+        ),
         ("fragments", seed(&[&[8, 0x80, 1, 0x70, 5, 0, 1, 3, 9], &[8, 0, 1, 0x70, 99, 1, 3, 1]])),
         ("idle", seed(&[&[13, 255, 255, 4, 1], &data(0, 9, 0), &[13, 255, 255, 4, 9]])),
         ("raw", seed(&[&[9, 40], &[0x45; 40], &[10, 12, 255]])),
