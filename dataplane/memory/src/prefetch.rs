@@ -13,6 +13,12 @@ pub fn prefetch<T>(value: &T) {
     }
 }
 
+/// Asks the cache for the line in which bytes begin. Changes nothing else.
+#[inline(always)]
+pub fn prefetch_start(bytes: &[u8]) {
+    prefetch_line(bytes.as_ptr().cast());
+}
+
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 fn prefetch_line(address: *const i8) {

@@ -143,12 +143,7 @@ impl Stats {
     }
 
     /// Counts what became of one packet.
-    #[inline]
     pub const fn count_packet(&mut self, outcome: PacketOutcome) {
-        // What nearly every packet is comes first, and alone.
-        if matches!(outcome, PacketOutcome::Monitored) {
-            return self.count(Stat::PacketsMonitored);
-        }
         self.count(match outcome {
             PacketOutcome::Monitored => Stat::PacketsMonitored,
             PacketOutcome::Stopped => Stat::PacketsStopped,

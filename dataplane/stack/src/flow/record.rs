@@ -7,7 +7,7 @@ use super::{
     SideDetails, SideSummary,
 };
 use crate::{
-    Fact, Instant, Limits, Side, Sides, SockOpts, Stats, StreamOffset,
+    Fact, Instant, Limits, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
     tcp::{Beginning, Connection, Lifetime, Witness, Workbench, fact_of},
@@ -98,26 +98,35 @@ impl Flow {
         let from = self.side_of(segment.from);
         let (connection, mut on) = self.workbench(slot, now, shared, witness);
         connection.on_segment(segment, from, &mut on);
+        connection.look_ahead();
     }
 
     /// Takes a segment that is just what was to be expected next, which a flow that has fallen
     /// silent for as long as `idle` expects no more. `false`: it is something else, and nothing
     /// was done.
     #[inline]
-    pub(crate) fn on_expected(
+    pub(crate) fn on_expected<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         slot: u32,
         (now, idle): (Instant, Duration),
         shared: Shared<'_>,
-        witness: impl Witness,
+        witness: impl FnOnce() -> W,
     ) -> bool {
         let from = self.side_of(segment.from);
-        let is_over = self.last_packet.after(idle) <= now;
-        let acknowledged = self.connection.expects(segment, from, &self.buffers);
-        let Some(acknowledged) = acknowledged.filter(|_| !is_over) else { return false };
-        let (connection, mut on) = self.workbench(slot, now, shared, witness);
-        connection.on_expected(segment, from, acknowledged, &mut on);
+        if self.last_packet.after(idle) <= now {
+            return false;
+        }
+        let Some(offset) = self.connection.take_expected(segment, from, &self.buffers) else {
+            return false;
+        };
+        self.last_packet = self.last_packet.max(now);
+        shared.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
+        let (receiver, payload) = (from.peer(), segment.payload);
+        if !payload.is_empty() && !self.buffers[receiver].passes_over(payload.len()) {
+            let (_, mut on) = self.workbench(slot, now, shared, witness());
+            on.place(receiver, offset, payload);
+        }
         true
     }
 
@@ -205,6 +214,7 @@ impl Flow {
             let tcp = &mut self.connection.sides[side];
             tcp.frozen = tcp.frozen.or(Some(tcp.state));
         }
+        self.connection.look_ahead();
         if planned != before {
             self.socket.adopt(planned);
             tell(Fact::OptionsChanged { options: planned, revision: self.socket.revision });

@@ -26,7 +26,7 @@ use self::{
 use mos_memory::{CACHE_LINE, prefetch};
 
 use crate::{
-    BufferSummary, Head, Peeked, StreamOffset,
+    BufferSummary, Head, StreamOffset,
     event::HEAD_BYTES,
     limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING},
 };
@@ -107,6 +107,16 @@ impl Reassembler {
             index: BlockIndex::new(capacity),
             capacity: bounded(capacity),
         }
+    }
+
+    /// Where there is no buffer: passes over the bytes that come next. `false` where there is one.
+    #[inline]
+    pub(crate) const fn passes_over(&mut self, length: usize) -> bool {
+        let has_none = self.capacity == 0;
+        if has_none {
+            self.skip_to(self.next.saturating_add(length as u64));
+        }
+        has_none
     }
 
     /// Places the bytes at `offset`. Bytes before the window are ignored; bytes behind it move it.
@@ -274,67 +284,22 @@ impl Reassembler {
         }
     }
 
-    /// Copies held bytes into `out`: from the first one at or behind `offset`, up to a hole.
-    pub(crate) fn peek(
-        &self,
-        pool: &BufferPool,
-        offset: Option<StreamOffset>,
-        out: &mut [u8],
-    ) -> Result<Peeked, OutOfBuffer> {
-        let (oldest, newest) = self.bounds(pool);
-        let wanted = offset.unwrap_or(oldest);
-        if wanted.0 < self.base() {
-            return Err(OutOfBuffer::Overwritten);
-        }
-        if wanted > newest.max(self.next()) {
-            return Err(OutOfBuffer::NotYetReceived);
-        }
-        let start = self
-            .ranges
-            .at_or_behind(pool, wanted.0)
-            .map_or(wanted, |span| StreamOffset(span.start.max(wanted.0)));
-        let length = self.read(pool, start.0, out);
-        let end = start.plus(length as u64);
-        let next_held =
-            self.ranges.at_or_behind(pool, end.0).map(|span| StreamOffset(span.start.max(end.0)));
-        Ok(Peeked { offset: start, length, oldest, newest, next_held })
-    }
-
-    /// The held bytes from `at` to the end of their block, or to a hole.
-    pub(crate) fn piece_at<'p>(&self, pool: &'p BufferPool, at: StreamOffset) -> Option<&'p [u8]> {
-        let span = self.ranges.at_or_behind(pool, at.0).filter(|span| span.start <= at.0)?;
-        let block = self.index.get(pool, number_of(at.0))?;
-        let start = within_block(at.0);
-        let length = usize::try_from(span.end - at.0).unwrap_or(usize::MAX);
-        pool.block(block).get(start..start.saturating_add(length).min(BLOCK_BYTES))
-    }
-
-    /// The first held bytes at or behind `at` that can be read, to the end of their block at most.
-    pub(crate) fn readable_piece<'p>(
-        &self,
-        pool: &'p BufferPool,
-        at: StreamOffset,
-    ) -> Option<(StreamOffset, &'p [u8])> {
-        let span = self.ranges.at_or_behind(pool, at.0)?;
-        let start = span.start.max(at.0);
-        let room = usize::try_from(self.next.saturating_sub(start)).unwrap_or(usize::MAX);
-        let piece = self.piece_at(pool, StreamOffset(start))?;
-        let piece = piece.get(..room.min(piece.len())).filter(|piece| !piece.is_empty())?;
-        Some((StreamOffset(start), piece))
-    }
-
     /// Asks the cache for where the next bytes in order will be stored.
     #[inline]
     pub(crate) fn approach_end(&self, pool: &BufferPool, length: usize) {
-        if let Some(block) = self.index.get(pool, number_of(self.next)) {
+        if self.capacity > 0
+            && let Some(block) = self.index.get(pool, number_of(self.next))
+        {
             let room = &pool.block(block)[within_block(self.next)..];
             room[..length.min(room.len())].iter().step_by(CACHE_LINE).for_each(prefetch);
         }
     }
 
     /// Follows the stream without holding it.
-    fn skip_to(&mut self, end: u64) {
-        self.next = self.next.max(end);
+    const fn skip_to(&mut self, end: u64) {
+        if self.next < end {
+            self.next = end;
+        }
         self.ranges.set_floor(self.next);
     }
 
@@ -552,19 +517,6 @@ impl Reassembler {
             }
             (OverlapPolicy::First, _) | (OverlapPolicy::Last, None) => {}
         }
-    }
-
-    /// Copies held bytes from `at` on, up to a hole. Returns how many.
-    fn read(&self, pool: &BufferPool, at: u64, out: &mut [u8]) -> usize {
-        let mut length = 0;
-        while length < out.len()
-            && let Some(piece) = self.piece_at(pool, StreamOffset(at + length as u64))
-        {
-            let count = piece.len().min(out.len() - length);
-            out[length..length + count].copy_from_slice(&piece[..count]);
-            length += count;
-        }
-        length
     }
 
     /// Where the window begins.

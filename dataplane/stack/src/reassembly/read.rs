@@ -1,9 +1,12 @@
 //! Reading a buffer as a stream, by readers that each keep a position of their own, and the list
 //! of what it holds. Nothing here moves anything.
 
-use super::{BufferPool, Reassembler};
-use crate::{EndCause, FRAGMENTS_MAX, Fragment, StreamOffset, StreamRead};
 use arrayvec::ArrayVec;
+
+use super::{BufferPool, OutOfBuffer, Reassembler, index::number_of, within_block};
+use crate::{
+    EndCause, FRAGMENTS_MAX, Fragment, Peeked, StreamOffset, StreamRead, limits::BLOCK_BYTES,
+};
 
 impl Reassembler {
     /// What a reader at `from` (the oldest byte when absent) is given next; bytes go into `out`.
@@ -31,6 +34,68 @@ impl Reassembler {
             readable: StreamOffset(readable),
             ended,
         }
+    }
+
+    /// Copies held bytes into `out`: from the first one at or behind `offset`, up to a hole.
+    pub(crate) fn peek(
+        &self,
+        pool: &BufferPool,
+        offset: Option<StreamOffset>,
+        out: &mut [u8],
+    ) -> Result<Peeked, OutOfBuffer> {
+        let (oldest, newest) = self.bounds(pool);
+        let wanted = offset.unwrap_or(oldest);
+        if wanted.0 < self.base() {
+            return Err(OutOfBuffer::Overwritten);
+        }
+        if wanted > newest.max(self.next()) {
+            return Err(OutOfBuffer::NotYetReceived);
+        }
+        let start = self
+            .ranges
+            .at_or_behind(pool, wanted.0)
+            .map_or(wanted, |span| StreamOffset(span.start.max(wanted.0)));
+        let length = self.read(pool, start.0, out);
+        let end = start.plus(length as u64);
+        let next_held =
+            self.ranges.at_or_behind(pool, end.0).map(|span| StreamOffset(span.start.max(end.0)));
+        Ok(Peeked { offset: start, length, oldest, newest, next_held })
+    }
+
+    /// The held bytes from `at` to the end of their block, or to a hole.
+    pub(crate) fn piece_at<'p>(&self, pool: &'p BufferPool, at: StreamOffset) -> Option<&'p [u8]> {
+        let span = self.ranges.at_or_behind(pool, at.0).filter(|span| span.start <= at.0)?;
+        let block = self.index.get(pool, number_of(at.0))?;
+        let start = within_block(at.0);
+        let length = usize::try_from(span.end - at.0).unwrap_or(usize::MAX);
+        pool.block(block).get(start..start.saturating_add(length).min(BLOCK_BYTES))
+    }
+
+    /// The first held bytes at or behind `at` that can be read, to the end of their block at most.
+    pub(crate) fn readable_piece<'p>(
+        &self,
+        pool: &'p BufferPool,
+        at: StreamOffset,
+    ) -> Option<(StreamOffset, &'p [u8])> {
+        let span = self.ranges.at_or_behind(pool, at.0)?;
+        let start = span.start.max(at.0);
+        let room = usize::try_from(self.next.saturating_sub(start)).unwrap_or(usize::MAX);
+        let piece = self.piece_at(pool, StreamOffset(start))?;
+        let piece = piece.get(..room.min(piece.len())).filter(|piece| !piece.is_empty())?;
+        Some((StreamOffset(start), piece))
+    }
+
+    /// Copies held bytes from `at` on, up to a hole. Returns how many.
+    pub(super) fn read(&self, pool: &BufferPool, at: u64, out: &mut [u8]) -> usize {
+        let mut length = 0;
+        while length < out.len()
+            && let Some(piece) = self.piece_at(pool, StreamOffset(at + length as u64))
+        {
+            let count = piece.len().min(out.len() - length);
+            out[length..length + count].copy_from_slice(&piece[..count]);
+            length += count;
+        }
+        length
     }
 
     /// The runs of bytes held, lowest first, and how many there are.

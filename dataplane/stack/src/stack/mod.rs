@@ -1,5 +1,6 @@
 //! The stack of one worker: the only public entry point.
 
+mod burst;
 mod options;
 mod read;
 mod room;
@@ -9,19 +10,18 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
-use mos_memory::prefetch;
 
 use teller::Teller;
 
 use crate::{
-    EndCause, EventKind, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Frame, Instant,
-    Limits, LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Sides, Stat, Stats,
+    EndCause, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, Instant, Limits,
+    LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Sides, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
     flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
-    wire::{Fragment, ParseError, Parsed, Segment, Verify, parse_assembled, parse_frame},
+    wire::Segment,
 };
 
 /// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
@@ -39,14 +39,6 @@ pub struct Stack {
     stats: Stats,
     /// Buffers whose stream has grown in this burst, and the offset from which on.
     grown: ArrayVec<(u32, Side, StreamOffset), GROWN_MAX>,
-}
-
-/// What the search for a packet's flow has found before the packet is taken.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    tag: Tag,
-    /// The slot whose flow has this tag, if there was one: nearly always the packet's own.
-    likely: Option<u32>,
 }
 
 /// Levels that rise and fall, as opposed to the counters of [`Stats`].
@@ -128,38 +120,6 @@ impl Stack {
             stats: Stats::default(),
             grown: ArrayVec::new(),
         })
-    }
-
-    /// Handles frames in order of arrival, in bursts of at most [`BURST`]: all are parsed, then all
-    /// flows looked for, and then each packet is taken. What one stage asks the cache for is there
-    /// when the next one needs it.
-    pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
-        let verify = self.verify();
-        for frames in frames.chunks(BURST) {
-            self.make_memory(frames.first().map_or(Instant::EPOCH, |first| first.arrival), sink);
-            for first in frames.iter().filter_map(|frame| frame.bytes.first()) {
-                prefetch(first);
-            }
-            let parsed: ArrayVec<_, BURST> =
-                frames.iter().map(|frame| parse_frame(frame, verify)).collect();
-            let tags: ArrayVec<_, BURST> =
-                parsed.iter().map(|parsed| self.expect(parsed)).collect();
-            let found: ArrayVec<_, BURST> = tags
-                .iter()
-                .map(|tag| Found { tag: *tag, likely: self.table.approach(*tag) })
-                .collect();
-            for (parsed, found) in parsed.iter().zip(&found) {
-                self.approach_buffer(parsed, *found);
-            }
-            for ((frame, parsed), found) in frames.iter().zip(&parsed).zip(found) {
-                self.stats.add(Stat::FrameBytes, frame.bytes.len() as u64);
-                let outcome = self.take(parsed, found, frame.arrival, sink);
-                self.stats.count_packet(outcome);
-            }
-            for (slot, side, from) in core::mem::take(&mut self.grown) {
-                self.tell_new_data(slot, side, from, sink);
-            }
-        }
     }
 
     /// Ends flows that have been silent for too long: looks at `budget` flows at most. Returns how
@@ -299,142 +259,16 @@ impl Stack {
         }
     }
 
-    const fn verify(&self) -> Verify {
-        if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
-    }
-
-    /// Hashes the key of a segment, and asks the cache for its place in the table's index. What
-    /// is no segment has no use for a tag.
-    fn expect(&self, parsed: &Result<Parsed<'_>, ParseError>) -> Tag {
-        match parsed {
-            Ok(Parsed::Segment(segment)) => self.table.expect(&self.key_of(segment)),
-            Ok(Parsed::Fragment(_)) | Err(_) => Tag::default(),
-        }
-    }
-
-    /// Asks the cache for where a payload will probably go.
-    fn approach_buffer(&self, parsed: &Result<Parsed<'_>, ParseError>, found: Found) {
-        if let Ok(Parsed::Segment(segment)) = parsed
-            && !segment.payload.is_empty()
-            && let Some((_, flow)) = found.likely.and_then(|slot| self.table.get(slot))
-        {
-            flow.buffers[flow.side_of(segment.from).peer()]
-                .approach_end(&self.pool, segment.payload.len());
-        }
-    }
-
-    /// Takes one packet, for whose flow the table was searched.
-    fn take(
-        &mut self,
-        parsed: &Result<Parsed<'_>, ParseError>,
-        found: Found,
-        now: Instant,
-        sink: &mut impl EventSink,
-    ) -> PacketOutcome {
-        match parsed {
-            Ok(Parsed::Segment(segment)) => self.handle_segment(segment, found, now, sink),
-            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, now, sink),
-            Err(reason) => PacketOutcome::Ignored(*reason),
-        }
-    }
-
-    /// The key of a segment's flow, with the VLAN where that tells flows apart.
-    fn key_of(&self, segment: &Segment<'_>) -> FlowKey {
-        segment.key.in_vlan(segment.vlan.filter(|_| self.limits.vlan_in_key))
-    }
-
-    /// Holds a fragment, or handles the segment that it completes.
-    fn handle_fragment(
-        &mut self,
-        fragment: &Fragment<'_>,
-        now: Instant,
-        sink: &mut impl EventSink,
-    ) -> PacketOutcome {
-        let added = self.assemblies.add(fragment, now, &mut self.pool, &mut self.whole);
-        let length = match added {
-            Ok(Some(length)) => length,
-            Ok(None) => return PacketOutcome::Fragment,
-            Err(reason) => return PacketOutcome::Ignored(reason),
-        };
-        let whole = core::mem::take(&mut self.whole);
-        let outcome = match parse_assembled(fragment, &whole[..length], self.verify()) {
-            Ok(segment) => {
-                let tag = self.table.tag(&self.key_of(&segment));
-                self.handle_segment(&segment, Found { tag, likely: None }, now, sink)
-            }
-            Err(reason) => PacketOutcome::Ignored(reason),
-        };
-        self.whole = whole;
-        outcome
-    }
-
-    fn handle_segment(
-        &mut self,
-        segment: &Segment<'_>,
-        Found { tag, likely }: Found,
-        now: Instant,
-        sink: &mut impl EventSink,
-    ) -> PacketOutcome {
-        let key = self.key_of(segment);
-        let known = self.table.reach(&key, tag, likely);
-        if known.is_some_and(|slot| self.advance_expected(slot, &key, segment, now, sink)) {
-            return PacketOutcome::Monitored;
-        }
-        let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
-            Some(slot) => slot,
-            None if !self.opens_flow(segment) => {
-                let tuple = segment.tuple();
-                Teller { time: now, flow: None, tuple: || tuple, sink }.tell(Fact::OrphanPacket);
-                return PacketOutcome::Orphan;
-            }
-            None => match self.begin(key, tag, segment, now, sink) {
-                Some(slot) => slot,
-                None => return PacketOutcome::TableFull,
-            },
-        };
-        self.advance(slot, &key, segment, now, sink)
-    }
-
     /// Whether a segment of no known flow begins one.
     const fn opens_flow(&self, segment: &Segment<'_>) -> bool {
         let is_syn = segment.flags.is_syn() && !segment.flags.is_rst();
         is_syn || self.limits.adopt_midstream
     }
 
-    /// Hands a segment to the flow in a slot, if it is what that flow expects next. Nothing else
-    /// can come of it then: no flow begins or ends, and no timer comes nearer.
-    #[inline]
-    fn advance_expected(
-        &mut self,
-        slot: u32,
-        key: &FlowKey,
-        segment: &Segment<'_>,
-        now: Instant,
-        sink: &mut impl EventSink,
-    ) -> bool {
-        let is_heard = sink.wants_streams() || sink.wanted() != EventKinds::NONE;
-        let id = is_heard.then(|| self.table.id(slot));
-        let Self { limits, table, pool, stats, ledger, grown, .. } = self;
-        let Some(flow) = table.get_mut(slot) else { return false };
-        let naming = flow.naming();
-        let mut teller = Teller { time: now, flow: id, tuple: || naming.tuple(key), sink };
-        let times = (now, limits.timeouts.idle);
-        let read = flow.next_offsets();
-        let shared = Shared { pool, stats, ledger };
-        if !flow.on_expected(segment, slot, times, shared, &mut teller) {
-            return false;
-        }
-        if teller.sink.wanted().contains(EventKind::NewData) {
-            note_growth(grown, slot, flow, read);
-        }
-        true
-    }
-
     /// Hands a segment to the flow in a slot.
     fn advance(
         &mut self,
         slot: u32,
-        key: &FlowKey,
         segment: &Segment<'_>,
         now: Instant,
         sink: &mut impl EventSink,
@@ -444,15 +278,15 @@ impl Stack {
         let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
         let (lifetime, read) = (flow.connection.lifetime(), flow.next_offsets());
         let naming = flow.naming();
-        let tuple = || naming.tuple(key);
-        let mut teller = Teller { time: now, flow: Some(id), tuple, sink };
-        let shared = Shared { pool, stats, ledger };
-        flow.on_segment(segment, slot, now, shared, &mut teller);
+        let tells_growth = sink.wanted().contains(EventKind::NewData);
+        let tuple = || naming.tuple(&segment.key);
+        let teller = Teller { time: now, flow: Some(id), tuple, sink };
+        flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, teller);
         if flow.connection.lifetime() != lifetime {
             self.wheel.hasten(slot, flow.deadline(&self.limits));
             self.backlog.file(slot, flow.dispensable());
         }
-        if teller.sink.wanted().contains(EventKind::NewData) {
+        if tells_growth {
             note_growth(&mut self.grown, slot, flow, read);
         }
         if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
@@ -461,7 +295,6 @@ impl Stack {
     /// Enters the flow that a SYN, or a SYN/ACK, begins. `None` where there is no room.
     fn begin(
         &mut self,
-        key: FlowKey,
         tag: Tag,
         segment: &Segment<'_>,
         now: Instant,
@@ -471,12 +304,12 @@ impl Stack {
         let flow = Flow::new(segment, now, self.limits.defaults);
         let (deadline, dispensable) = (flow.deadline(&self.limits), flow.dispensable());
         let naming = flow.naming();
-        let slot = self.table.insert(key, tag, flow, now)?;
+        let slot = self.table.insert(segment.key, tag, flow, now)?;
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
         self.backlog.file(slot, dispensable);
         let flow = Some(self.table.id(slot));
-        let tuple = || naming.tuple(&key);
+        let tuple = || naming.tuple(&segment.key);
         Teller { time: now, flow, tuple, sink }.tell(Fact::FlowStarted);
         Some(slot)
     }

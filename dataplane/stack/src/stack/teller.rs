@@ -21,7 +21,7 @@ impl<S: EventSink, T: Fn() -> FlowTuple> Teller<'_, S, T> {
     }
 }
 
-impl<S: EventSink, T: Fn() -> FlowTuple> Witness for &mut Teller<'_, S, T> {
+impl<S: EventSink, T: Fn() -> FlowTuple> Witness for Teller<'_, S, T> {
     #[inline]
     fn tell(&mut self, fact: Fact) {
         Teller::tell(self, fact);

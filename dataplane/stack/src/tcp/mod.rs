@@ -25,6 +25,7 @@ const COPY_LIFETIME: Duration = Duration::from_secs(240);
 
 /// Both endpoints of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one fact, and what follows from many")]
 pub(crate) struct Connection {
     pub(crate) sides: Sides<TcpSide>,
     /// How the connection ended, once it has.
@@ -32,6 +33,8 @@ pub(crate) struct Connection {
     /// Who has sent a reset that was in the window, but not exact, and nothing since.
     pending_reset: Option<Side>,
     is_established: bool,
+    /// Whether segments are predicted, see [`Self::look_ahead`].
+    is_steady: bool,
 }
 
 /// How a connection was found.
@@ -64,6 +67,7 @@ impl Connection {
             ended: None,
             pending_reset: None,
             is_established: matches!(beginning, Beginning::Midstream),
+            is_steady: false,
         }
     }
 
@@ -351,19 +355,26 @@ impl Connection {
 /// The window that a segment grants, in bytes. Where a SYN was missed the scale is not known:
 /// the largest one is assumed, within reason, so that nothing honest is refused.
 fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
-    let scale = match (sender.has_sent_syn, receiver.has_sent_syn) {
-        _ if segment.flags.is_syn() => WindowScale::default(),
-        (true, true) => match (sender.window_scale, receiver.window_scale) {
+    if segment.flags.is_syn() {
+        return WindowScale::default().apply(segment.window);
+    }
+    match window_scale(sender, receiver) {
+        Some(scale) => scale.apply(segment.window),
+        None => WindowScale::clamped(WindowScale::MAX).apply(segment.window).min(REACH_UNKNOWN),
+    }
+}
+
+/// By what the windows that `sender` grants are scaled, but for those of SYNs; `None` where its SYN
+/// was missed.
+fn window_scale(sender: &TcpSide, receiver: &TcpSide) -> Option<WindowScale> {
+    match (sender.has_sent_syn, receiver.has_sent_syn) {
+        (true, true) => Some(match (sender.window_scale, receiver.window_scale) {
             (Some(scale), Some(_)) => scale,
             _ => WindowScale::default(),
-        },
-        (true, false) => sender.window_scale.unwrap_or_default(),
-        (false, _) => {
-            let largest = WindowScale::clamped(WindowScale::MAX).apply(segment.window);
-            return largest.min(REACH_UNKNOWN);
-        }
-    };
-    scale.apply(segment.window)
+        }),
+        (true, false) => Some(sender.window_scale.unwrap_or_default()),
+        (false, _) => None,
+    }
 }
 
 /// The part of a payload between offset 0 and the FIN, and where it begins.

@@ -3,62 +3,78 @@
 //! Jacobson's header prediction, "4BSD TCP Header Prediction" (1990), as a monitor needs it: once a
 //! connection is established, most segments are just what was to be expected next.
 
-use super::{Connection, TcpState, Witness, Workbench, window};
-use crate::{Roles, Side, Sides, Stat, StreamOffset, reassembly::Reassembler, wire::Segment};
+use super::{Connection, TcpSide, TcpState, side::REACH_UNKNOWN, window_scale};
+use crate::{
+    Roles, Side, Sides, StreamOffset,
+    reassembly::Reassembler,
+    wire::{Segment, WindowScale},
+};
 
 impl Connection {
-    /// Whether a segment is just what was to be expected next: of an established connection, in
-    /// order, acknowledging nothing that was missed. If so: what it acknowledges.
-    #[inline]
-    pub(crate) fn expects(
-        &self,
-        segment: &Segment<'_>,
-        from: Side,
-        buffers: &Sides<Reassembler>,
-    ) -> Option<u64> {
-        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
-        let offset = StreamOffset(sender.snd_nxt);
-        let is_next = segment.flags.is_plain_ack()
-            && sender.seq_of(offset) == Some(segment.seq)
-            && buffers[from.peer()].next() == offset
-            && segment.payload.len() as u64 == u64::from(segment.payload_length);
-        let is_open = self.is_established
+    /// Looks ahead, after anything that was not foreseen: whether nothing but data in order comes
+    /// next, if all goes well.
+    pub(crate) fn look_ahead(&mut self) {
+        let Sides { client, server } = &self.sides;
+        let scales =
+            [(client, server), (server, client)].map(|(side, peer)| known_scale(side, peer));
+        self.is_steady = self.is_established
             && self.ended.is_none()
             && self.pending_reset.is_none()
-            && sender.state == TcpState::Established
-            && receiver.state == TcpState::Established
-            && sender.frozen.is_none()
-            && receiver.frozen.is_none();
-        if !is_next || !is_open || !predicts() {
-            return None;
+            && is_steady(client)
+            && is_steady(server);
+        match scales {
+            [Some(client), Some(server)] => {
+                (self.sides.client.scale, self.sides.server.scale) = (client, server);
+            }
+            _ => self.is_steady = false,
         }
-        let acknowledged = u64::try_from(receiver.offset_of(segment.ack)?).ok()?;
-        let is_known = receiver.snd_una <= acknowledged && acknowledged <= receiver.snd_nxt;
-        (is_known && buffers[from].next().0 >= acknowledged).then_some(acknowledged)
     }
 
-    /// Takes a segment that [`Self::expects`] has told to acknowledge this much. It does what
-    /// [`Self::on_segment`] would do, in few steps.
+    /// Takes a segment that is just what was to be expected next: of a steady connection, in order,
+    /// and acknowledging nothing that was missed. It does what [`Self::on_segment`] would do, in
+    /// few steps, up to the payload: returns where that goes. `None`: it is something else, and
+    /// nothing was done.
     #[inline]
-    pub(crate) fn on_expected<W: Witness>(
+    pub(crate) fn take_expected(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        acknowledged: u64,
-        on: &mut Workbench<'_, W>,
-    ) {
+        buffers: &Sides<Reassembler>,
+    ) -> Option<StreamOffset> {
         let Roles { sender, receiver } = self.sides.roles(from);
-        let (offset, length) = (StreamOffset(sender.snd_nxt), u64::from(segment.payload_length));
+        let is_next = self.is_steady
+            && segment.flags.is_plain_ack()
+            && segment.seq == sender.next_seq()
+            && buffers[from.peer()].next().0 == sender.snd_nxt
+            && segment.payload.len() as u64 == u64::from(segment.payload_length);
+        if !is_next || !predicts() {
+            return None;
+        }
+        let outstanding = u32::try_from(receiver.next_seq().distance_from(segment.ack)).ok()?;
+        let acknowledged = receiver.snd_nxt.checked_sub(u64::from(outstanding))?;
+        if acknowledged < receiver.snd_una || buffers[from].next().0 < acknowledged {
+            return None;
+        }
+        let (offset, length) = (sender.snd_nxt, u64::from(segment.payload_length));
         sender.packets += 1;
         sender.payload_bytes += length;
         sender.snd_nxt += length;
-        sender.max_window = sender.max_window.max(window(segment, sender, receiver));
+        sender.max_window = sender.max_window.max(sender.scale.apply(segment.window));
         receiver.acknowledge(acknowledged);
-        on.stats.add(Stat::PayloadBytes, length);
-        if length > 0 {
-            on.place(from.peer(), offset, segment.payload);
-        }
+        Some(StreamOffset(offset))
     }
+}
+
+/// Whether a side only sends data, and is watched.
+const fn is_steady(side: &TcpSide) -> bool {
+    matches!(side.state, TcpState::Established) && side.frozen.is_none() && !side.is_unheard()
+}
+
+/// By what the windows of `side` are scaled. A window of unknown scale that has come to the size
+/// that is assumed at most does not grow any more, and need not be scaled.
+fn known_scale(side: &TcpSide, peer: &TcpSide) -> Option<WindowScale> {
+    let is_full = side.max_window >= REACH_UNKNOWN;
+    window_scale(side, peer).or_else(|| is_full.then_some(WindowScale::NONE))
 }
 
 /// Whether segments are predicted. Tests compare both ways.

@@ -55,6 +55,8 @@ pub(crate) struct TcpSide {
     /// The peer has acknowledged its SYN: the origin stands.
     is_confirmed: bool,
     pub(super) window_scale: Option<WindowScale>,
+    /// By what its windows are scaled while the connection is steady.
+    pub(super) scale: WindowScale,
     /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
     /// sequence number of its first packet.
     origin: SeqNum,
@@ -83,6 +85,7 @@ impl TcpSide {
             has_sent_syn: false,
             is_confirmed: false,
             window_scale: None,
+            scale: WindowScale::NONE,
             origin: SeqNum(0),
             max_window: 0,
             snd_nxt: 0,
@@ -115,6 +118,12 @@ impl TcpSide {
         let origin = self.origin()?;
         let distance = seq.distance_from(origin.plus(lower_half(self.snd_nxt)));
         Some(self.snd_nxt.cast_signed() + i64::from(distance))
+    }
+
+    /// The sequence number of the next byte in order, of a side that was heard.
+    #[inline]
+    pub(super) const fn next_seq(&self) -> SeqNum {
+        self.origin.plus(lower_half(self.snd_nxt))
     }
 
     /// The sequence number of a position in what this side sends; `None` while nothing is known.

@@ -60,7 +60,7 @@ impl<W: Witness> Workbench<'_, W> {
     }
 
     /// Places bytes that `side` receives.
-    pub(super) fn place(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) -> Placed {
+    pub(crate) fn place(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) -> Placed {
         let Self { buffers, pool, overlap, frozen, witness, .. } = self;
         let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
         let before = buffer.next();

@@ -19,10 +19,11 @@ impl Sum {
         Self(self.0.wrapping_add(sum_of_words(bytes)))
     }
 
-    /// Adds two words of 16 bits.
-    #[inline]
-    pub(super) const fn add_word(self, bytes: [u8; 4]) -> Self {
-        Self(self.0.wrapping_add(u32::from_ne_bytes(bytes) as u64))
+    /// The same for few bytes, a multiple of four whose number the compiler knows.
+    #[inline(always)]
+    pub(super) fn add_fixed(self, bytes: &[u8]) -> Self {
+        let add = |sum: u64, word: &[u8; 4]| sum.wrapping_add(u32::from_ne_bytes(*word).into());
+        Self(bytes.as_chunks().0.iter().fold(self.0, add))
     }
 
     /// Adds what a pseudo-header holds besides the addresses: the protocol, and the length of the
@@ -52,11 +53,11 @@ impl Sum {
     /// Whether the bytes, with the checksum among them, add up.
     #[inline]
     pub(super) const fn is_right(self) -> bool {
-        let halves = (self.0 >> 32).wrapping_add(self.0 & 0xffff_ffff);
-        let mut sum = (halves >> 16).wrapping_add(halves & 0xffff);
-        while sum > 0xffff {
-            sum = (sum & 0xffff).wrapping_add(sum >> 16);
-        }
-        sum == 0xffff
+        // Both halves of a number and of itself with its halves exchanged add up to the same, and
+        // the carry of the lower ones comes to the upper ones: to where theirs would have to go.
+        let both = self.0.wrapping_add(self.0.rotate_left(32));
+        let sum = (both >> 32) as u32;
+        let both = sum.wrapping_add(sum.rotate_left(16));
+        both >> 16 == 0xffff
     }
 }

@@ -4,74 +4,76 @@
 //! Whatever differs is left to the general parser, which knows why. Both give the same answer, as a
 //! property test asserts.
 
-use core::ops::Range;
-
 use super::{Flags, Segment, Verify, checksum::Sum, tcp};
 use crate::{Checksums, Frame, Link, SeqNum, flow::FlowKey};
 
-/// Where the headers of a common frame and the addresses begin, and where the fixed headers end.
+/// Where the headers of a common frame begin, and where the fixed ones end.
 const IP: usize = 14;
-const ADDRESSES: usize = IP + 12;
 const TCP: usize = IP + 20;
 const HEADERS: usize = TCP + 20;
 
-/// Bytes of the fixed TCP header.
-const TCP_BYTES: usize = HEADERS - TCP;
-
 /// The segment in a common frame; `None` where the frame is not one, or may be wrong.
-#[inline]
-pub(super) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>> {
+#[inline(always)]
+pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>> {
     let h: &[u8; HEADERS] = frame.bytes.first_chunk()?;
-    let u16_of = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    let u16_at = |at| u16::from_be_bytes(field(h, at));
+    let u32_at = |at| u32::from_be_bytes(field(h, at));
+    // EtherType, version and length of the IP header; fragmentation and protocol.
     let is_common = frame.link == Link::Ethernet
-        && (h[12], h[13]) == (0x08, 0x00)
-        && h[IP] == 0x45
-        && h[23] == 6
-        && u16_of(h[20], h[21]) & 0x3fff == 0;
+        && u32_at(12) >> 8 == 0x0008_0045
+        && u32_at(20) & 0x3fff_00ff == 6;
     if !is_common {
         return None;
     }
-    let length = usize::from(u16_of(h[16], h[17]));
-    let segment = frame.bytes.get(IP..)?.get(..length)?.get(TCP.wrapping_sub(IP)..)?;
-    let header_length = usize::from(h[46] >> 4).wrapping_mul(4);
-    let payload = segment.get(header_length..)?;
-    if header_length < TCP_BYTES || !is_right(frame.checksums, verify, h, segment) {
+    let end = IP.wrapping_add(usize::from(u16_at(16)));
+    let header_end = TCP.wrapping_add(usize::from(h[46] >> 4).wrapping_mul(4));
+    let (rest, payload) = (frame.bytes.get(HEADERS..end)?, frame.bytes.get(header_end..end)?);
+    if header_end < HEADERS || !is_right(frame.checksums, verify, h, rest) {
         return None;
     }
     let flags = Flags::from_bits(h[47]);
-    let options = if flags.is_syn() { segment.get(TCP_BYTES..header_length)? } else { &[] };
-    let source = (u32::from_be_bytes([h[26], h[27], h[28], h[29]]), u16_of(h[34], h[35]));
-    let destination = (u32::from_be_bytes([h[30], h[31], h[32], h[33]]), u16_of(h[36], h[37]));
-    let (key, from) = FlowKey::v4(source, destination);
+    let window_scale = if flags.is_syn() {
+        tcp::find_window_scale(frame.bytes.get(HEADERS..header_end)?)
+    } else {
+        None
+    };
+    let (key, from) = FlowKey::v4((u32_at(26), u16_at(34)), (u32_at(30), u16_at(36)));
     Some(Segment {
         key,
         from,
         vlan: None,
-        seq: SeqNum(u32::from_be_bytes([h[38], h[39], h[40], h[41]])),
-        ack: SeqNum(u32::from_be_bytes([h[42], h[43], h[44], h[45]])),
+        seq: SeqNum(u32_at(38)),
+        ack: SeqNum(u32_at(42)),
         flags,
-        window: u16_of(h[48], h[49]),
-        window_scale: tcp::find_window_scale(options),
+        window: u16_at(48),
+        window_scale,
         payload,
         payload_length: u32::try_from(payload.len()).ok()?,
     })
 }
 
-/// Whether the checksums are known to be right, or need not be.
-#[inline]
-fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], segment: &[u8]) -> bool {
+/// A field of the headers; where it lies is known to the compiler, which sees that it is there.
+#[inline(always)]
+fn field<const N: usize>(h: &[u8; HEADERS], at: usize) -> [u8; N] {
+    h.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+}
+
+/// Whether the checksums are known to be right, or need not be. `rest` is what follows the fixed
+/// headers in the packet.
+#[inline(always)]
+fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], rest: &[u8]) -> bool {
     match (verify, known) {
         (Verify::Never, _) | (Verify::Software, Checksums::Good) => true,
         (Verify::Software, Checksums::Bad) => false,
         (Verify::Software, Checksums::Unknown) => {
-            // The words of the headers one by one: their number is fixed.
-            let word = |at: usize| h.get(at..).and_then(|rest| rest.first_chunk()).copied();
-            let sum_of = |bytes: Range<usize>| {
-                bytes.step_by(4).filter_map(word).fold(Sum::default(), Sum::add_word)
-            };
-            let rest = segment.get(TCP_BYTES..).unwrap_or_default();
-            sum_of(IP..TCP).is_right()
-                && sum_of(ADDRESSES..HEADERS).add_length(segment.len()).add(rest).is_right()
+            // Of the packet: IP up to the addresses, these, and TCP. The sums share the addresses.
+            let (_, packet) = h.split_at(IP);
+            let (ip, tcp) = packet.split_at(TCP - IP);
+            let (ip, addresses) = ip.split_at(12);
+            let shared = Sum::default().add_fixed(addresses);
+            let length = (HEADERS - TCP).wrapping_add(rest.len());
+            let segment = shared.add_fixed(tcp).add_length(length);
+            shared.add_fixed(ip).is_right() && segment.add(rest).is_right()
         }
     }
 }

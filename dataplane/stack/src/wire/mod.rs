@@ -15,6 +15,7 @@ mod tcp;
 
 use core::net::{IpAddr, SocketAddr};
 
+pub(crate) use common::parse as parse_common;
 pub use error::ParseError;
 pub(crate) use ip::FragmentPart;
 pub(crate) use tcp::{Flags, WindowScale};
@@ -27,7 +28,7 @@ use crate::{
 /// One TCP segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Segment<'a> {
-    /// The flow it belongs to. Holds no VLAN id; see [`Self::vlan`].
+    /// The flow it belongs to. The parser leaves the VLAN out; see [`Self::vlan`].
     pub(crate) key: FlowKey,
     /// Which end of the key sent it.
     pub(crate) from: End,
@@ -90,16 +91,20 @@ pub(crate) struct Fragment<'a> {
 /// # Errors
 ///
 /// The reason why the frame holds nothing to monitor.
-#[inline]
 pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
-    match common::parse(frame, verify) {
+    match parse_common(frame, verify) {
         Some(segment) => Ok(Parsed::Segment(segment)),
         None => parse_any(frame, verify),
     }
 }
 
 /// The general parser: every frame that can be monitored, and why others cannot.
-fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
+///
+/// # Errors
+///
+/// The reason why the frame holds nothing to monitor.
+#[inline(never)]
+pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
     let below = link::parse(frame.link, frame.bytes)?;
     let headers = frame.bytes.len().saturating_sub(below.payload.len());
     let wire_length = usize::try_from(frame.wire_length).unwrap_or(usize::MAX);

@@ -69,6 +69,9 @@ impl Flags {
 pub(crate) struct WindowScale(u8);
 
 impl WindowScale {
+    /// Windows are what their fields say.
+    pub(crate) const NONE: Self = Self(0);
+
     /// The largest shift count.
     pub(crate) const MAX: u8 = 14;
 

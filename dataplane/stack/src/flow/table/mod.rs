@@ -99,6 +99,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     /// Hashes a key, and asks the cache for its place in the index.
+    #[inline]
     pub(crate) fn expect(&self, key: &FlowKey) -> Tag {
         let tag = self.tag(key);
         if let Some(entry) = self.index.get(self.home(tag)) {
@@ -108,6 +109,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     /// The slot that a key with this tag probably has; the cache is asked for it.
+    #[inline]
     pub(crate) fn approach(&self, tag: Tag) -> Option<u32> {
         let slot = self.probe(tag, |_| true)?;
         self.approach_slot(slot);
@@ -122,11 +124,13 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     /// The slot of the flow with this key, if it is the one that was approached or another.
+    #[inline]
     pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, approached: Option<u32>) -> Option<u32> {
         approached.filter(|slot| self.key_of(*slot) == Some(key)).or_else(|| self.find(key, tag))
     }
 
     /// The slot of the flow with this key.
+    #[inline(never)]
     pub(crate) fn find(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
         self.probe(tag, |slot| self.key_of(slot) == Some(key))
     }

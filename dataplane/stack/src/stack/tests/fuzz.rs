@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     Checksums, Event, EventKinds, FlowRef, Link, StreamOffset,
     testing::{Input, check_seeds},
-    wire::Parsed,
+    wire::{Parsed, Verify},
 };
 
 const LINKS: [Link; 5] =

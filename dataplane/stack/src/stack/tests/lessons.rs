@@ -4,7 +4,12 @@
 //! that sticks, in the server's filter tests; number 19, an unseeded hash, with the flow table.
 
 use super::*;
-use crate::{StreamOffset, limits::BLOCK_BYTES, round_up_to_block};
+use crate::{
+    StreamOffset,
+    limits::BLOCK_BYTES,
+    round_up_to_block,
+    wire::{ParseError, Verify, parse_frame},
+};
 
 /// A stack for `flows` flows at once.
 fn world_of(flows: u32) -> World {

@@ -5,7 +5,7 @@ use std::{format, string::String, vec, vec::Vec};
 
 use super::*;
 use crate::{
-    Applied, OptionsOrigin, OverlapPolicy, Sides, SockOptChange, SockOptError, SockOptName,
+    Applied, Frame, OptionsOrigin, OverlapPolicy, Sides, SockOptChange, SockOptError, SockOptName,
     SockOptNames, StopScope, TcpState,
     testing::{FrameBuilder, World},
 };

@@ -1,0 +1,220 @@
+//! The way of packets through the stack: a burst at a time, in stages.
+//!
+//! ```text
+//! parse 32, hash 32 ─▶ look 32 flows up ─▶ look for 32 buffers ─▶ take one by one
+//! ```
+//!
+//! What one stage asks the cache for is there when the next one needs it.
+
+use arrayvec::ArrayVec;
+use mos_memory::prefetch_start;
+
+use super::{Stack, Teller, note_growth};
+use crate::{
+    EventKind, EventKinds, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
+    flow::{Shared, Tag},
+    limits::BURST,
+    wire::{
+        Fragment, ParseError, Parsed, Segment, Verify, parse_any, parse_assembled, parse_common,
+    },
+};
+
+/// A packet on its way.
+#[derive(Debug)]
+struct Packet<'a> {
+    parsed: Result<Parsed<'a>, ParseError>,
+    /// Of the key of a segment's flow.
+    tag: Tag,
+}
+
+impl Stack {
+    /// Handles frames in order of arrival, in bursts of at most [`BURST`]: all are parsed, then all
+    /// flows looked for, and then each packet is taken.
+    pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
+        for frames in frames.chunks(BURST) {
+            self.make_memory(frames.first().map_or(Instant::EPOCH, |first| first.arrival), sink);
+            let mut packets = ArrayVec::new();
+            self.parse(frames, &mut packets);
+            let mut likely = ArrayVec::<_, BURST>::new();
+            for packet in &packets {
+                likely.push(self.table.approach(packet.tag));
+            }
+            for (packet, likely) in packets.iter().zip(&likely) {
+                self.approach_buffer(&packet.parsed, *likely);
+            }
+            for ((frame, packet), likely) in frames.iter().zip(&packets).zip(&likely) {
+                self.take(packet, *likely, frame.arrival, sink);
+            }
+            let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
+            self.stats.add(Stat::FrameBytes, bytes);
+            for at in 0..self.grown.len() {
+                let (slot, side, from) = self.grown[at];
+                self.tell_new_data(slot, side, from, sink);
+            }
+            self.grown.clear();
+        }
+    }
+
+    /// Parses and hashes, and asks the cache for the flows' places in the table's index. What is no
+    /// segment has no use for a tag.
+    #[inline(always)]
+    fn parse<'a>(&self, frames: &[Frame<'a>], packets: &mut ArrayVec<Packet<'a>, BURST>) {
+        let verify = self.verify();
+        for frame in frames {
+            prefetch_start(frame.bytes);
+        }
+        for frame in frames {
+            // Each writes where the packet will be, and nothing is moved.
+            match parse_common(frame, verify) {
+                Some(segment) => {
+                    let tag = self.table.expect(&segment.key);
+                    packets.push(Packet { parsed: Ok(Parsed::Segment(segment)), tag });
+                }
+                None => packets.push(self.parse_any(frame, verify)),
+            }
+        }
+    }
+
+    /// Parses what is not common.
+    fn parse_any<'a>(&self, frame: &Frame<'a>, verify: Verify) -> Packet<'a> {
+        let mut parsed = parse_any(frame, verify);
+        let tag = match &mut parsed {
+            Ok(Parsed::Segment(segment)) => {
+                self.complete(segment);
+                self.table.expect(&segment.key)
+            }
+            Ok(Parsed::Fragment(_)) | Err(_) => Tag::default(),
+        };
+        Packet { parsed, tag }
+    }
+
+    /// Completes the key of a segment with the VLAN, where that tells flows apart.
+    #[inline]
+    fn complete(&self, segment: &mut Segment<'_>) {
+        if self.limits.vlan_in_key {
+            segment.key = segment.key.in_vlan(segment.vlan);
+        }
+    }
+
+    const fn verify(&self) -> Verify {
+        if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
+    }
+
+    /// Asks the cache for where a payload will probably go.
+    #[inline]
+    fn approach_buffer(&self, parsed: &Result<Parsed<'_>, ParseError>, likely: Option<u32>) {
+        if let Ok(Parsed::Segment(segment)) = parsed
+            && !segment.payload.is_empty()
+            && let Some((_, flow)) = likely.and_then(|slot| self.table.get(slot))
+        {
+            flow.buffers[flow.side_of(segment.from).peer()]
+                .approach_end(&self.pool, segment.payload.len());
+        }
+    }
+
+    /// Takes one packet. `likely` is the slot whose flow has its tag, if there was one before this
+    /// burst: nearly always the packet's own.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        packet: &Packet<'_>,
+        likely: Option<u32>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) {
+        let outcome = match &packet.parsed {
+            Ok(Parsed::Segment(segment)) => {
+                let known = self.table.reach(&segment.key, packet.tag, likely);
+                if known.is_some_and(|slot| self.advance_expected(slot, segment, now, sink)) {
+                    return self.stats.count(Stat::PacketsMonitored);
+                }
+                self.handle_other(segment, packet.tag, known, now, sink)
+            }
+            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, now, sink),
+            Err(reason) => PacketOutcome::Ignored(*reason),
+        };
+        self.stats.count_packet(outcome);
+    }
+
+    /// Holds a fragment, or handles the segment that it completes.
+    fn handle_fragment(
+        &mut self,
+        fragment: &Fragment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        let added = self.assemblies.add(fragment, now, &mut self.pool, &mut self.whole);
+        let length = match added {
+            Ok(Some(length)) => length,
+            Ok(None) => return PacketOutcome::Fragment,
+            Err(reason) => return PacketOutcome::Ignored(reason),
+        };
+        let whole = core::mem::take(&mut self.whole);
+        let outcome = match parse_assembled(fragment, &whole[..length], self.verify()) {
+            Ok(mut segment) => {
+                self.complete(&mut segment);
+                let tag = self.table.tag(&segment.key);
+                let known = self.table.find(&segment.key, tag);
+                self.handle_other(&segment, tag, known, now, sink)
+            }
+            Err(reason) => PacketOutcome::Ignored(reason),
+        };
+        self.whole = whole;
+        outcome
+    }
+
+    /// Hands a segment to the flow in a slot, if it is what that flow expects next. Nothing else
+    /// can come of it then: no flow begins or ends, and no timer comes nearer.
+    #[inline]
+    fn advance_expected(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> bool {
+        let is_heard = sink.wants_streams() || sink.wanted() != EventKinds::NONE;
+        let id = is_heard.then(|| self.table.id(slot));
+        let Self { limits, table, pool, stats, ledger, grown, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return false };
+        let (naming, read) = (flow.naming(), flow.next_offsets());
+        let tells_growth = sink.wanted().contains(EventKind::NewData);
+        let tuple = || naming.tuple(&segment.key);
+        let (times, shared) = ((now, limits.timeouts.idle), Shared { pool, stats, ledger });
+        let is_expected = flow.on_expected(segment, slot, times, shared, || Teller {
+            time: now,
+            flow: id,
+            tuple,
+            sink,
+        });
+        if is_expected && tells_growth {
+            note_growth(grown, slot, flow, read);
+        }
+        is_expected
+    }
+
+    /// Handles a segment that was not expected; `known` is the slot of its flow.
+    #[inline(never)]
+    fn handle_other(
+        &mut self,
+        segment: &Segment<'_>,
+        tag: Tag,
+        known: Option<u32>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
+            Some(slot) => slot,
+            None if !self.opens_flow(segment) => {
+                let tuple = segment.tuple();
+                Teller { time: now, flow: None, tuple: || tuple, sink }.tell(Fact::OrphanPacket);
+                return PacketOutcome::Orphan;
+            }
+            None => match self.begin(tag, segment, now, sink) {
+                Some(slot) => slot,
+                None => return PacketOutcome::TableFull,
+            },
+        };
+        self.advance(slot, segment, now, sink)
+    }
+}
