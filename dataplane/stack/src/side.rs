@@ -62,6 +62,11 @@ impl<T> Sides<T> {
         }
     }
 
+    /// A reference to each side's value.
+    pub const fn each_ref(&self) -> Sides<&T> {
+        Sides { client: &self.client, server: &self.server }
+    }
+
     /// Applies `f` to each side's value.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Sides<U> {
         Sides { client: f(self.client), server: f(self.server) }

@@ -2,9 +2,11 @@
 
 use core::time::Duration;
 
+use mos_memory::CACHE_LINE;
+
 use super::{
-    BufferPositions, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple, Ledger, Page,
-    SideDetails, SideSummary,
+    BufferPositions, BufferSummary, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple,
+    Ledger, Page, SideDetails, SideSummary,
 };
 use crate::{
     Fact, Instant, Limits, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
@@ -26,10 +28,19 @@ pub(crate) struct Flow {
     client: End,
     /// Whether something out of the ordinary was counted.
     is_irregular: bool,
+    /// Which sides' buffers hold anything at all.
+    has_buffer: Sides<bool>,
     pub(crate) connection: Connection,
     started: Instant,
+    /// That of a side without room for anything lags behind while segments are predicted, which
+    /// then need not touch it: see [`Flow::next_offset`].
     pub(crate) buffers: Sides<Reassembler>,
 }
+
+/// Lines of the cache that hold the key of a flow and all of it but the buffers: what every packet
+/// needs.
+pub(crate) const HOT_LINES: usize =
+    (size_of::<FlowKey>() + core::mem::offset_of!(Flow, buffers)) / CACHE_LINE;
 
 /// In place of a VLAN id.
 const NO_VLAN: u16 = u16::MAX;
@@ -71,6 +82,7 @@ impl Flow {
             vlan: segment.vlan.unwrap_or(NO_VLAN),
             client,
             is_irregular: false,
+            has_buffer: defaults.buffer_bytes.map(|bytes| bytes > 0),
             connection: Connection::new(if segment.flags.is_syn() {
                 Beginning::Syn
             } else {
@@ -96,9 +108,10 @@ impl Flow {
         witness: impl Witness,
     ) {
         let from = self.side_of(segment.from);
+        self.fall_back();
         let (connection, mut on) = self.workbench(slot, now, shared, witness);
         connection.on_segment(segment, from, &mut on);
-        connection.look_ahead();
+        self.look_ahead();
     }
 
     /// Takes a segment that is just what was to be expected next, which a flow that has fallen
@@ -117,17 +130,42 @@ impl Flow {
         if self.last_packet.after(idle) <= now {
             return false;
         }
-        let Some(offset) = self.connection.take_expected(segment, from, &self.buffers) else {
-            return false;
-        };
+        let Some(offset) = self.connection.take_expected(segment, from) else { return false };
         self.last_packet = self.last_packet.max(now);
         shared.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         let (receiver, payload) = (from.peer(), segment.payload);
-        if !payload.is_empty() && !self.buffers[receiver].passes_over(payload.len()) {
+        if !payload.is_empty() && self.has_buffer[receiver] {
             let (_, mut on) = self.workbench(slot, now, shared, witness());
-            on.place(receiver, offset, payload);
+            if !on.place(receiver, offset, payload).appended {
+                self.fall_back();
+                self.look_ahead();
+            }
         }
         true
+    }
+
+    /// Looks ahead, after anything that was not foreseen.
+    fn look_ahead(&mut self) {
+        let received = self.buffers.each_ref().map(Reassembler::next);
+        self.connection.look_ahead(received);
+    }
+
+    /// Ends prediction until [`Self::look_ahead`]: brings buffers that hold nothing to where they
+    /// would be without it.
+    fn fall_back(&mut self) {
+        for side in Side::BOTH {
+            let next = self.next_offset(side);
+            if !self.has_buffer[side] {
+                self.buffers[side].pass_to(next);
+            }
+        }
+        self.connection.is_steady = false;
+    }
+
+    /// The buffer for what comes from one end of the key, if it holds anything at all.
+    pub(crate) fn buffer_for(&self, from: End) -> Option<&Reassembler> {
+        let receiver = self.side_of(from).peer();
+        if self.has_buffer[receiver] { Some(&self.buffers[receiver]) } else { None }
     }
 
     /// Notes that a segment has come, and lays out what it works on.
@@ -154,8 +192,17 @@ impl Flow {
     }
 
     /// How far each side's stream can be read.
-    pub(crate) const fn next_offsets(&self) -> Sides<StreamOffset> {
-        Sides { client: self.buffers.client.next(), server: self.buffers.server.next() }
+    pub(crate) fn next_offsets(&self) -> Sides<StreamOffset> {
+        let [client, server] = Side::BOTH.map(|side| self.next_offset(side));
+        Sides { client, server }
+    }
+
+    /// How far a side's stream can be read.
+    fn next_offset(&self, side: Side) -> StreamOffset {
+        match self.connection.in_order(side.peer()) {
+            Some(sent) if !self.has_buffer[side] => sent,
+            _ => self.buffers[side].next(),
+        }
     }
 
     /// Whether a side is still monitored.
@@ -200,12 +247,14 @@ impl Flow {
         mut tell: impl FnMut(Fact),
     ) -> Option<u64> {
         let before = self.options();
+        self.fall_back();
         let mut discarded = 0;
         for side in Side::BOTH {
             let mut tell = |fact| tell(fact_of(side, fact));
             let capacity = planned.buffer_bytes[side];
             let (bytes, placed) = self.buffers[side].resize(pool, capacity, &mut tell)?;
             discarded += bytes;
+            self.has_buffer[side] = capacity > 0;
             if placed.is_irregular() {
                 Page { ledger, slot, is_written: &mut self.is_irregular }.count(side, &placed);
             }
@@ -214,7 +263,7 @@ impl Flow {
             let tcp = &mut self.connection.sides[side];
             tcp.frozen = tcp.frozen.or(Some(tcp.state));
         }
-        self.connection.look_ahead();
+        self.look_ahead();
         if planned != before {
             self.socket.adopt(planned);
             tell(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
@@ -257,7 +306,7 @@ impl Flow {
                 packets: tcp.packets,
                 payload_bytes: tcp.payload_bytes,
                 retransmits: irregularities[side].retransmits,
-                buffer: irregularities[side].complete(self.buffers[side].summary(pool)),
+                buffer: irregularities[side].complete(self.buffer_summary(side, pool)),
             }
         };
         FlowSummary {
@@ -270,6 +319,17 @@ impl Flow {
             started: self.started,
             last_packet: self.last_packet,
         }
+    }
+
+    /// What one side's buffer knows of itself.
+    #[inline]
+    fn buffer_summary(&self, side: Side, pool: &BufferPool) -> BufferSummary {
+        let summary = self.buffers[side].summary(pool);
+        if self.has_buffer[side] {
+            return summary;
+        }
+        let next = self.next_offset(side);
+        BufferSummary { oldest: next, newest: next, next, contiguous: next, ..summary }
     }
 
     /// What may be known of one side's receive buffer.

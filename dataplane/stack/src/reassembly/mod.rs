@@ -109,14 +109,10 @@ impl Reassembler {
         }
     }
 
-    /// Where there is no buffer: passes over the bytes that come next. `false` where there is one.
-    #[inline]
-    pub(crate) const fn passes_over(&mut self, length: usize) -> bool {
-        let has_none = self.capacity == 0;
-        if has_none {
-            self.skip_to(self.next.saturating_add(length as u64));
-        }
-        has_none
+    /// Where there is no room for anything: passes over everything below `end`.
+    pub(crate) fn pass_to(&mut self, end: StreamOffset) {
+        debug_assert!(self.capacity == 0, "held bytes are not passed over");
+        self.skip_to(end.0);
     }
 
     /// Places the bytes at `offset`. Bytes before the window are ignored; bytes behind it move it.
@@ -287,9 +283,7 @@ impl Reassembler {
     /// Asks the cache for where the next bytes in order will be stored.
     #[inline]
     pub(crate) fn approach_end(&self, pool: &BufferPool, length: usize) {
-        if self.capacity > 0
-            && let Some(block) = self.index.get(pool, number_of(self.next))
-        {
+        if let Some(block) = self.index.get(pool, number_of(self.next)) {
             let room = &pool.block(block)[within_block(self.next)..];
             room[..length.min(room.len())].iter().step_by(CACHE_LINE).for_each(prefetch);
         }

@@ -7,7 +7,7 @@
 //! What one stage asks the cache for is there when the next one needs it.
 
 use arrayvec::ArrayVec;
-use mos_memory::prefetch_start;
+use mos_memory::{prefetch, prefetch_start};
 
 use super::{Stack, Teller, note_growth};
 use crate::{
@@ -39,9 +39,7 @@ impl Stack {
             for packet in &packets {
                 likely.push(self.table.approach(packet.tag));
             }
-            for (packet, likely) in packets.iter().zip(&likely) {
-                self.approach_buffer(&packet.parsed, *likely);
-            }
+            self.approach_buffers(&packets, &likely);
             for ((frame, packet), likely) in frames.iter().zip(&packets).zip(&likely) {
                 self.take(packet, *likely, frame.arrival, sink);
             }
@@ -100,15 +98,22 @@ impl Stack {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
     }
 
-    /// Asks the cache for where a payload will probably go.
-    #[inline]
-    fn approach_buffer(&self, parsed: &Result<Parsed<'_>, ParseError>, likely: Option<u32>) {
-        if let Ok(Parsed::Segment(segment)) = parsed
-            && !segment.payload.is_empty()
-            && let Some((_, flow)) = likely.and_then(|slot| self.table.get(slot))
-        {
-            flow.buffers[flow.side_of(segment.from).peer()]
-                .approach_end(&self.pool, segment.payload.len());
+    /// Asks the cache for the buffers where payloads will probably go, and for their ends.
+    #[inline(always)]
+    fn approach_buffers(&self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+        let mut buffers = ArrayVec::<_, BURST>::new();
+        for (packet, likely) in packets.iter().zip(likely) {
+            if let Ok(Parsed::Segment(segment)) = &packet.parsed
+                && !segment.payload.is_empty()
+                && let Some((_, flow)) = likely.and_then(|slot| self.table.get(slot))
+                && let Some(buffer) = flow.buffer_for(segment.from)
+            {
+                prefetch(buffer);
+                buffers.push((buffer, segment.payload.len()));
+            }
+        }
+        for (buffer, length) in &buffers {
+            buffer.approach_end(&self.pool, *length);
         }
     }
 
@@ -177,8 +182,8 @@ impl Stack {
         let id = is_heard.then(|| self.table.id(slot));
         let Self { limits, table, pool, stats, ledger, grown, .. } = self;
         let Some(flow) = table.get_mut(slot) else { return false };
-        let (naming, read) = (flow.naming(), flow.next_offsets());
         let tells_growth = sink.wanted().contains(EventKind::NewData);
+        let (naming, read) = (flow.naming(), tells_growth.then(|| flow.next_offsets()));
         let tuple = || naming.tuple(&segment.key);
         let (times, shared) = ((now, limits.timeouts.idle), Shared { pool, stats, ledger });
         let is_expected = flow.on_expected(segment, slot, times, shared, || Teller {
@@ -187,7 +192,7 @@ impl Stack {
             tuple,
             sink,
         });
-        if is_expected && tells_growth {
+        if let Some(read) = read.filter(|_| is_expected) {
             note_growth(grown, slot, flow, read);
         }
         is_expected

@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     pending_reset: Option<Side>,
     is_established: bool,
     /// Whether segments are predicted, see [`Self::look_ahead`].
-    is_steady: bool,
+    pub(crate) is_steady: bool,
 }
 
 /// How a connection was found.

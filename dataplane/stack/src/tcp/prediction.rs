@@ -6,28 +6,33 @@
 use super::{Connection, TcpSide, TcpState, side::REACH_UNKNOWN, window_scale};
 use crate::{
     Roles, Side, Sides, StreamOffset,
-    reassembly::Reassembler,
     wire::{Segment, WindowScale},
 };
 
 impl Connection {
     /// Looks ahead, after anything that was not foreseen: whether nothing but data in order comes
-    /// next, if all goes well.
-    pub(crate) fn look_ahead(&mut self) {
+    /// next, if all goes well. `received` is what each side has received so far.
+    pub(crate) fn look_ahead(&mut self, received: Sides<StreamOffset>) {
         let Sides { client, server } = &self.sides;
         let scales =
             [(client, server), (server, client)].map(|(side, peer)| known_scale(side, peer));
         self.is_steady = self.is_established
             && self.ended.is_none()
             && self.pending_reset.is_none()
-            && is_steady(client)
-            && is_steady(server);
+            && is_steady(client, received.server)
+            && is_steady(server, received.client);
         match scales {
             [Some(client), Some(server)] => {
                 (self.sides.client.scale, self.sides.server.scale) = (client, server);
             }
             _ => self.is_steady = false,
         }
+    }
+
+    /// How much a side has sent, if all of it was received by now: while segments are predicted.
+    #[inline]
+    pub(crate) fn in_order(&self, side: Side) -> Option<StreamOffset> {
+        if self.is_steady { Some(StreamOffset(self.sides[side].snd_nxt)) } else { None }
     }
 
     /// Takes a segment that is just what was to be expected next: of a steady connection, in order,
@@ -39,20 +44,18 @@ impl Connection {
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        buffers: &Sides<Reassembler>,
     ) -> Option<StreamOffset> {
         let Roles { sender, receiver } = self.sides.roles(from);
         let is_next = self.is_steady
             && segment.flags.is_plain_ack()
             && segment.seq == sender.next_seq()
-            && buffers[from.peer()].next().0 == sender.snd_nxt
             && segment.payload.len() as u64 == u64::from(segment.payload_length);
         if !is_next || !predicts() {
             return None;
         }
         let outstanding = u32::try_from(receiver.next_seq().distance_from(segment.ack)).ok()?;
         let acknowledged = receiver.snd_nxt.checked_sub(u64::from(outstanding))?;
-        if acknowledged < receiver.snd_una || buffers[from].next().0 < acknowledged {
+        if acknowledged < receiver.snd_una {
             return None;
         }
         let (offset, length) = (sender.snd_nxt, u64::from(segment.payload_length));
@@ -65,9 +68,12 @@ impl Connection {
     }
 }
 
-/// Whether a side only sends data, and is watched.
-const fn is_steady(side: &TcpSide) -> bool {
-    matches!(side.state, TcpState::Established) && side.frozen.is_none() && !side.is_unheard()
+/// Whether a side only sends data, all of it was received, and it is watched.
+const fn is_steady(side: &TcpSide, received: StreamOffset) -> bool {
+    matches!(side.state, TcpState::Established)
+        && side.frozen.is_none()
+        && !side.is_unheard()
+        && side.snd_nxt == received.0
 }
 
 /// By what the windows of `side` are scaled. A window of unknown scale that has come to the size

@@ -10,9 +10,9 @@
 //! that strangers cannot choose colliding keys, and a probe is bounded all the same. Deleting
 //! shifts later entries back: there are no tombstones, so nothing has to be rehashed, ever.
 
-use mos_memory::{Slab, prefetch};
+use mos_memory::{Slab, prefetch, prefetch_lines};
 
-use super::{FlowId, FlowKey, WorkerId};
+use super::{FlowId, FlowKey, HOT_LINES, WorkerId};
 use crate::{Instant, limits::SLOT_REST};
 
 /// Longest probe, in entries. A keyed hash at half load practically never gets there.
@@ -108,11 +108,14 @@ impl<T, E: Copy> FlowTable<T, E> {
         tag
     }
 
-    /// The slot that a key with this tag probably has; the cache is asked for it.
+    /// The slot that a key with this tag probably has; the cache is asked for what of it every
+    /// packet needs.
     #[inline]
     pub(crate) fn approach(&self, tag: Tag) -> Option<u32> {
         let slot = self.probe(tag, |_| true)?;
-        self.approach_slot(slot);
+        if let Some(slot) = self.slots.get(at(slot)) {
+            prefetch_lines::<HOT_LINES, _>(slot);
+        }
         Some(slot)
     }
 
