@@ -101,6 +101,9 @@ impl Stack {
     /// Asks the cache for the buffers where payloads will probably go, and for their ends.
     #[inline(always)]
     fn approach_buffers(&self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+        if self.pool.used_bytes() == 0 {
+            return;
+        }
         let mut buffers = ArrayVec::<_, BURST>::new();
         for (packet, likely) in packets.iter().zip(likely) {
             if let Ok(Parsed::Segment(segment)) = &packet.parsed

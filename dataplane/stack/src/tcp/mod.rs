@@ -81,10 +81,7 @@ impl Connection {
     pub(crate) const fn lifetime(&self) -> Lifetime {
         if self.ended.is_some() {
             Lifetime::TimeWait
-        } else if self.sides.client.fin().is_some()
-            || self.sides.server.fin().is_some()
-            || self.pending_reset.is_some()
-        {
+        } else if self.is_closing() || self.pending_reset.is_some() {
             Lifetime::Closing
         } else if self.is_established {
             Lifetime::Established
@@ -319,12 +316,34 @@ impl Connection {
         is_exact
     }
 
-    /// Draws the conclusions for both sides, the sender's first: FINs that were reached or
-    /// acknowledged, and the ends of the handshake and of the connection.
+    /// Draws the conclusions for both sides: from FINs, and the ends of the handshake and of the
+    /// connection.
     fn settle<W: Witness>(&mut self, from: Side, on: &mut Workbench<'_, W>) {
         if self.ended.is_some() {
             return;
         }
+        if self.is_closing() {
+            self.settle_fins(from, on);
+        }
+        let Sides { client, server } = &self.sides;
+        if !self.is_established && !client.is_opening() && !server.is_opening() {
+            self.is_established = true;
+            on.stats.count(Stat::FlowsEstablished);
+            on.tell_of_flow(Fact::FlowEstablished);
+        }
+        if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done()
+        {
+            self.ended = Some(EndCause::Fin);
+        }
+    }
+
+    /// Whether a FIN was sent.
+    const fn is_closing(&self) -> bool {
+        self.sides.client.fin().is_some() || self.sides.server.fin().is_some()
+    }
+
+    /// Draws the conclusions from FINs that were reached or acknowledged, for the sender first.
+    fn settle_fins<W: Witness>(&mut self, from: Side, on: &mut Workbench<'_, W>) {
         // RFC 9293 3.10.7.4: the ACK of a segment is taken before its FIN.
         for side in [from, from.peer()] {
             let tcp = &mut self.sides[side];
@@ -338,16 +357,6 @@ impl Connection {
             if peer.is_fin_reached(received) {
                 on.enter(side, tcp, tcp.state.receives_fin());
             }
-        }
-        let Sides { client, server } = &self.sides;
-        if !self.is_established && !client.is_opening() && !server.is_opening() {
-            self.is_established = true;
-            on.stats.count(Stat::FlowsEstablished);
-            on.tell_of_flow(Fact::FlowEstablished);
-        }
-        if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done()
-        {
-            self.ended = Some(EndCause::Fin);
         }
     }
 }
