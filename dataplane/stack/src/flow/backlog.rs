@@ -1,7 +1,7 @@
 //! Flows that go first when room is needed: those that were never established, and those that
 //! have ended and only wait for stray packets. Oldest first, each in constant time.
 
-use mos_memory::Slab;
+use mos_memory::{Slab, prefetch};
 
 const NONE: u32 = u32::MAX;
 
@@ -46,6 +46,13 @@ impl Backlog {
         let links = Slab::with_capacity(usize::try_from(slots).ok()?)?;
         let queue = || Queue { head: NONE, tail: NONE, length: 0 };
         Some(Self { links, half_open: queue(), ended: queue() })
+    }
+
+    /// Asks the cache for what is known of a slot.
+    pub(crate) fn approach(&self, slot: u32) {
+        if let Some(link) = self.links.get(index(slot)) {
+            prefetch(link);
+        }
     }
 
     /// Puts a slot at the end of a queue, or in none.

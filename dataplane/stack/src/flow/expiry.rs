@@ -13,7 +13,7 @@
 
 use alloc::vec::Vec;
 
-use mos_memory::Slab;
+use mos_memory::{Slab, prefetch};
 
 use crate::Instant;
 
@@ -50,6 +50,13 @@ impl TimerWheel {
     pub(crate) fn new(slots: u32) -> Option<Self> {
         let links = Slab::with_capacity(usize::try_from(slots).ok()?)?;
         Some(Self { heads: alloc::vec![NONE; index(BUCKETS)], links, hand: 0 })
+    }
+
+    /// Asks the cache for what is known of a slot.
+    pub(crate) fn approach(&self, slot: u32) {
+        if let Some(link) = self.links.get(index(slot)) {
+            prefetch(link);
+        }
     }
 
     /// Files a slot under its deadline, wherever it was before.

@@ -27,6 +27,14 @@ struct Packet<'a> {
     tag: Tag,
 }
 
+impl Packet<'_> {
+    /// Whether it may carry data, and nothing else.
+    #[inline]
+    const fn is_plain(&self) -> bool {
+        matches!(&self.parsed, Ok(Parsed::Segment(segment)) if segment.flags.is_plain_ack())
+    }
+}
+
 impl Stack {
     /// Handles frames in order of arrival, in bursts of at most [`BURST`]: all are parsed, then all
     /// flows looked for, and then each packet is taken.
@@ -37,7 +45,7 @@ impl Stack {
             self.parse(frames, &mut packets);
             let mut likely = ArrayVec::<_, BURST>::new();
             for packet in &packets {
-                likely.push(self.table.approach(packet.tag));
+                likely.push(self.approach(packet));
             }
             self.approach_buffers(&packets, &likely);
             for ((frame, packet), likely) in frames.iter().zip(&packets).zip(&likely) {
@@ -96,6 +104,19 @@ impl Stack {
 
     const fn verify(&self) -> Verify {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
+    }
+
+    /// The slot whose flow has a packet's tag, if there is one: nearly always the packet's own. The
+    /// cache is asked for it, and for everything about it where the packet is no mere data.
+    #[inline(always)]
+    fn approach(&self, packet: &Packet<'_>) -> Option<u32> {
+        let slot = self.table.approach(packet.tag)?;
+        if !packet.is_plain() {
+            self.table.approach_slot(slot);
+            self.wheel.approach(slot);
+            self.backlog.approach(slot);
+        }
+        Some(slot)
     }
 
     /// Asks the cache for the buffers where payloads will probably go, and for their ends.

@@ -119,10 +119,13 @@ impl<T, E: Copy> FlowTable<T, E> {
         Some(slot)
     }
 
-    /// Asks the cache for a slot, if there is one.
+    /// Asks the cache for all of a slot, if there is one.
     pub(crate) fn approach_slot(&self, slot: u32) {
-        if let Some(slot) = self.slots.get(at(slot)) {
+        if let (Some(slot), Some(generation)) =
+            (self.slots.get(at(slot)), self.generations.get(at(slot)))
+        {
             prefetch(slot);
+            prefetch(generation);
         }
     }
 
