@@ -153,10 +153,10 @@ impl Stack {
     ) {
         let outcome = match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
-                let known = self.table.reach(&segment.key, packet.tag, likely);
-                if known.is_some_and(|slot| self.advance_expected(slot, segment, now, sink)) {
+                if likely.is_some_and(|slot| self.advance_expected(slot, segment, now, sink)) {
                     return self.stats.count(Stat::PacketsMonitored);
                 }
+                let known = self.table.reach(&segment.key, packet.tag, likely);
                 self.handle_other(segment, packet.tag, known, now, sink)
             }
             Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, now, sink),
@@ -192,7 +192,7 @@ impl Stack {
         outcome
     }
 
-    /// Hands a segment to the flow in a slot, if it is what that flow expects next. Nothing else
+    /// Hands a segment to the flow in a slot, if it is its own and what it expects next. Nothing else
     /// can come of it then: no flow begins or ends, and no timer comes nearer.
     #[inline]
     fn advance_expected(
@@ -205,7 +205,7 @@ impl Stack {
         let is_heard = sink.wants_streams() || sink.wanted() != EventKinds::NONE;
         let id = is_heard.then(|| self.table.id(slot));
         let Self { limits, table, pool, stats, ledger, grown, .. } = self;
-        let Some(flow) = table.get_mut(slot) else { return false };
+        let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
         let tells_growth = sink.wanted().contains(EventKind::NewData);
         let (naming, read) = (flow.naming(), tells_growth.then(|| flow.next_offsets()));
         let tuple = || naming.tuple(&segment.key);

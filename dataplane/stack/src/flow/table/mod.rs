@@ -199,6 +199,15 @@ impl<T, E: Copy> FlowTable<T, E> {
         }
     }
 
+    /// The flow in a slot, to be changed, if it has this key.
+    #[inline]
+    pub(crate) fn get_mut_if(&mut self, slot: u32, wanted: &FlowKey) -> Option<&mut T> {
+        match &mut self.slots.get_mut(at(slot))?.0 {
+            State::Live(Entry { key, value }) if key == wanted => Some(value),
+            State::Live(_) | State::Free { .. } => None,
+        }
+    }
+
     /// The flow in a slot, to be changed.
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
         match &mut self.slots.get_mut(at(slot))?.0 {
