@@ -1,6 +1,8 @@
 //! Hints to the cache.
 #![expect(unsafe_code, reason = "the prefetch instruction is an intrinsic that takes a pointer")]
 
+use core::ops::Range;
+
 /// Bytes of one line of the cache on the machines that we know.
 pub const CACHE_LINE: usize = 64;
 
@@ -26,6 +28,17 @@ pub fn prefetch_lines<const LINES: usize, T>(value: &T) {
 #[inline(always)]
 pub fn prefetch_start(bytes: &[u8]) {
     prefetch_line(bytes.as_ptr().cast());
+}
+
+/// Asks the cache for every line in which there is one of `bytes`. Changes nothing else.
+#[inline(always)]
+pub fn prefetch_bytes(bytes: &[u8]) {
+    let Range { start, end } = bytes.as_ptr_range();
+    let mut line = start.map_addr(|address| address & !(CACHE_LINE - 1));
+    while line < end {
+        prefetch_line(line.cast());
+        line = line.wrapping_add(CACHE_LINE);
+    }
 }
 
 #[inline(always)]

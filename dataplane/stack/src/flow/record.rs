@@ -146,7 +146,7 @@ impl Flow {
         let (receiver, payload) = (from.peer(), segment.payload);
         if !payload.is_empty() && self.has_buffer[receiver] {
             let (_, mut on) = self.workbench(slot, now, shared, witness());
-            if !on.place(receiver, offset, payload).appended {
+            if on.place(receiver, offset, payload).new_bytes < payload.len() as u64 {
                 self.fall_back();
                 self.look_ahead();
             }

@@ -10,7 +10,7 @@
 //! level: the numbers in a window are fewer than that, so they never meet. Index blocks come from
 //! the same pool as the data. The level only rises.
 
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 use super::pool::{BlockId, BufferPool};
 use crate::limits::BLOCK_BYTES;
@@ -75,17 +75,39 @@ impl BlockIndex {
     }
 
     /// The block with this number.
+    #[inline]
     pub(super) fn get(&self, pool: &BufferPool, number: u64) -> Option<BlockId> {
-        let leaf = match self.level {
-            0 => return block(self.entries[slot(number, INLINE as u64)]),
-            1 => block(self.entries[0])?,
-            _ => read(pool, block(self.entries[0])?, number / FANOUT)?,
-        };
+        if self.level == 0 {
+            return block(self.entries[slot(number, INLINE as u64)]);
+        }
+        self.get_in_blocks(pool, number)
+    }
+
+    #[inline(never)]
+    fn get_in_blocks(&self, pool: &BufferPool, number: u64) -> Option<BlockId> {
+        let root = block(self.entries[0])?;
+        let leaf = if self.level == 1 { root } else { read(pool, root, number / FANOUT)? };
         read(pool, leaf, number)
     }
 
+    /// The block with this number; one of the pool, where there was none yet.
+    #[inline]
+    pub(super) fn get_or_take(&mut self, pool: &mut BufferPool, number: u64) -> Option<BlockId> {
+        self.get(pool, number).or_else(|| self.take(pool, number))
+    }
+
+    #[inline(never)]
+    fn take(&mut self, pool: &mut BufferPool, number: u64) -> Option<BlockId> {
+        let taken = pool.take()?;
+        if self.insert(pool, number, taken) {
+            return Some(taken);
+        }
+        pool.put_back(taken);
+        None
+    }
+
     /// Enters a block. Returns whether the pool had the index blocks for it.
-    pub(super) fn insert(&mut self, pool: &mut BufferPool, number: u64, data: BlockId) -> bool {
+    fn insert(&mut self, pool: &mut BufferPool, number: u64, data: BlockId) -> bool {
         if self.level == 0 {
             self.entries[slot(number, INLINE as u64)] = data.0;
             return true;
@@ -122,6 +144,25 @@ impl BlockIndex {
                 }
             }
             _ => self.release_leaves(pool, numbers),
+        }
+    }
+
+    /// Releases the data blocks `gone`, but not to take one from the pool for one of `coming` where
+    /// that has the same place: it gets the block that is there.
+    #[inline]
+    pub(super) fn advance(
+        &mut self,
+        pool: &mut BufferPool,
+        gone: Range<u64>,
+        coming: RangeInclusive<u64>,
+    ) {
+        if self.level > 0 {
+            return self.release(pool, gone);
+        }
+        for number in gone {
+            if !coming.contains(&(number + INLINE as u64)) {
+                self.release(pool, number..number + 1);
+            }
         }
     }
 

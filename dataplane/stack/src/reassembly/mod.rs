@@ -10,6 +10,7 @@
 //! gap; the byte at `next` is not held. Speaks stream offsets only: no sequence numbers, no sides.
 //! The floor of the ranges is the base.
 
+mod append;
 mod index;
 mod overlap;
 mod pool;
@@ -23,7 +24,7 @@ use self::{
     index::{BlockIndex, number_of},
     ranges::{RangeSet, Span},
 };
-use mos_memory::{CACHE_LINE, prefetch};
+use mos_memory::CACHE_LINE;
 
 use crate::{
     BufferSummary, Head, StreamOffset,
@@ -60,8 +61,6 @@ pub(crate) struct Placed {
     pub(crate) first_gap: u64,
     /// Arriving bytes for which there was no block, or no room for another range.
     pub(crate) refused_bytes: u64,
-    /// All arriving bytes, and nothing else, now follow what could be read before.
-    pub(crate) appended: bool,
 }
 
 /// What happens to a buffer and is worth telling; offsets are those of the stream.
@@ -130,12 +129,7 @@ impl Reassembler {
             self.skip_to(end);
             return placed;
         }
-        if bytes.len() as u64 <= self.capacity()
-            && self.next == offset.0
-            && let Some(held) = self.ranges.only(offset.0).filter(|held| held.end == offset.0)
-        {
-            self.append(pool, held, bytes, &mut placed, tell);
-            self.overwritten += placed.overwritten_bytes;
+        if let Some(placed) = self.append(pool, offset, bytes, tell) {
             return placed;
         }
         self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, tell);
@@ -280,15 +274,6 @@ impl Reassembler {
         }
     }
 
-    /// Asks the cache for where the next bytes in order will be stored.
-    #[inline]
-    pub(crate) fn approach_end(&self, pool: &BufferPool, length: usize) {
-        if let Some(block) = self.index.get(pool, number_of(self.next)) {
-            let room = &pool.block(block)[within_block(self.next)..];
-            room[..length.min(room.len())].iter().step_by(CACHE_LINE).for_each(prefetch);
-        }
-    }
-
     /// Follows the stream without holding it.
     const fn skip_to(&mut self, end: u64) {
         if self.next < end {
@@ -353,42 +338,6 @@ impl Reassembler {
         }
     }
 
-    /// Stores bytes at `next`, where the only range held, or an empty one, ends: what nearly every
-    /// segment brings.
-    fn append(
-        &mut self,
-        pool: &mut BufferPool,
-        held: Span,
-        bytes: &[u8],
-        placed: &mut Placed,
-        tell: &mut impl FnMut(BufferFact),
-    ) {
-        let end = held.end + bytes.len() as u64;
-        let (old, base) = (self.base(), self.base().max(end.saturating_sub(self.capacity())));
-        placed.overwritten_bytes = base.saturating_sub(held.start);
-        if placed.overwritten_bytes > 0 {
-            tell(BufferFact::Overrun { offset: old, length: placed.overwritten_bytes });
-        }
-        if number_of(old) < number_of(base) {
-            self.index.release(pool, number_of(old)..number_of(base));
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = BLOCK_BYTES - within_block(self.next);
-            let (piece, following) = rest.split_at(room.min(rest.len()));
-            if !self.fill(pool, self.next, piece) {
-                placed.refused_bytes = rest.len() as u64;
-                break;
-            }
-            self.next += piece.len() as u64;
-            rest = following;
-        }
-        placed.new_bytes = self.next - held.end;
-        placed.appended = rest.is_empty();
-        self.ranges.hold_only(base, Span { start: held.start.max(base), end: self.next });
-        self.check(pool);
-    }
-
     /// Stores bytes that lie in the window.
     fn store(
         &mut self,
@@ -441,25 +390,6 @@ impl Reassembler {
             self.ranges.insert(pool, Span { start: span.start, end: at });
             self.absorb(pool);
         }
-    }
-
-    /// Writes bytes into a part of one block that holds none yet.
-    fn fill(&mut self, pool: &mut BufferPool, at: u64, piece: &[u8]) -> bool {
-        let number = number_of(at);
-        let block = match self.index.get(pool, number) {
-            Some(block) => block,
-            None => {
-                let Some(block) = pool.take() else { return false };
-                if !self.index.insert(pool, number, block) {
-                    pool.put_back(block);
-                    return false;
-                }
-                block
-            }
-        };
-        let start = within_block(at);
-        pool.block_mut(block)[start..start + piece.len()].copy_from_slice(piece);
-        true
     }
 
     /// Compares the first `length` arriving bytes with the held ones, all in one block. Returns how

@@ -3,7 +3,7 @@
 //! Blocks are handed out last in, first out, so that the next one is warm in the cache. The
 //! memory is reserved once; a page is touched when its first block is used.
 
-use mos_memory::{Slab, prefetch};
+use mos_memory::Slab;
 
 use crate::limits::BLOCK_BYTES;
 
@@ -19,6 +19,8 @@ pub(crate) struct BufferPool {
     /// Blocks from here on were never used.
     fresh: u32,
     free: Slab<BlockId>,
+    /// Blocks that [`Self::foresee`] has named, and that were not taken yet.
+    foreseen: usize,
 }
 
 impl BufferPool {
@@ -27,21 +29,31 @@ impl BufferPool {
         let blocks = u32::try_from(bytes / BLOCK_BYTES as u64).ok().filter(|n| *n != u32::MAX)?;
         let count = usize::try_from(blocks).ok()?;
         let (bytes, free) = (Slab::zeroed(count)?, Slab::with_capacity(count)?);
-        Some(Self { bytes, blocks, fresh: 0, free })
+        Some(Self { bytes, blocks, fresh: 0, free, foreseen: 0 })
     }
 
     /// A block with undefined contents; `None` when all are in use.
     pub(crate) fn take(&mut self) -> Option<BlockId> {
+        self.foreseen = self.foreseen.saturating_sub(1);
         if let Some(block) = self.free.pop() {
-            // The next one will be needed soon, and was last used by somebody else.
-            if let Some(next) = self.free.last() {
-                prefetch(&self.block(*next)[0]);
-            }
             return Some(block);
         }
         let block = (self.fresh < self.blocks).then_some(BlockId(self.fresh))?;
         self.fresh += 1;
         Some(block)
+    }
+
+    /// The block that will probably be taken next, or, asked again, the one after it. Nothing is
+    /// known of fresh ones.
+    pub(crate) fn foresee(&mut self) -> Option<BlockId> {
+        let next = self.free.len().checked_sub(self.foreseen + 1)?;
+        self.foreseen += 1;
+        self.free.get(next).copied()
+    }
+
+    /// Looks ahead from here on: not all that was foreseen comes to pass.
+    pub(crate) const fn foresee_anew(&mut self) {
+        self.foreseen = 0;
     }
 
     /// Returns a block.

@@ -1,23 +1,28 @@
 //! The way of packets through the stack: a burst at a time, in stages.
 //!
 //! ```text
-//! parse 32, hash 32 ─▶ look 32 flows up ─▶ look for 32 buffers ─▶ take one by one
+//! parse 32, hash 32 ─▶ look 32 flows up ─▶ look for 32 buffers ─▶ take one by one,
+//!                                                                 the next payload in view
 //! ```
 //!
 //! What one stage asks the cache for is there when the next one needs it.
 
 use arrayvec::ArrayVec;
-use mos_memory::{prefetch, prefetch_start};
+use mos_memory::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_start};
 
 use super::{Stack, Teller, note_growth};
 use crate::{
-    EventKind, EventKinds, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
-    flow::{Shared, Tag},
+    EndCause, EventKind, EventKinds, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
+    flow::{Flow, FlowTable, Shared, Tag},
     limits::BURST,
+    reassembly::Reassembler,
     wire::{
         Fragment, ParseError, Parsed, Segment, Verify, parse_any, parse_assembled, parse_common,
     },
 };
+
+/// The flow table of a stack.
+type Table = FlowTable<Flow, EndCause>;
 
 /// A packet on its way.
 #[derive(Debug)]
@@ -33,6 +38,23 @@ impl Packet<'_> {
     const fn is_plain(&self) -> bool {
         matches!(&self.parsed, Ok(Parsed::Segment(segment)) if segment.flags.is_plain_ack())
     }
+
+    /// The payload of a segment.
+    #[inline]
+    const fn payload(&self) -> &[u8] {
+        match &self.parsed {
+            Ok(Parsed::Segment(segment)) => segment.payload,
+            _ => &[],
+        }
+    }
+
+    /// The buffer where the payload probably goes: that of the flow in the slot `likely`.
+    #[inline]
+    fn buffer<'t>(&self, table: &'t Table, likely: Option<u32>) -> Option<&'t Reassembler> {
+        let Ok(Parsed::Segment(segment)) = &self.parsed else { return None };
+        let (_, flow) = table.get(likely?)?;
+        flow.buffer_for(segment.from)
+    }
 }
 
 impl Stack {
@@ -47,10 +69,7 @@ impl Stack {
             for packet in &packets {
                 likely.push(self.approach(packet));
             }
-            self.approach_buffers(&packets, &likely);
-            for ((frame, packet), likely) in frames.iter().zip(&packets).zip(&likely) {
-                self.take(packet, *likely, frame.arrival, sink);
-            }
+            self.take_all(frames, &packets, &likely, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
             self.stats.add(Stat::FrameBytes, bytes);
             for at in 0..self.grown.len() {
@@ -58,6 +77,29 @@ impl Stack {
                 self.tell_new_data(slot, side, from, sink);
             }
             self.grown.clear();
+        }
+    }
+
+    /// Takes packets one by one. The cache has room for where every payload begins and will begin,
+    /// but not for all of them: the rest of each is asked for while the one before is taken.
+    #[inline(always)]
+    fn take_all(
+        &mut self,
+        frames: &[Frame<'_>],
+        packets: &[Packet<'_>],
+        likely: &[Option<u32>],
+        sink: &mut impl EventSink,
+    ) {
+        let is_stored = self.pool.used_bytes() > 0;
+        if is_stored {
+            self.approach_buffers(packets, likely);
+        }
+        let mut following = packets.iter().zip(likely).skip(1);
+        for ((frame, packet), slot) in frames.iter().zip(packets).zip(likely) {
+            if is_stored && let Some((next, slot)) = following.next() {
+                self.approach_payload(next, *slot);
+            }
+            self.take(packet, *slot, frame.arrival, sink);
         }
     }
 
@@ -119,25 +161,35 @@ impl Stack {
         Some(slot)
     }
 
-    /// Asks the cache for the buffers where payloads will probably go, and for their ends.
+    /// Asks the cache for the buffers where payloads will probably go, and for where they begin.
     #[inline(always)]
-    fn approach_buffers(&self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
-        if self.pool.used_bytes() == 0 {
-            return;
-        }
+    fn approach_buffers(&mut self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+        let Self { table, pool, .. } = self;
         let mut buffers = ArrayVec::<_, BURST>::new();
         for (packet, likely) in packets.iter().zip(likely) {
-            if let Ok(Parsed::Segment(segment)) = &packet.parsed
-                && !segment.payload.is_empty()
-                && let Some((_, flow)) = likely.and_then(|slot| self.table.get(slot))
-                && let Some(buffer) = flow.buffer_for(segment.from)
+            if !packet.payload().is_empty()
+                && let Some(buffer) = packet.buffer(table, *likely)
             {
                 prefetch(buffer);
-                buffers.push((buffer, segment.payload.len()));
+                buffers.push(buffer);
             }
         }
-        for (buffer, length) in &buffers {
-            buffer.approach_end(&self.pool, *length);
+        pool.foresee_anew();
+        for buffer in &buffers {
+            buffer.approach_end(pool, 1);
+        }
+        pool.foresee_anew();
+    }
+
+    /// Asks the cache for a payload that is long, and for where it will probably go.
+    #[inline(always)]
+    fn approach_payload(&mut self, packet: &Packet<'_>, likely: Option<u32>) {
+        let payload = packet.payload();
+        if payload.len() > CACHE_LINE
+            && let Some(buffer) = packet.buffer(&self.table, likely)
+        {
+            prefetch_bytes(payload);
+            buffer.approach_end(&mut self.pool, payload.len());
         }
     }
 
@@ -192,8 +244,8 @@ impl Stack {
         outcome
     }
 
-    /// Hands a segment to the flow in a slot, if it is its own and what it expects next. Nothing else
-    /// can come of it then: no flow begins or ends, and no timer comes nearer.
+    /// Hands a segment to the flow in a slot, if it is its own and what it expects next. Nothing
+    /// else can come of it then: no flow begins or ends, and no timer comes nearer.
     #[inline]
     fn advance_expected(
         &mut self,

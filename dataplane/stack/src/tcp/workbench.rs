@@ -59,23 +59,50 @@ impl<W: Witness> Workbench<'_, W> {
         }
     }
 
-    /// Places bytes that `side` receives.
+    /// Places bytes that `side` receives: nearly always the next ones.
+    #[inline(always)]
     pub(crate) fn place(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) -> Placed {
-        let Self { buffers, pool, overlap, frozen, witness, .. } = self;
-        let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
-        let before = buffer.next();
-        let placed = buffer.place(pool, offset, bytes, overlap[side], &mut |fact| {
+        let Self { buffers, pool, frozen, witness, .. } = self;
+        let is_frozen = frozen[side];
+        let appended = buffers[side].append(pool, offset, bytes, &mut |fact| {
             if !is_frozen {
                 witness.tell(fact_of(side, fact));
             }
         });
+        match appended {
+            Some(placed) if placed.refused_bytes == 0 => {
+                self.stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
+                if self.witness.hears() {
+                    self.witness.hear(side, offset, bytes);
+                }
+                placed
+            }
+            other => self.place_rest(side, offset, bytes, other),
+        }
+    }
+
+    /// Places bytes that are not the next ones; or they were `appended`, but not all found room.
+    #[inline(never)]
+    fn place_rest(
+        &mut self,
+        side: Side,
+        offset: StreamOffset,
+        bytes: &[u8],
+        appended: Option<Placed>,
+    ) -> Placed {
+        let Self { buffers, pool, overlap, frozen, witness, .. } = self;
+        let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
+        let before = if appended.is_some() { offset } else { buffer.next() };
+        let mut tell = |fact| {
+            if !is_frozen {
+                witness.tell(fact_of(side, fact));
+            }
+        };
+        let placed =
+            appended.unwrap_or_else(|| buffer.place(pool, offset, bytes, overlap[side], &mut tell));
         self.count(side, &placed);
         if self.witness.hears() {
-            if placed.appended {
-                self.witness.hear(side, offset, bytes);
-            } else {
-                self.let_hear(side, before);
-            }
+            self.let_hear(side, before);
         }
         placed
     }

@@ -1,0 +1,114 @@
+//! Storing what comes next in order: what nearly every segment brings.
+
+use mos_memory::prefetch_bytes;
+
+use super::{
+    BufferFact, Placed, Reassembler,
+    index::number_of,
+    pool::{BlockId, BufferPool},
+    ranges::Span,
+    within_block,
+};
+use crate::{StreamOffset, limits::BLOCK_BYTES};
+
+impl Reassembler {
+    /// Stores bytes at `next`, where the only range held, or an empty one, ends. `None`: they go
+    /// elsewhere, or are more than the window, and nothing was done.
+    #[inline(always)]
+    pub(crate) fn append(
+        &mut self,
+        pool: &mut BufferPool,
+        offset: StreamOffset,
+        bytes: &[u8],
+        tell: &mut impl FnMut(BufferFact),
+    ) -> Option<Placed> {
+        if self.next != offset.0 || bytes.len() as u64 > self.capacity() {
+            return None;
+        }
+        let held = self.ranges.only(offset.0).filter(|held| held.end == offset.0)?;
+        let overwritten_bytes = self.make_room(pool, held, bytes.len() as u64, tell);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = BLOCK_BYTES - within_block(self.next);
+            let (piece, following) = rest.split_at(room.min(rest.len()));
+            if !self.fill(pool, self.next, piece) {
+                break;
+            }
+            self.next += piece.len() as u64;
+            rest = following;
+        }
+        let base = self.base();
+        self.ranges.hold_only(base, Span { start: held.start.max(base), end: self.next });
+        self.check(pool);
+        Some(Placed {
+            new_bytes: self.next - held.end,
+            overwritten_bytes,
+            refused_bytes: rest.len() as u64,
+            ..Placed::default()
+        })
+    }
+
+    /// Moves the window so that `length` bytes behind the only range have room. Returns how many
+    /// held ones that costs; who calls this sets the range.
+    #[inline(always)]
+    fn make_room(
+        &mut self,
+        pool: &mut BufferPool,
+        held: Span,
+        length: u64,
+        tell: &mut impl FnMut(BufferFact),
+    ) -> u64 {
+        let (old, end) = (self.base(), held.end + length);
+        let base = end.saturating_sub(self.capacity());
+        if base <= old {
+            return 0;
+        }
+        let evicted = base.saturating_sub(held.start);
+        if evicted > 0 {
+            tell(BufferFact::Overrun { offset: old, length: evicted });
+            self.overwritten += evicted;
+        }
+        if number_of(old) < number_of(base) {
+            let live = self.live_blocks();
+            let gone = live.start..number_of(base).min(live.end);
+            self.index.advance(pool, gone, number_of(held.end)..=number_of(end - 1));
+        }
+        self.ranges.set_floor(base);
+        evicted
+    }
+
+    /// Writes bytes into a part of one block that holds none yet.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, pool: &mut BufferPool, at: u64, piece: &[u8]) -> bool {
+        let Some(block) = self.index.get_or_take(pool, number_of(at)) else { return false };
+        let start = within_block(at);
+        pool.block_mut(block)[start..start + piece.len()].copy_from_slice(piece);
+        true
+    }
+
+    /// Asks the cache for where the next `length` bytes in order will be stored: in their blocks,
+    /// or in those that they will probably get.
+    #[inline]
+    pub(crate) fn approach_end(&self, pool: &mut BufferPool, length: usize) {
+        let (number, start) = (number_of(self.next), within_block(self.next));
+        let room = BLOCK_BYTES - start;
+        if let Some(block) = self.expect_block(pool, number) {
+            prefetch_bytes(&pool.block(block)[start..start + length.min(room)]);
+        }
+        if length > room
+            && let Some(block) = self.expect_block(pool, number + 1)
+        {
+            prefetch_bytes(&pool.block(block)[..(length - room).min(BLOCK_BYTES)]);
+        }
+    }
+
+    /// The block with this number, or else the one that makes room for it, or the pool's next one.
+    #[inline]
+    fn expect_block(&self, pool: &mut BufferPool, number: u64) -> Option<BlockId> {
+        let freed = || number.checked_sub(number_of(self.capacity()) + 1);
+        self.index
+            .get(pool, number)
+            .or_else(|| self.index.get(pool, freed()?))
+            .or_else(|| pool.foresee())
+    }
+}
