@@ -126,7 +126,9 @@ impl StartError {
             Self::Limits(error) => !matches!(error, LimitsError::Memory(_)),
             Self::Port { problem, .. } => !matches!(problem, PortProblem::Memory { .. }),
             #[cfg(feature = "dpdk")]
-            Self::Eal(error) => matches!(error, EalError::Hugepages { .. }),
+            Self::Eal(error) => {
+                matches!(error, EalError::Hugepages { .. } | EalError::Memory { .. })
+            }
             Self::Thread { .. } => false,
         }
     }

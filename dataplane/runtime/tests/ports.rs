@@ -33,6 +33,26 @@ fn every_packet_of_a_null_port_reaches_the_stack() {
     });
 }
 
+/// Starts a port whose pool has that many packet buffers of that many bytes, and receives.
+#[track_caller]
+fn check_pool(mbufs: u32, mbuf_bytes: u16) {
+    let mut config = config(1, &["net_null0,size=64"]);
+    (config.memory.mbufs, config.memory.mbuf_bytes) = (mbufs, mbuf_bytes);
+    let (dataplane, ports) = start(&config);
+    wait_for("packets", || packets(&ports) > 0);
+    dataplane.stop().unwrap();
+}
+
+#[test]
+fn many_packet_buffers_in_normal_pages() {
+    in_own_process("many_packet_buffers_in_normal_pages", || check_pool(68_384, 2048));
+}
+
+#[test]
+fn packet_buffers_of_several_normal_pages_each() {
+    in_own_process("packet_buffers_of_several_normal_pages_each", || check_pool(40_000, 9216));
+}
+
 #[test]
 fn frames_from_memory_go_round_through_a_ring() {
     in_own_process("frames_from_memory_go_round_through_a_ring", || {

@@ -127,7 +127,8 @@ fn more_packet_buffers_than_there_is_memory() {
     in_own_process("more_packet_buffers_than_there_is_memory", || {
         let mut config = config(1, &["net_null0"]);
         config.memory.mbufs = u32::MAX;
-        refused(&config, Fault::Ours, &["DPDK does not start: "]);
+        let words = ["not enough memory for packet buffers: ", "MiB are needed", "fewer of them"];
+        refused(&config, Fault::Users, &words);
     });
 }
 

@@ -34,6 +34,17 @@ pub enum EalError {
         /// In free hugepages.
         free_mib: u64,
     },
+    /// More than the machine has, in normal pages.
+    #[error(
+        "not enough memory for packet buffers: {needed_mib} MiB are needed, the machine has \
+         {total_mib} MiB; configure fewer of them, or smaller ones"
+    )]
+    Memory {
+        /// Needed for all pools.
+        needed_mib: u64,
+        /// What the machine has.
+        total_mib: u64,
+    },
     /// EAL refused to start.
     #[error("DPDK does not start: {cause}")]
     Init {
@@ -61,10 +72,18 @@ pub(crate) struct EalConfig {
     pub(crate) cpus: Vec<usize>,
     /// Whether memory comes from hugepages.
     pub(crate) hugepages: Hugepages,
-    /// Memory for all pools and drivers, in MiB.
-    pub(crate) memory_mib: u64,
+    /// Memory for all pools and drivers.
+    pub(crate) memory: MemoryMib,
     /// PCI devices that EAL may see, with their arguments.
     pub(crate) pci: Vec<String>,
+}
+
+/// Memory that is needed, in MiB: of one kind of pages or of the other. Small pages hold fewer
+/// packet buffers, because none lies across the border of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemoryMib {
+    pub(crate) huge: u64,
+    pub(crate) normal: u64,
 }
 
 /// EAL, running. It ends when the last owner lets go.
@@ -76,7 +95,10 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 impl Eal {
     /// Starts EAL.
     pub(crate) fn start(config: &EalConfig) -> Result<Arc<Self>, EalError> {
-        let pages = choose_pages(config.hugepages, config.memory_mib, free_hugepages_mib())?;
+        let pages = choose_pages(config.hugepages, config.memory.huge, free_hugepages_mib())?;
+        if pages == Pages::Normal {
+            check_memory(config.memory.normal, total_memory_mib())?;
+        }
         if STARTED.swap(true, Relaxed) {
             return Err(EalError::StartedBefore);
         }
@@ -175,7 +197,7 @@ fn arguments(config: &EalConfig, pages: Pages) -> Vec<String> {
         Pages::Huge => arguments.push("--in-memory".to_owned()),
         Pages::Normal => {
             arguments.extend(["--no-huge".to_owned(), "--no-shconf".to_owned()]);
-            arguments.extend(["-m".to_owned(), config.memory_mib.to_string()]);
+            arguments.extend(["-m".to_owned(), config.memory.normal.to_string()]);
         }
     }
     if config.pci.is_empty() {
@@ -190,9 +212,19 @@ fn arguments(config: &EalConfig, pages: Pages) -> Vec<String> {
 
 /// What packet buffers are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pages {
+pub(crate) enum Pages {
     Huge,
     Normal,
+}
+
+impl Pages {
+    /// Bytes of one page; of the smallest huge ones.
+    pub(crate) const fn bytes(self) -> u64 {
+        match self {
+            Self::Huge => 2 * 1024 * 1024,
+            Self::Normal => 4096,
+        }
+    }
 }
 
 fn choose_pages(wish: Hugepages, needed_mib: u64, free_mib: u64) -> Result<Pages, EalError> {
@@ -206,6 +238,21 @@ fn choose_pages(wish: Hugepages, needed_mib: u64, free_mib: u64) -> Result<Pages
             Ok(Pages::Normal)
         }
     }
+}
+
+/// EAL itself maps whatever it is asked for, and the kernel would kill us when we used it.
+fn check_memory(needed_mib: u64, total_mib: Option<u64>) -> Result<(), EalError> {
+    match total_mib.filter(|total_mib| *total_mib < needed_mib) {
+        Some(total_mib) => Err(EalError::Memory { needed_mib, total_mib }),
+        None => Ok(()),
+    }
+}
+
+/// The machine's memory, in MiB; none where the kernel does not say.
+fn total_memory_mib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024)
 }
 
 /// Memory in free hugepages of all sizes, in MiB; none where the kernel does not say.
@@ -228,7 +275,7 @@ mod tests {
         EalConfig {
             cpus: vec![2, 5],
             hugepages: Hugepages::Off,
-            memory_mib: 64,
+            memory: MemoryMib { huge: 48, normal: 64 },
             pci: pci.iter().map(ToString::to_string).collect(),
         }
     }
@@ -257,6 +304,15 @@ mod tests {
             choose_pages(Hugepages::On, 10, 9),
             Err(EalError::Hugepages { needed_mib: 10, free_mib: 9 })
         );
+    }
+
+    #[test]
+    fn more_memory_than_the_machine_has_is_refused() {
+        assert_eq!(check_memory(10, Some(10)), Ok(()));
+        assert_eq!(check_memory(10, None), Ok(()));
+        let error = EalError::Memory { needed_mib: 11, total_mib: 10 };
+        assert_eq!(check_memory(11, Some(10)), Err(error));
+        assert!(total_memory_mib() > Some(100));
     }
 
     #[test]

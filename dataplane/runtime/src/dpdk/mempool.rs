@@ -36,18 +36,33 @@ impl PoolSize {
         Self { mbufs: wished.max(taken + caches), data_bytes }
     }
 
-    /// Memory that the pool takes, in bytes.
-    pub(crate) fn bytes(self) -> u64 {
+    /// Memory that the pool takes in pages of that size, in bytes.
+    pub(crate) fn bytes(self, page_bytes: u64) -> u64 {
         // SAFETY: computes with its argument only.
-        let each = unsafe { dpdk_sys::mos_mbuf_bytes(self.room()) };
-        let rings_and_caches = u64::from(self.mbufs) * 8 + 2 * 1024 * 1024;
-        u64::from(self.mbufs) * (each as u64) + rings_and_caches
+        let each = unsafe { dpdk_sys::mos_mbuf_bytes(self.room()) } as u64;
+        let mbufs = u64::from(self.mbufs);
+        // The ring of free buffers has a power of two of places, one of which is never used.
+        let ring = (mbufs + 1).next_power_of_two() * 8;
+        paged_bytes(mbufs, each, page_bytes) + ring + CACHES_BYTES
     }
 
     /// The data room as DPDK counts it: with the headroom in front.
     fn room(self) -> u16 {
         self.data_bytes.saturating_add(HEADROOM)
     }
+}
+
+/// Memory for the caches of all lcores and what belongs to a pool once, in bytes.
+const CACHES_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Memory for `count` buffers of `each` bytes: DPDK lets none of them lie across the border of two
+/// pages, and begins one that is larger than a page with a page.
+const fn paged_bytes(count: u64, each: u64, page_bytes: u64) -> u64 {
+    let pages = match page_bytes / each {
+        0 => count * each.div_ceil(page_bytes),
+        on_a_page => count.div_ceil(on_a_page),
+    };
+    pages * page_bytes
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "DPDK's headroom is a few hundred bytes")]
@@ -124,6 +139,16 @@ mod tests {
         let size = PoolSize::with_room(100, 1024, 2, 2048);
         assert_eq!(size.mbufs, 1024 + 3 * 384);
         assert_eq!(PoolSize::with_room(10_000, 1024, 2, 2048).mbufs, 10_000);
-        assert!(size.bytes() > u64::from(size.mbufs) * (2048 + 128 + 128));
+        assert!(size.bytes(2 << 20) > u64::from(size.mbufs) * (2048 + 128 + 128));
+        assert!(size.bytes(4096) > u64::from(size.mbufs) * 4096);
+    }
+
+    #[test]
+    fn no_buffer_lies_across_the_border_of_two_pages() {
+        assert_eq!(paged_bytes(10, 2500, 4096), 10 * 4096);
+        assert_eq!(paged_bytes(10, 1300, 4096), 4 * 4096);
+        assert_eq!(paged_bytes(10, 4097, 4096), 20 * 4096);
+        assert_eq!(paged_bytes(1000, 2500, 2 << 20), 2 * (2 << 20));
+        assert_eq!(paged_bytes(0, 2500, 4096), 0);
     }
 }

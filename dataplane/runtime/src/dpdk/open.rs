@@ -14,7 +14,7 @@ use mos_stack::limits::BURST;
 
 use super::{
     devargs::{Bus, Devargs},
-    eal::{Eal, EalConfig},
+    eal::{Eal, EalConfig, MemoryMib, Pages},
     inject::{Feed, Injector},
     interface::{self, Offloads},
     mempool::{Mempool, PoolSize},
@@ -75,7 +75,10 @@ pub(crate) fn open(config: &Config, cpus: &[usize]) -> Result<Opened, StartError
     let eal = Eal::start(&EalConfig {
         cpus: cpus.to_vec(),
         hugepages: config.memory.hugepages,
-        memory_mib: memory_mib(&plans),
+        memory: MemoryMib {
+            huge: memory_mib(&plans, Pages::Huge),
+            normal: memory_mib(&plans, Pages::Normal),
+        },
         pci: plans
             .iter()
             .filter(|plan| plan.devargs.bus == Bus::Pci)
@@ -230,8 +233,8 @@ fn pool_size(config: &Config, devargs: &Devargs, least_bytes: u16) -> PoolSize {
     PoolSize::with_room(config.memory.mbufs, taken, workers + 1, data_bytes)
 }
 
-fn memory_mib(plans: &[Plan<'_>]) -> u64 {
-    let mib = |plan: &Plan<'_>| plan.pool.bytes().div_ceil(1024 * 1024) + DRIVER_MIB;
+fn memory_mib(plans: &[Plan<'_>], pages: Pages) -> u64 {
+    let mib = |plan: &Plan<'_>| plan.pool.bytes(pages.bytes()).div_ceil(1024 * 1024) + DRIVER_MIB;
     DRIVERS_MIB + plans.iter().map(mib).sum::<u64>()
 }
 
