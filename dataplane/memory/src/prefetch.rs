@@ -9,10 +9,7 @@ pub const CACHE_LINE: usize = 64;
 /// Asks the cache for every line of a value that will soon be used. Changes nothing else.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
-    let start: *const i8 = core::ptr::from_ref(value).cast();
-    for line in (0..size_of::<T>()).step_by(CACHE_LINE) {
-        prefetch_line(start.wrapping_add(line));
-    }
+    prefetch_lines::<{ usize::MAX }, T>(value);
 }
 
 /// Asks the cache for the first lines of a value that will soon be used. Changes nothing else.
