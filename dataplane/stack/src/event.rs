@@ -265,7 +265,7 @@ pub struct Event {
 #[derive(Debug)]
 pub struct FlowRef<'a> {
     pub(crate) id: FlowId,
-    pub(crate) key: &'a FlowKey,
+    pub(crate) key: FlowKey,
     pub(crate) flow: &'a Flow,
     pub(crate) pool: &'a BufferPool,
     pub(crate) ledger: &'a Ledger,
@@ -308,7 +308,7 @@ impl FlowRef<'_> {
     /// Everything that is known of the flow.
     #[must_use]
     pub fn summary(&self) -> FlowSummary {
-        self.flow.summary(self.id, self.key, self.pool, self.ledger)
+        self.flow.summary(self.id, &self.key, self.pool, self.ledger)
     }
 
     /// Calls `sink` with the bytes of the gap-free beginning of what `side` received, piece by

@@ -11,6 +11,12 @@ impl SeqNum {
         Self(self.0.wrapping_add(bytes))
     }
 
+    /// How many bytes there are from `earlier`, which is not more than 2^32 before it.
+    #[must_use]
+    pub(crate) const fn bytes_since(self, earlier: Self) -> u32 {
+        self.0.wrapping_sub(earlier.0)
+    }
+
     /// The signed distance from `earlier`: negative when `self` comes before it. Exact while the
     /// two are less than 2^31 apart.
     #[must_use]

@@ -25,14 +25,33 @@ impl End {
 }
 
 /// The canonical key of a flow: both directions have the same one. Five words, to be compared and
-/// hashed as such.
+/// hashed as such; two of them tell flows of IPv4 apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
-    /// Low end, high end, each in two words, upper half first; an IPv4 address is the last 4 bytes.
-    addresses: [u64; 4],
+    pub(super) head: KeyHead,
+    pub(super) tail: KeyTail,
+}
+
+/// What every packet needs of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyHead {
+    /// IPv4: both addresses, that of the low end in the upper half. IPv6: the lower half of the
+    /// address of the low end.
+    address: u64,
     /// From the lowest bit on: port of the low end, of the high end, the VLAN id or
-    /// [`Self::NO_VLAN`] unless VLANs tell flows apart, and whether the addresses are IPv6.
+    /// [`FlowKey::NO_VLAN`] unless VLANs tell flows apart, and whether the addresses are IPv6.
     ends: u64,
+}
+
+/// The rest of the addresses of IPv6: the upper half of the low one, and the high one, upper half
+/// first. Zeros for IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyTail([u64; 3]);
+
+impl KeyHead {
+    const fn is_v6(&self) -> bool {
+        self.ends & FlowKey::IS_V6 != 0
+    }
 }
 
 impl FlowKey {
@@ -65,7 +84,8 @@ impl FlowKey {
         let (low, high) = (source.min(destination), source.max(destination));
         let from = if source <= destination { End::Low } else { End::High };
         let ends = (low & 0xffff) | ((high & 0xffff) << 16) | (Self::NO_VLAN << Self::VLAN_SHIFT);
-        (Self { addresses: [0, low >> 16, 0, high >> 16], ends }, from)
+        let head = KeyHead { address: (low >> 16) << 32 | high >> 16, ends };
+        (Self { head, tail: KeyTail([0; 3]) }, from)
     }
 
     /// [`Self::new`] for IPv6, from addresses as numbers and ports.
@@ -79,12 +99,29 @@ impl FlowKey {
             | (u64::from(high.1) << 16)
             | (Self::NO_VLAN << Self::VLAN_SHIFT)
             | Self::IS_V6;
-        let addresses = [upper(low.0), lower(low.0), upper(high.0), lower(high.0)];
-        (Self { addresses, ends }, from)
+        let tail = KeyTail([upper(low.0), upper(high.0), lower(high.0)]);
+        (Self { head: KeyHead { address: lower(low.0), ends }, tail }, from)
     }
 
-    const fn is_v6(&self) -> bool {
-        self.ends & Self::IS_V6 != 0
+    /// Whether the addresses are IPv6.
+    pub(crate) const fn is_v6(&self) -> bool {
+        self.head.is_v6()
+    }
+
+    /// Whether these are the parts of this key. Those of a key of IPv4 differ in the head alone.
+    #[inline]
+    pub(super) fn consists_of(&self, head: &KeyHead, tail: &KeyTail) -> bool {
+        self.head == *head && (!self.is_v6() || self.tail == *tail)
+    }
+
+    /// The key that consists of these parts.
+    #[inline]
+    pub(super) const fn from_parts(head: KeyHead, tail: &KeyTail) -> Self {
+        Self { head, tail: if head.is_v6() { *tail } else { KeyTail([0; 3]) } }
+    }
+
+    const fn with_ends(self, ends: u64) -> Self {
+        Self { head: KeyHead { ends, ..self.head }, ..self }
     }
 
     /// The key that holds for this VLAN alone.
@@ -92,8 +129,8 @@ impl FlowKey {
     pub(crate) const fn in_vlan(self, vlan: Option<u16>) -> Self {
         match vlan {
             Some(vlan) => {
-                let ends = self.ends & !(Self::NO_VLAN << Self::VLAN_SHIFT);
-                Self { ends: ends | ((vlan as u64) << Self::VLAN_SHIFT), ..self }
+                let ends = self.head.ends & !(Self::NO_VLAN << Self::VLAN_SHIFT);
+                self.with_ends(ends | ((vlan as u64) << Self::VLAN_SHIFT))
             }
             None => self,
         }
@@ -102,17 +139,15 @@ impl FlowKey {
     /// The address and port of one end.
     #[must_use]
     pub(crate) fn endpoint(&self, end: End) -> SocketAddr {
-        let [l0, l1, h0, h1] = self.addresses;
-        let (upper, lower, port) = match end {
-            End::Low => (l0, l1, self.ends),
-            End::High => (h0, h1, self.ends >> 16),
+        let (KeyHead { address: first, ends }, KeyTail([l0, h0, h1])) = (self.head, self.tail);
+        let (upper, lower, v4, port) = match end {
+            End::Low => (l0, first, upper_half(first), ends),
+            End::High => (h0, h1, lower_half(first), ends >> 16),
         };
-        let address = (u128::from(upper) << 64) | u128::from(lower);
         let address = if self.is_v6() {
-            IpAddr::V6(Ipv6Addr::from_bits(address))
+            IpAddr::V6(Ipv6Addr::from_bits((u128::from(upper) << 64) | u128::from(lower)))
         } else {
-            let [.., a, b, c, d] = address.to_be_bytes();
-            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+            IpAddr::V4(Ipv4Addr::from_bits(v4))
         };
         let [.., p0, p1] = port.to_be_bytes();
         SocketAddr::new(address, u16::from_be_bytes([p0, p1]))
@@ -122,7 +157,7 @@ impl FlowKey {
     #[must_use]
     pub(crate) const fn hosts(self) -> Self {
         const PORTS: u64 = 0xffff_ffff;
-        Self { ends: self.ends & !PORTS, ..self }
+        self.with_ends(self.head.ends & !PORTS)
     }
 
     /// A hash that is the same on every worker, for spreading frames over them.
@@ -144,16 +179,16 @@ impl FlowKey {
 impl Hash for FlowKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [l0, l1, h0, h1] = self.addresses;
+        let KeyHead { address, ends } = self.head;
+        state.write_u64(address);
         if self.is_v6() {
-            for word in [l0, l1, h0, h1] {
+            // What is zero need not be hashed.
+            let KeyTail(words) = self.tail;
+            for word in words {
                 state.write_u64(word);
             }
-        } else {
-            // What is zero need not be hashed.
-            state.write_u64((l1 << 32) | h1);
         }
-        state.write_u64(self.ends);
+        state.write_u64(ends);
     }
 }
 
@@ -172,4 +207,13 @@ const fn upper(address: u128) -> u64 {
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 const fn lower(address: u128) -> u64 {
     address as u64
+}
+
+const fn upper_half(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn lower_half(word: u64) -> u32 {
+    word as u32
 }

@@ -6,22 +6,25 @@ use mos_memory::CACHE_LINE;
 
 use super::{
     BufferPositions, BufferSummary, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple,
-    Ledger, Page, SideDetails, SideSummary,
+    Ledger, Page, SideDetails, SideSummary, key::KeyHead,
 };
 use crate::{
     Fact, Instant, Limits, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Beginning, Connection, Lifetime, Witness, Workbench, fact_of},
+    tcp::{Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
     wire::Segment,
 };
 
-/// One flow. Its order is that of use: what every packet needs comes first, and the key of the
-/// flow, which comes before it, shares its first line of the cache.
+/// One flow. Its order is that of use: what every packet needs comes first, and the head of the
+/// key, which comes before it, shares its line of the cache; a buffer has a line of its own. The
+/// rest is for what happens seldom.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Flow {
     pub(crate) last_packet: Instant,
+    /// What is expected next. The connection lags behind what came as foreseen.
+    forecast: Forecast,
     pub(crate) socket: MonitorSocket,
     vlan: u16,
     /// Which end of the key is the client.
@@ -31,17 +34,16 @@ pub(crate) struct Flow {
     /// Which sides' buffers hold anything at all.
     has_buffer: Sides<bool>,
     mark: Mark,
-    pub(crate) connection: Connection,
-    started: Instant,
     /// That of a side without room for anything lags behind while segments are predicted, which
     /// then need not touch it: see [`Flow::next_offset`].
     pub(crate) buffers: Sides<Reassembler>,
+    pub(crate) connection: Connection,
+    started: Instant,
 }
 
-/// Lines of the cache that hold the key of a flow and all of it but the buffers: what every packet
-/// needs.
+/// Lines of the cache before the buffers: what every packet needs.
 pub(crate) const HOT_LINES: usize =
-    (size_of::<FlowKey>() + core::mem::offset_of!(Flow, buffers)) / CACHE_LINE;
+    (size_of::<KeyHead>() + core::mem::offset_of!(Flow, buffers)) / CACHE_LINE;
 
 /// Where the table marks a slot as free: in the first line, which is looked at anyway. The compiler
 /// puts the mark where a field leaves the most values unused, and none leaves more.
@@ -87,19 +89,20 @@ impl Flow {
         let client = if is_answer { segment.from.other() } else { segment.from };
         Self {
             last_packet: now,
+            forecast: Forecast::UNKNOWN,
             socket: MonitorSocket::new(defaults),
             vlan: segment.vlan.unwrap_or(NO_VLAN),
             client,
             is_irregular: false,
             has_buffer: defaults.buffer_bytes.map(|bytes| bytes > 0),
             mark: Mark::Live,
+            buffers: defaults.buffer_bytes.map(Reassembler::new),
             connection: Connection::new(if segment.flags.is_syn() {
                 Beginning::Syn
             } else {
                 Beginning::Midstream
             }),
             started: now,
-            buffers: defaults.buffer_bytes.map(Reassembler::new),
         }
     }
 
@@ -119,7 +122,9 @@ impl Flow {
     ) {
         let from = self.side_of(segment.from);
         self.fall_back();
-        let (connection, mut on) = self.workbench(slot, now, shared, witness);
+        self.last_packet = self.last_packet.max(now);
+        let frozen = self.connection.frozen();
+        let (connection, mut on) = self.workbench(slot, frozen, shared, witness);
         connection.on_segment(segment, from, &mut on);
         self.look_ahead();
     }
@@ -140,12 +145,15 @@ impl Flow {
         if self.last_packet.after(idle) <= now {
             return false;
         }
-        let Some(offset) = self.connection.take_expected(segment, from) else { return false };
+        if !self.forecast.take(segment, from) {
+            return false;
+        }
         self.last_packet = self.last_packet.max(now);
         shared.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         let (receiver, payload) = (from.peer(), segment.payload);
         if !payload.is_empty() && self.has_buffer[receiver] {
-            let (_, mut on) = self.workbench(slot, now, shared, witness());
+            let offset = self.buffers[receiver].next();
+            let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness());
             if on.place(receiver, offset, payload).new_bytes < payload.len() as u64 {
                 self.fall_back();
                 self.look_ahead();
@@ -154,22 +162,29 @@ impl Flow {
         true
     }
 
+    /// Whether it is known what comes next, so that packets need little of the flow.
+    #[inline]
+    pub(crate) const fn is_foreseen(&self) -> bool {
+        self.forecast.is_known()
+    }
+
     /// Looks ahead, after anything that was not foreseen.
     fn look_ahead(&mut self) {
         let received = self.buffers.each_ref().map(Reassembler::next);
-        self.connection.look_ahead(received);
+        self.forecast = self.connection.look_ahead(received);
     }
 
-    /// Ends prediction until [`Self::look_ahead`]: brings buffers that hold nothing to where they
-    /// would be without it.
-    fn fall_back(&mut self) {
-        for side in Side::BOTH {
-            let next = self.next_offset(side);
-            if !self.has_buffer[side] {
-                self.buffers[side].pass_to(next);
-            }
+    /// Ends prediction until [`Self::look_ahead`]: brings the connection, and buffers that hold
+    /// nothing, to where they would be without it.
+    pub(crate) fn fall_back(&mut self) {
+        if !self.forecast.is_known() {
+            return;
         }
-        self.connection.is_steady = false;
+        self.connection.catch_up(&self.forecast);
+        self.forecast = Forecast::UNKNOWN;
+        for side in Side::BOTH.into_iter().filter(|side| !self.has_buffer[*side]) {
+            self.buffers[side].pass_to(self.connection.sent(side.peer()));
+        }
     }
 
     /// The buffer for what comes from one end of the key, if it holds anything at all.
@@ -178,24 +193,23 @@ impl Flow {
         if self.has_buffer[receiver] { Some(&self.buffers[receiver]) } else { None }
     }
 
-    /// Notes that a segment has come, and lays out what it works on.
+    /// Lays out what a segment works on; `frozen` are the sides that are no longer monitored.
     #[inline]
     fn workbench<'a, W: Witness>(
         &'a mut self,
         slot: u32,
-        now: Instant,
+        frozen: Sides<bool>,
         shared: Shared<'a>,
         witness: W,
     ) -> (&'a mut Connection, Workbench<'a, W>) {
         let Shared { pool, stats, ledger } = shared;
-        self.last_packet = self.last_packet.max(now);
         let bench = Workbench {
             buffers: &mut self.buffers,
             pool,
             overlap: self.socket.overlap,
             stats,
             page: Page { ledger, slot, is_written: &mut self.is_irregular },
-            frozen: self.connection.frozen(),
+            frozen,
             witness,
         };
         (&mut self.connection, bench)
@@ -209,9 +223,10 @@ impl Flow {
 
     /// How far a side's stream can be read.
     fn next_offset(&self, side: Side) -> StreamOffset {
-        match self.connection.in_order(side.peer()) {
-            Some(sent) if !self.has_buffer[side] => sent,
-            _ => self.buffers[side].next(),
+        if self.forecast.is_known() && !self.has_buffer[side] {
+            self.connection.caught_up(&self.forecast).sent(side.peer())
+        } else {
+            self.buffers[side].next()
         }
     }
 
@@ -309,8 +324,9 @@ impl Flow {
     ) -> FlowSummary {
         let irregularities =
             if self.is_irregular { ledger.get(id.slot()) } else { Sides::default() };
+        let connection = self.connection.caught_up(&self.forecast);
         let side = |side: Side| {
-            let tcp = &self.connection.sides[side];
+            let tcp = &connection.sides[side];
             SideSummary {
                 state: tcp.frozen.unwrap_or(tcp.state),
                 packets: tcp.packets,

@@ -67,7 +67,7 @@ impl Stack {
             self.parse(frames, &mut packets);
             let mut likely = ArrayVec::<_, BURST>::new();
             for packet in &packets {
-                likely.push(self.approach(packet));
+                likely.push(self.table.approach(packet.tag));
             }
             self.take_all(frames, &packets, &likely, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
@@ -90,6 +90,7 @@ impl Stack {
         likely: &[Option<u32>],
         sink: &mut impl EventSink,
     ) {
+        self.approach_unforeseen(packets, likely);
         let is_stored = self.pool.used_bytes() > 0;
         if is_stored {
             self.approach_buffers(packets, likely);
@@ -148,17 +149,20 @@ impl Stack {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
     }
 
-    /// The slot whose flow has a packet's tag, if there is one: nearly always the packet's own. The
-    /// cache is asked for it, and for everything about it where the packet is no mere data.
+    /// Asks the cache for everything about flows for which more is to be done than to take what
+    /// they expect.
     #[inline(always)]
-    fn approach(&self, packet: &Packet<'_>) -> Option<u32> {
-        let slot = self.table.approach(packet.tag)?;
-        if !packet.is_plain() {
-            self.table.approach_slot(slot);
-            self.wheel.approach(slot);
-            self.backlog.approach(slot);
+    fn approach_unforeseen(&self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+        for (packet, slot) in packets.iter().zip(likely) {
+            let Some(slot) = *slot else { continue };
+            let Some((_, flow)) = self.table.get(slot) else { continue };
+            // Neither is a branch that could be foretold.
+            if !(packet.is_plain() & flow.is_foreseen()) {
+                self.table.approach_slot(slot);
+                self.wheel.approach(slot);
+                self.backlog.approach(slot);
+            }
         }
-        Some(slot)
     }
 
     /// Asks the cache for the buffers where payloads will probably go, and for where they begin.

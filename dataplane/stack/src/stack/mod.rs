@@ -276,9 +276,9 @@ impl Stack {
         let id = self.table.id(slot);
         let Self { table, pool, stats, ledger, .. } = self;
         let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
-        let (lifetime, read) = (flow.connection.lifetime(), flow.next_offsets());
-        let naming = flow.naming();
         let tells_growth = sink.wanted().contains(EventKind::NewData);
+        let (lifetime, naming) = (flow.connection.lifetime(), flow.naming());
+        let read = tells_growth.then(|| flow.next_offsets());
         let tuple = || naming.tuple(&segment.key);
         let teller = Teller { time: now, flow: Some(id), tuple, sink };
         flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, teller);
@@ -286,7 +286,7 @@ impl Stack {
             self.wheel.hasten(slot, flow.deadline(&self.limits));
             self.backlog.file(slot, flow.dispensable());
         }
-        if tells_growth {
+        if let Some(read) = read {
             note_growth(&mut self.grown, slot, flow, read);
         }
         if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
@@ -324,7 +324,7 @@ impl Stack {
     ) {
         if let Some((key, flow)) = self.table.get(slot) {
             let (time, end) = (flow.last_packet, flow.next_offsets()[side]);
-            let (tuple, flow) = (|| flow.tuple(key), Some(self.table.id(slot)));
+            let (tuple, flow) = (|| flow.tuple(&key), Some(self.table.id(slot)));
             Teller { time, flow, tuple, sink }.tell(Fact::NewData { side, offset, end });
         }
     }
@@ -338,7 +338,8 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> bool {
-        let Some((_, flow)) = self.table.get(slot) else { return true };
+        let Some(flow) = self.table.get_mut(slot) else { return true };
+        flow.fall_back();
         let cause = if flow.deadline(&self.limits) <= now {
             flow.connection.cause_of_silence()
         } else if flow.connection.is_superseded_by(
@@ -366,7 +367,7 @@ impl Stack {
             && !flow.socket.is_stopped()
         {
             sink.flow_ended(&self.view(id, key, flow), cause);
-            let tuple = || flow.tuple(key);
+            let tuple = || flow.tuple(&key);
             Teller { time: now, flow: Some(id), tuple, sink }.tell(Fact::FlowEnded(cause));
             if let Some(cause) = cause {
                 self.stats.count_end(cause);
@@ -391,11 +392,11 @@ impl Stack {
     #[inline]
     fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
         let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
-        Some(flow.summary(self.table.id(slot), key, &self.pool, &self.ledger))
+        Some(flow.summary(self.table.id(slot), &key, &self.pool, &self.ledger))
     }
 
     /// A flow as an event sink may read it.
-    const fn view<'a>(&'a self, id: FlowId, key: &'a FlowKey, flow: &'a Flow) -> FlowRef<'a> {
+    const fn view<'a>(&'a self, id: FlowId, key: FlowKey, flow: &'a Flow) -> FlowRef<'a> {
         FlowRef { id, key, flow, pool: &self.pool, ledger: &self.ledger }
     }
 }

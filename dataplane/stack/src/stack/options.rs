@@ -25,7 +25,7 @@ impl Stack {
         let Some((key, flow)) = self.table.get(slot) else {
             return Err(SockOptError::Lookup(LookupError::NotFound));
         };
-        let tuple = flow.tuple(key);
+        let tuple = flow.tuple(&key);
         let is_ending = planned.stopped == Some(StopScope::Both) && !flow.socket.is_stopped();
         if is_ending {
             sink.flow_ended(&self.view(id, key, flow), Some(EndCause::Stopped));

@@ -8,6 +8,7 @@ mod side;
 mod state;
 mod workbench;
 
+pub(crate) use prediction::Forecast;
 use side::REACH_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
@@ -23,9 +24,8 @@ use crate::{
 /// No copy of a segment is older than this: twice the maximum segment lifetime of RFC 9293.
 const COPY_LIFETIME: Duration = Duration::from_secs(240);
 
-/// Both endpoints of one connection.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "one fact, and what follows from many")]
+/// Both endpoints of one connection. While segments are predicted it lags behind, see [`Forecast`].
+#[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) sides: Sides<TcpSide>,
     /// How the connection ended, once it has.
@@ -33,8 +33,6 @@ pub(crate) struct Connection {
     /// Who has sent a reset that was in the window, but not exact, and nothing since.
     pending_reset: Option<Side>,
     is_established: bool,
-    /// Whether segments are predicted, see [`Self::look_ahead`].
-    pub(crate) is_steady: bool,
 }
 
 /// How a connection was found.
@@ -67,7 +65,6 @@ impl Connection {
             ended: None,
             pending_reset: None,
             is_established: matches!(beginning, Beginning::Midstream),
-            is_steady: false,
         }
     }
 
@@ -123,7 +120,7 @@ impl Connection {
             || is_late
             || !self.is_established
             || receiver.is_unheard()
-            || offset < sender.snd_una.cast_signed()
+            || offset < sender.snd_una().cast_signed()
             || offset > sender.bounds(receiver).high()
     }
 
@@ -180,8 +177,8 @@ impl Connection {
             return true;
         }
         // Without the SYN nobody knows what its answer must acknowledge.
-        let acknowledged = receiver.offset_of(segment.ack).filter(|_| receiver.has_sent_syn);
-        let sent = 0..=receiver.snd_nxt.cast_signed();
+        let acknowledged = receiver.offset_of(segment.ack).filter(|_| receiver.has_sent_syn());
+        let sent = 0..=receiver.snd_nxt().cast_signed();
         let is_foreign = acknowledged.is_some_and(|offset| !sent.contains(&offset));
         if segment.flags.is_ack() && is_foreign || !sender.learn_syn(segment.seq) {
             return false;
@@ -239,7 +236,7 @@ impl Connection {
         if !sender.bounds(receiver).contain(end) {
             return false;
         }
-        let sent_before = sender.snd_nxt;
+        let sent_before = sender.snd_nxt();
         if let Ok(end) = u64::try_from(end) {
             // Nobody honest closes with the SYN, and hosts differ in what they make of it.
             let closes = segment.flags.is_fin() && !segment.flags.is_syn();
@@ -252,7 +249,7 @@ impl Connection {
                 };
                 on.enter(from, sender, closing);
             }
-            sender.snd_nxt = sender.snd_nxt.max(sender.fin().map_or(end, |fin| end.min(fin)));
+            sender.advance_to(sender.fin().map_or(end, |fin| end.min(fin)));
         }
         if segment.payload_length == 0 || on.is_keepalive(from.peer(), segment, start) {
             return true;
@@ -288,9 +285,9 @@ impl Connection {
                 // Without the packets that were not captured, what the sender has sent tells more
                 // than what the receiver is known to have.
                 let fin = sender.fin().map_or(next, |fin| fin + 1);
-                let exact = [next, sender.snd_nxt, fin].map(u64::cast_signed).contains(&offset);
+                let exact = [next, sender.snd_nxt(), fin].map(u64::cast_signed).contains(&offset);
                 let in_window =
-                    next.min(sender.snd_una).cast_signed()..=sender.bounds(receiver).high();
+                    next.min(sender.snd_una()).cast_signed()..=sender.bounds(receiver).high();
                 if !exact && in_window.contains(&offset) {
                     self.pending_reset = Some(from);
                     return true;
@@ -300,7 +297,7 @@ impl Connection {
             None => match receiver.offset_of(segment.ack) {
                 // The answer to a SYN: it must acknowledge that SYN. RFC 9293 3.10.7.3.
                 Some(offset) => {
-                    let sent = 0..=receiver.snd_nxt.cast_signed();
+                    let sent = 0..=receiver.snd_nxt().cast_signed();
                     segment.flags.is_ack() && sent.contains(&offset)
                 }
                 // All that was ever seen of the connection.
@@ -339,7 +336,7 @@ impl Connection {
 
     /// Whether a FIN was sent.
     const fn is_closing(&self) -> bool {
-        self.sides.client.fin().is_some() || self.sides.server.fin().is_some()
+        self.sides.client.has_fin() || self.sides.server.has_fin()
     }
 
     /// Draws the conclusions from FINs that were reached or acknowledged, for the sender first.
@@ -365,7 +362,7 @@ impl Connection {
 /// the largest one is assumed, within reason, so that nothing honest is refused.
 fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
     if segment.flags.is_syn() {
-        return WindowScale::default().apply(segment.window);
+        return WindowScale::NONE.apply(segment.window);
     }
     match window_scale(sender, receiver) {
         Some(scale) => scale.apply(segment.window),
@@ -376,12 +373,12 @@ fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
 /// By what the windows that `sender` grants are scaled, but for those of SYNs; `None` where its SYN
 /// was missed.
 fn window_scale(sender: &TcpSide, receiver: &TcpSide) -> Option<WindowScale> {
-    match (sender.has_sent_syn, receiver.has_sent_syn) {
+    match (sender.has_sent_syn(), receiver.has_sent_syn()) {
         (true, true) => Some(match (sender.window_scale, receiver.window_scale) {
             (Some(scale), Some(_)) => scale,
-            _ => WindowScale::default(),
+            _ => WindowScale::NONE,
         }),
-        (true, false) => Some(sender.window_scale.unwrap_or_default()),
+        (true, false) => Some(sender.window_scale.unwrap_or(WindowScale::NONE)),
         (false, _) => None,
     }
 }

@@ -42,74 +42,122 @@ impl Bounds {
     }
 }
 
-/// One endpoint of a connection.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "two facts that do not exclude each other")]
+/// One endpoint of a connection. Packed, because a flow must not cost more memory than it does.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, packed(4))]
 pub(crate) struct TcpSide {
     pub(crate) state: TcpState,
     /// Its state as it was when monitoring of this side was stopped.
     pub(crate) frozen: Option<TcpState>,
-    has_origin: bool,
-    /// The origin comes from a SYN.
-    pub(super) has_sent_syn: bool,
-    /// The peer has acknowledged its SYN: the origin stands.
-    is_confirmed: bool,
     pub(super) window_scale: Option<WindowScale>,
-    /// By what its windows are scaled while the connection is steady.
-    pub(super) scale: WindowScale,
+    knowledge: Knowledge,
     /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
     /// sequence number of its first packet.
     origin: SeqNum,
     /// Largest window that this side has advertised, in bytes.
     pub(super) max_window: u32,
-    /// One past the highest offset sent; a FIN is not counted.
-    pub(super) snd_nxt: u64,
-    /// Highest offset that the peer has acknowledged; a FIN is counted.
-    pub(super) snd_una: u64,
-    /// Offset of the FIN, or [`Self::NO_FIN`].
-    fin: u64,
+    /// The highest offset that the peer has acknowledged, as a distance from `snd_nxt`.
+    una: Distance,
+    /// The offset of the FIN, or [`Self::NO_FIN`].
+    fin: Distance,
+    snd_nxt: u64,
     pub(crate) packets: u64,
     pub(crate) payload_bytes: u64,
 }
 
-const _: () = assert!(size_of::<TcpSide>() == 56, "two of them share two lines of the cache");
+/// Where the origin of a side's sequence numbers comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Knowledge {
+    /// Nothing of what the side sends was captured.
+    None,
+    /// Its first packet.
+    Packet,
+    /// Its SYN.
+    Syn,
+    /// Its SYN, which the peer has acknowledged: the origin stands.
+    Confirmed,
+}
+
+/// How far an offset lies behind `snd_nxt`, or before it where it is negative. Sequence numbers
+/// name nothing that is further away than fits here.
+type Distance = i32;
+
+const _: () = assert!(size_of::<TcpSide>() == 44, "see `flow/record.rs`");
 
 impl TcpSide {
-    const NO_FIN: u64 = u64::MAX;
+    const NO_FIN: Distance = Distance::MAX;
 
     pub(crate) const fn new(state: TcpState) -> Self {
         Self {
             state,
             frozen: None,
-            has_origin: false,
-            has_sent_syn: false,
-            is_confirmed: false,
             window_scale: None,
-            scale: WindowScale::NONE,
+            knowledge: Knowledge::None,
             origin: SeqNum(0),
             max_window: 0,
-            snd_nxt: 0,
-            snd_una: 0,
+            una: 0,
             fin: Self::NO_FIN,
+            snd_nxt: 0,
             packets: 0,
             payload_bytes: 0,
         }
     }
 
+    /// One past the highest offset sent; a FIN is not counted.
+    #[inline]
+    pub(super) const fn snd_nxt(&self) -> u64 {
+        self.snd_nxt
+    }
+
+    /// Highest offset that the peer has acknowledged; a FIN is counted.
+    #[inline]
+    pub(super) const fn snd_una(&self) -> u64 {
+        self.snd_nxt.wrapping_add_signed(self.una as i64)
+    }
+
+    /// Learns that everything before this offset was sent, the FIN apart.
+    #[inline]
+    pub(super) fn advance_to(&mut self, end: u64) {
+        if end <= self.snd_nxt {
+            return;
+        }
+        let further = Distance::try_from(end - self.snd_nxt).unwrap_or(Distance::MAX);
+        self.una = self.una.saturating_sub(further);
+        if self.has_fin() {
+            self.fin = self.fin.saturating_sub(further);
+        }
+        self.snd_nxt = end;
+    }
+
     /// Offset of the FIN, once one was sent.
     #[inline]
     pub(super) const fn fin(&self) -> Option<u64> {
-        if self.fin == Self::NO_FIN { None } else { Some(self.fin) }
+        let fin = self.snd_nxt.wrapping_add_signed(self.fin as i64);
+        if self.has_fin() { Some(fin) } else { None }
+    }
+
+    /// Whether a FIN was sent.
+    #[inline]
+    pub(super) const fn has_fin(&self) -> bool {
+        self.fin != Self::NO_FIN
     }
 
     /// Learns where the stream ends.
-    pub(super) const fn learn_fin(&mut self, fin: u64) {
-        self.fin = fin;
+    pub(super) fn learn_fin(&mut self, fin: u64) {
+        self.fin = self.distance_to(fin).min(Self::NO_FIN - 1);
+    }
+
+    /// How far an offset lies from `snd_nxt`, as far as that can be told.
+    #[inline]
+    fn distance_to(&self, offset: u64) -> Distance {
+        let bytes = offset.wrapping_sub(self.snd_nxt).cast_signed();
+        let limit = if bytes < 0 { Distance::MIN } else { Distance::MAX };
+        Distance::try_from(bytes).unwrap_or(limit)
     }
 
     #[inline]
     const fn origin(&self) -> Option<SeqNum> {
-        if self.has_origin { Some(self.origin) } else { None }
+        if self.is_unheard() { None } else { Some(self.origin) }
     }
 
     /// The position of a sequence number in what this side sends: negative before offset 0, `None`
@@ -126,14 +174,24 @@ impl TcpSide {
         self.origin.plus(lower_half(self.snd_nxt))
     }
 
+    /// The highest number that the peer has acknowledged, if that was sent.
+    pub(super) fn acknowledged_seq(&self) -> Option<SeqNum> {
+        (self.una <= 0).then(|| self.next_seq().plus(self.una.cast_unsigned()))
+    }
+
     /// The sequence number of a position in what this side sends; `None` while nothing is known.
     pub(crate) fn seq_of(&self, offset: StreamOffset) -> Option<SeqNum> {
         self.origin().map(|origin| origin.plus(lower_half(offset.0)))
     }
 
+    /// Whether its SYN was seen.
+    pub(super) const fn has_sent_syn(&self) -> bool {
+        matches!(self.knowledge, Knowledge::Syn | Knowledge::Confirmed)
+    }
+
     /// Whether nothing of what this side sends was captured.
     pub(super) const fn is_unheard(&self) -> bool {
-        !self.has_origin
+        matches!(self.knowledge, Knowledge::None)
     }
 
     /// Whether a SYN with this number began what this side sends, seen or not.
@@ -146,38 +204,44 @@ impl TcpSide {
     pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
         let origin = seq.plus(1);
         if let Some(known) = self.origin().filter(|known| *known != origin) {
-            if self.is_confirmed || self.snd_nxt > 0 {
+            if self.knowledge == Knowledge::Confirmed || self.snd_nxt > 0 {
                 return false;
             }
             // A FIN that came before its SYN, as in a shuffled capture, keeps its number.
             let moved = i64::from(known.distance_from(origin));
             let fin = self.fin().and_then(|fin| fin.checked_add_signed(moved));
-            self.fin = fin.unwrap_or(Self::NO_FIN);
-            self.snd_una = 0;
+            (self.una, self.fin) = (0, Self::NO_FIN);
+            if let Some(fin) = fin {
+                self.learn_fin(fin);
+            }
         }
-        (self.origin, self.has_origin) = (origin, true);
-        self.has_sent_syn = true;
+        self.origin = origin;
+        if self.knowledge != Knowledge::Confirmed {
+            self.knowledge = Knowledge::Syn;
+        }
         true
     }
 
     /// Learns offset 0 from the first packet of a side whose SYN was not seen.
     pub(super) fn learn_first(&mut self, seq: SeqNum) {
-        if !self.has_origin {
-            (self.origin, self.has_origin) = (seq, true);
+        if self.is_unheard() {
+            (self.origin, self.knowledge) = (seq, Knowledge::Packet);
         }
     }
 
     /// Learns that the peer has received everything before this offset.
     pub(super) fn acknowledge(&mut self, offset: u64) {
-        self.snd_una = self.snd_una.max(offset);
-        self.is_confirmed = self.has_sent_syn;
+        self.una = self.distance_to(offset).max(self.una);
+        if self.knowledge == Knowledge::Syn {
+            self.knowledge = Knowledge::Confirmed;
+        }
     }
 
     /// What this side may honestly send and be acknowledged, given its peer.
     pub(super) fn bounds(&self, peer: &Self) -> Bounds {
         let granted = if peer.is_unheard() { REACH_UNKNOWN } else { peer.max_window };
         let window = i64::from(granted.max(REACH_MIN));
-        let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una.cast_signed());
+        let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una().cast_signed());
         Bounds {
             low: sent.min(acknowledged).saturating_sub(window),
             high: sent.max(acknowledged).saturating_add(window),
@@ -186,7 +250,7 @@ impl TcpSide {
 
     /// Whether the peer has acknowledged the FIN.
     pub(super) fn is_fin_acknowledged(&self) -> bool {
-        self.fin().is_some_and(|fin| self.snd_una > fin)
+        self.fin().is_some_and(|fin| self.snd_una() > fin)
     }
 
     /// Whether the peer has received everything up to and with the FIN.

@@ -1,5 +1,7 @@
 //! The TCP header, RFC 9293 section 3.1: flags, and the options that a SYN negotiates.
 
+use core::num::NonZeroU8;
+
 use super::ParseError;
 use crate::SeqNum;
 
@@ -64,13 +66,14 @@ impl Flags {
     }
 }
 
-/// The shift count of the window scale option, 0 to 14 (RFC 7323 section 2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct WindowScale(u8);
+/// The shift count of the window scale option, 0 to 14 (RFC 7323 section 2.3). Kept as one more,
+/// so that an optional one takes no more room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WindowScale(NonZeroU8);
 
 impl WindowScale {
     /// Windows are what their fields say.
-    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self::clamped(0);
 
     /// The largest shift count.
     pub(crate) const MAX: u8 = 14;
@@ -80,13 +83,14 @@ impl WindowScale {
     ///   SHOULD log the error but MUST use 14 instead of the specified value.
     #[must_use]
     pub(crate) const fn clamped(shift: u8) -> Self {
-        if shift > Self::MAX { Self(Self::MAX) } else { Self(shift) }
+        let shift = if shift > Self::MAX { Self::MAX } else { shift };
+        Self(NonZeroU8::MIN.saturating_add(shift))
     }
 
     /// The size of a window as its header field says it.
     #[must_use]
     pub(crate) fn apply(self, window: u16) -> u32 {
-        u32::from(window) << self.0
+        u32::from(window) << (self.0.get() - 1)
     }
 }
 

@@ -12,7 +12,10 @@
 
 use mos_memory::{Slab, prefetch, prefetch_lines};
 
-use super::{FlowId, FlowKey, HOT_LINES, WorkerId};
+use super::{
+    FlowId, FlowKey, HOT_LINES, WorkerId,
+    key::{KeyHead, KeyTail},
+};
 use crate::{Instant, limits::SLOT_REST};
 
 /// Longest probe, in entries. A keyed hash at half load practically never gets there.
@@ -48,11 +51,25 @@ enum State<T, E> {
     Free { next: u32, released: Instant, epitaph: E },
 }
 
+/// What every packet needs comes first, and shares the first line with the beginning of the value.
 #[derive(Debug)]
 #[repr(C)]
 struct Entry<T> {
-    key: FlowKey,
+    head: KeyHead,
     value: T,
+    tail: KeyTail,
+}
+
+impl<T> Entry<T> {
+    #[inline]
+    const fn key(&self) -> FlowKey {
+        FlowKey::from_parts(self.head, &self.tail)
+    }
+
+    #[inline]
+    fn has_key(&self, key: &FlowKey) -> bool {
+        key.consists_of(&self.head, &self.tail)
+    }
 }
 
 /// The keyed hash of a key.
@@ -132,13 +149,13 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// The slot of the flow with this key, if it is the one that was approached or another.
     #[inline]
     pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, approached: Option<u32>) -> Option<u32> {
-        approached.filter(|slot| self.key_of(*slot) == Some(key)).or_else(|| self.find(key, tag))
+        approached.filter(|slot| self.has_key(*slot, key)).or_else(|| self.find(key, tag))
     }
 
     /// The slot of the flow with this key.
     #[inline(never)]
     pub(crate) fn find(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
-        self.probe(tag, |slot| self.key_of(slot) == Some(key))
+        self.probe(tag, |slot| self.has_key(slot, key))
     }
 
     /// The first slot of a key with this tag for which `is_it` holds. A loop: written as a chain
@@ -179,7 +196,7 @@ impl<T, E: Copy> FlowTable<T, E> {
 
     /// Removes the flow in a slot; `epitaph` answers for its handle until the slot is used again.
     pub(crate) fn remove(&mut self, slot: u32, now: Instant, epitaph: E) {
-        let Some(key) = self.key_of(slot).copied() else { return };
+        let Some((key, _)) = self.get(slot) else { return };
         self.unindex(&key, slot);
         let free = State::Free { next: NONE, released: now, epitaph };
         self.slots[at(slot)].0 = free;
@@ -192,9 +209,10 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     /// The flow in a slot.
-    pub(crate) fn get(&self, slot: u32) -> Option<(&FlowKey, &T)> {
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<(FlowKey, &T)> {
         match &self.slots.get(at(slot))?.0 {
-            State::Live(Entry { key, value }) => Some((key, value)),
+            State::Live(entry) => Some((entry.key(), &entry.value)),
             State::Free { .. } => None,
         }
     }
@@ -203,7 +221,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     #[inline]
     pub(crate) fn get_mut_if(&mut self, slot: u32, wanted: &FlowKey) -> Option<&mut T> {
         match &mut self.slots.get_mut(at(slot))?.0 {
-            State::Live(Entry { key, value }) if key == wanted => Some(value),
+            State::Live(entry) if entry.has_key(wanted) => Some(&mut entry.value),
             State::Live(_) | State::Free { .. } => None,
         }
     }
@@ -258,7 +276,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     }
 
     fn take_slot(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
-        let live = State::Live(Entry { key, value });
+        let live = State::Live(Entry { head: key.head, value, tail: key.tail });
         let fresh = self.slots_used();
         if let Some(Slot(state)) = self.slots.get_mut(at(self.free_head))
             && let State::Free { next, released, .. } = *state
@@ -315,8 +333,10 @@ impl<T, E: Copy> FlowTable<T, E> {
         self.index[gap] = 0;
     }
 
-    fn key_of(&self, slot: u32) -> Option<&FlowKey> {
-        self.get(slot).map(|(key, _)| key)
+    /// Whether the flow in a slot has this key.
+    fn has_key(&self, slot: u32, key: &FlowKey) -> bool {
+        let Some(Slot(State::Live(entry))) = self.slots.get(at(slot)) else { return false };
+        entry.has_key(key)
     }
 
     /// The hash of a key.

@@ -67,7 +67,7 @@ proptest! {
                     let slot = find(&table, n);
                     prop_assert_eq!(slot.is_some(), model.contains_key(&n));
                     if let Some(slot) = slot {
-                        prop_assert_eq!(table.get(slot), Some((&key(n), &n)));
+                        prop_assert_eq!(table.get(slot), Some((key(n), &n)));
                         table.remove(slot, now, ());
                         prop_assert_eq!(table.get(slot), None);
                         ended.extend(model.remove(&n));
