@@ -12,4 +12,4 @@ mod words;
 
 pub use prefetch::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_lines, prefetch_start};
 pub use slab::Slab;
-pub use words::sum_of_words;
+pub use words::{sum_of_end, sum_of_words};

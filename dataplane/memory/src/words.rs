@@ -8,21 +8,42 @@ extern crate std;
 #[cfg(target_arch = "x86_64")]
 const WIDE_MIN: usize = 128;
 
-/// Bytes up to which a sum needs no loop.
-const FEW_MAX: usize = 16;
+/// Bytes of a word with which few bytes are read at once.
+const WORD: usize = size_of::<u64>();
 
 /// The sum of the 32-bit words of `bytes`, as the machine reads them; what is left at the end is
 /// the beginning of a last word that goes on with zeros. Exact below 2^32 words.
 #[inline(always)]
 #[must_use]
 pub fn sum_of_words(bytes: &[u8]) -> u64 {
-    if bytes.len() > FEW_MAX {
-        return sum_of_many(bytes);
+    sum_of_end(bytes, bytes.len())
+}
+
+/// The same of the last `length` bytes; of all where there are fewer. What comes before them makes
+/// few bytes at the end cheap: they are read together with it, and it is shifted out.
+#[inline(always)]
+#[must_use]
+pub fn sum_of_end(bytes: &[u8], length: usize) -> u64 {
+    let end = bytes.len().checked_sub(length).and_then(|start| bytes.get(start..)).unwrap_or(bytes);
+    let bits = |bytes: usize| u32::try_from(bytes.wrapping_mul(8)).unwrap_or(u32::MAX);
+    let few = |last: &[u8; WORD], missing| {
+        sum_of_halves(u64::from_le_bytes(*last).unbounded_shr(bits(missing)))
+    };
+    match (bytes.last_chunk(), end.first_chunk()) {
+        (Some(last), _) if end.len() <= WORD => few(last, WORD.wrapping_sub(end.len())),
+        (Some(last), Some(first)) if end.len() <= 2 * WORD => {
+            few(first, 0).wrapping_add(few(last, (2 * WORD).wrapping_sub(end.len())))
+        }
+        _ => sum_of_many(end),
     }
-    let (words, rest) = bytes.as_chunks::<4>();
-    let word = |at: usize| words.get(at).map_or(0, |word| u64::from(u32::from_ne_bytes(*word)));
-    let sum = word(0).wrapping_add(word(1)).wrapping_add(word(2)).wrapping_add(word(3));
-    sum.wrapping_add(last_word(bytes, rest))
+}
+
+/// The sum of two words in the order of their bytes.
+#[inline(always)]
+fn sum_of_halves(words: u64) -> u64 {
+    let [a, b, c, d, e, f, g, h] = words.to_le_bytes();
+    let half = |bytes| u64::from(u32::from_ne_bytes(bytes));
+    half([a, b, c, d]).wrapping_add(half([e, f, g, h]))
 }
 
 #[inline(never)]
@@ -46,20 +67,7 @@ fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let sum =
         words.iter().fold(0u64, |sum, word| sum.wrapping_add(u64::from(u32::from_ne_bytes(*word))));
-    sum.wrapping_add(last_word(bytes, rest))
-}
-
-/// The word that begins with `rest`, fewer than four bytes at the end of `bytes`.
-#[inline(always)]
-fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
-    // They are the last ones of the last four: one access for all.
-    let among = |last: &[u8; 4]| match rest.len() {
-        0 => 0,
-        1 => u32::from_le_bytes(*last) >> 24,
-        2 => u32::from_le_bytes(*last) >> 16,
-        _ => u32::from_le_bytes(*last) >> 8,
-    };
-    u64::from(bytes.last_chunk().map_or_else(|| word_of(rest), |last| among(last).to_le()))
+    sum.wrapping_add(u64::from(word_of(rest)))
 }
 
 #[inline]
@@ -91,6 +99,8 @@ mod tests {
                 })
                 .sum();
             assert_eq!(sum_of_words(bytes), slow, "{length} bytes");
+            let longer: Vec<u8> = [9; 20].iter().chain(bytes).copied().collect();
+            assert_eq!(sum_of_end(&longer, length), slow, "the last {length} bytes");
         }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Rules about the two sides are written once, in terms of `sender` and `receiver`.
 
-use core::ops::{Index, IndexMut};
+use core::{
+    hint::select_unpredictable,
+    ops::{Index, IndexMut},
+};
 
 /// One endpoint of a flow. mOS: `MOS_SIDE_CLI`, `MOS_SIDE_SVR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,19 +79,16 @@ impl<T> Sides<T> {
 impl<T> Index<Side> for Sides<T> {
     type Output = T;
 
+    // Which side a packet concerns is a matter of luck: no branch here, nor below.
+    #[inline(always)]
     fn index(&self, side: Side) -> &T {
-        match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
-        }
+        select_unpredictable(side == Side::Client, &self.client, &self.server)
     }
 }
 
 impl<T> IndexMut<Side> for Sides<T> {
+    #[inline(always)]
     fn index_mut(&mut self, side: Side) -> &mut T {
-        match side {
-            Side::Client => &mut self.client,
-            Side::Server => &mut self.server,
-        }
+        select_unpredictable(side == Side::Client, &mut self.client, &mut self.server)
     }
 }

@@ -2,6 +2,7 @@
 
 use core::{
     hash::{Hash, Hasher},
+    hint::select_unpredictable,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -38,7 +39,7 @@ pub(crate) struct KeyHead {
     /// IPv4: both addresses, that of the low end in the upper half. IPv6: the lower half of the
     /// address of the low end.
     address: u64,
-    /// From the lowest bit on: port of the low end, of the high end, the VLAN id or
+    /// From the lowest bit on: port of the high end, of the low end, the VLAN id or
     /// [`FlowKey::NO_VLAN`] unless VLANs tell flows apart, and whether the addresses are IPv6.
     ends: u64,
 }
@@ -63,10 +64,13 @@ impl FlowKey {
     #[must_use]
     pub(crate) fn new(source: SocketAddr, destination: SocketAddr) -> (Self, End) {
         match (source, destination) {
-            (SocketAddr::V4(source), SocketAddr::V4(destination)) => Self::v4(
-                (source.ip().to_bits(), source.port()),
-                (destination.ip().to_bits(), destination.port()),
-            ),
+            (SocketAddr::V4(source), SocketAddr::V4(destination)) => {
+                let [a, b, c, d] = source.ip().octets();
+                let [e, f, g, h] = destination.ip().octets();
+                let ([i, j], [k, l]) =
+                    (source.port().to_be_bytes(), destination.port().to_be_bytes());
+                Self::v4([a, b, c, d, e, f, g, h], [i, j, k, l])
+            }
             (source, destination) => {
                 let source = (bits(source.ip()), source.port());
                 Self::v6(source, (bits(destination.ip()), destination.port()))
@@ -74,18 +78,21 @@ impl FlowKey {
         }
     }
 
-    /// [`Self::new`] for IPv4, from addresses as numbers and ports.
+    /// [`Self::new`] for IPv4, from the addresses and the ports of a packet, source first.
     #[inline]
     #[must_use]
-    pub(crate) fn v4(source: (u32, u16), destination: (u32, u16)) -> (Self, End) {
-        let order = |(address, port)| (u64::from(address) << 16) | u64::from(port);
-        let (source, destination) = (order(source), order(destination));
+    pub(crate) fn v4(addresses: [u8; 8], ports: [u8; 4]) -> (Self, End) {
+        // Read as one number, the other direction has its halves exchanged.
+        let (address, ports) = (u64::from_be_bytes(addresses), u32::from_be_bytes(ports));
+        let (other_address, other_ports) = (address.rotate_left(32), ports.rotate_left(16));
         // Which end sends is a matter of luck: no branch here.
-        let (low, high) = (source.min(destination), source.max(destination));
-        let from = if source <= destination { End::Low } else { End::High };
-        let ends = (low & 0xffff) | ((high & 0xffff) << 16) | (Self::NO_VLAN << Self::VLAN_SHIFT);
-        let head = KeyHead { address: (low >> 16) << 32 | high >> 16, ends };
-        (Self { head, tail: KeyTail([0; 3]) }, from)
+        let is_low =
+            (address < other_address) | ((address == other_address) & (ports <= other_ports));
+        let address = select_unpredictable(is_low, address, other_address);
+        let ports = select_unpredictable(is_low, ports, other_ports);
+        let from = select_unpredictable(is_low, End::Low, End::High);
+        let ends = u64::from(ports) | (Self::NO_VLAN << Self::VLAN_SHIFT);
+        (Self { head: KeyHead { address, ends }, tail: KeyTail([0; 3]) }, from)
     }
 
     /// [`Self::new`] for IPv6, from addresses as numbers and ports.
@@ -95,8 +102,8 @@ impl FlowKey {
         } else {
             (destination, source, End::High)
         };
-        let ends = u64::from(low.1)
-            | (u64::from(high.1) << 16)
+        let ends = u64::from(high.1)
+            | (u64::from(low.1) << 16)
             | (Self::NO_VLAN << Self::VLAN_SHIFT)
             | Self::IS_V6;
         let tail = KeyTail([upper(low.0), upper(high.0), lower(high.0)]);
@@ -141,8 +148,8 @@ impl FlowKey {
     pub(crate) fn endpoint(&self, end: End) -> SocketAddr {
         let (KeyHead { address: first, ends }, KeyTail([l0, h0, h1])) = (self.head, self.tail);
         let (upper, lower, v4, port) = match end {
-            End::Low => (l0, first, upper_half(first), ends),
-            End::High => (h0, h1, lower_half(first), ends >> 16),
+            End::Low => (l0, first, upper_half(first), ends >> 16),
+            End::High => (h0, h1, lower_half(first), ends),
         };
         let address = if self.is_v6() {
             IpAddr::V6(Ipv6Addr::from_bits((u128::from(upper) << 64) | u128::from(lower)))

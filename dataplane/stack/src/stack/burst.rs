@@ -30,15 +30,11 @@ struct Packet<'a> {
     parsed: Result<Parsed<'a>, ParseError>,
     /// Of the key of a segment's flow.
     tag: Tag,
+    /// Whether it may carry data, and nothing else.
+    is_plain: bool,
 }
 
 impl Packet<'_> {
-    /// Whether it may carry data, and nothing else.
-    #[inline]
-    const fn is_plain(&self) -> bool {
-        matches!(&self.parsed, Ok(Parsed::Segment(segment)) if segment.flags.is_plain_ack())
-    }
-
     /// The payload of a segment.
     #[inline]
     const fn payload(&self) -> &[u8] {
@@ -117,7 +113,8 @@ impl Stack {
             match parse_common(frame, verify) {
                 Some(segment) => {
                     let tag = self.table.expect(&segment.key);
-                    packets.push(Packet { parsed: Ok(Parsed::Segment(segment)), tag });
+                    let is_plain = segment.flags.is_plain_ack();
+                    packets.push(Packet { parsed: Ok(Parsed::Segment(segment)), tag, is_plain });
                 }
                 None => packets.push(self.parse_any(frame, verify)),
             }
@@ -127,14 +124,14 @@ impl Stack {
     /// Parses what is not common.
     fn parse_any<'a>(&self, frame: &Frame<'a>, verify: Verify) -> Packet<'a> {
         let mut parsed = parse_any(frame, verify);
-        let tag = match &mut parsed {
+        let (tag, is_plain) = match &mut parsed {
             Ok(Parsed::Segment(segment)) => {
                 self.complete(segment);
-                self.table.expect(&segment.key)
+                (self.table.expect(&segment.key), segment.flags.is_plain_ack())
             }
-            Ok(Parsed::Fragment(_)) | Err(_) => Tag::default(),
+            Ok(Parsed::Fragment(_)) | Err(_) => (Tag::default(), false),
         };
-        Packet { parsed, tag }
+        Packet { parsed, tag, is_plain }
     }
 
     /// Completes the key of a segment with the VLAN, where that tells flows apart.
@@ -157,7 +154,7 @@ impl Stack {
             let Some(slot) = *slot else { continue };
             let Some((_, flow)) = self.table.get(slot) else { continue };
             // Neither is a branch that could be foretold.
-            if !(packet.is_plain() & flow.is_foreseen()) {
+            if !(packet.is_plain & flow.is_foreseen()) {
                 self.table.approach_slot(slot);
                 self.wheel.approach(slot);
                 self.backlog.approach(slot);

@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     /// Who has sent a reset that was in the window, but not exact, and nothing since.
     pending_reset: Option<Side>,
     is_established: bool,
+    /// Which span of silence ends it: what the facts above come to.
+    lifetime: Lifetime,
 }
 
 /// How a connection was found.
@@ -56,15 +58,18 @@ pub(crate) enum Lifetime {
 impl Connection {
     /// A connection of which nothing is known but how it was found.
     pub(crate) const fn new(beginning: Beginning) -> Self {
-        let (client, server) = match beginning {
-            Beginning::Syn => (TcpState::Closed, TcpState::Listen),
-            Beginning::Midstream => (TcpState::Established, TcpState::Established),
+        let (client, server, lifetime) = match beginning {
+            Beginning::Syn => (TcpState::Closed, TcpState::Listen, Lifetime::HalfOpen),
+            Beginning::Midstream => {
+                (TcpState::Established, TcpState::Established, Lifetime::Established)
+            }
         };
         Self {
             sides: Sides { client: TcpSide::new(client), server: TcpSide::new(server) },
             ended: None,
             pending_reset: None,
             is_established: matches!(beginning, Beginning::Midstream),
+            lifetime,
         }
     }
 
@@ -76,15 +81,20 @@ impl Connection {
 
     /// Which span of silence ends the connection now.
     pub(crate) const fn lifetime(&self) -> Lifetime {
-        if self.ended.is_some() {
+        self.lifetime
+    }
+
+    /// Works out which span of silence ends the connection from now on.
+    const fn outlive(&mut self) {
+        self.lifetime = if self.ended.is_some() {
             Lifetime::TimeWait
-        } else if self.is_closing() || self.pending_reset.is_some() {
+        } else if self.is_closing() | self.pending_reset.is_some() {
             Lifetime::Closing
         } else if self.is_established {
             Lifetime::Established
         } else {
             Lifetime::HalfOpen
-        }
+        };
     }
 
     /// How the connection has ended if nothing more comes.
@@ -159,6 +169,7 @@ impl Connection {
             self.pending_reset = None;
         }
         self.settle(from, on);
+        self.outlive();
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
@@ -336,7 +347,7 @@ impl Connection {
 
     /// Whether a FIN was sent.
     const fn is_closing(&self) -> bool {
-        self.sides.client.has_fin() || self.sides.server.has_fin()
+        self.sides.client.has_fin() | self.sides.server.has_fin()
     }
 
     /// Draws the conclusions from FINs that were reached or acknowledged, for the sender first.

@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use mos_memory::sum_of_words;
+use mos_memory::{sum_of_end, sum_of_words};
 
 /// A running sum of 16-bit words, as the machine reads them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,6 +17,12 @@ impl Sum {
     pub(super) fn add(self, bytes: &[u8]) -> Self {
         // 2^32 words of 32 bits fit before the sum overflows: no packet is that long.
         Self(self.0.wrapping_add(sum_of_words(bytes)))
+    }
+
+    /// The same for the last `length` bytes.
+    #[inline]
+    pub(super) fn add_end(self, bytes: &[u8], length: usize) -> Self {
+        Self(self.0.wrapping_add(sum_of_end(bytes, length)))
     }
 
     /// The same for few bytes, a multiple of four whose number the compiler knows.

@@ -27,8 +27,9 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
     }
     let end = IP.wrapping_add(usize::from(u16_at(16)));
     let header_end = TCP.wrapping_add(usize::from(h[46] >> 4).wrapping_mul(4));
-    let (rest, payload) = (frame.bytes.get(HEADERS..end)?, frame.bytes.get(header_end..end)?);
-    if header_end < HEADERS || !is_right(frame.checksums, verify, h, rest) {
+    let packet = frame.bytes.get(..end)?;
+    let payload = packet.get(header_end..)?;
+    if header_end < HEADERS || !is_right(frame.checksums, verify, h, packet) {
         return None;
     }
     let flags = Flags::from_bits(h[47]);
@@ -37,7 +38,7 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
     } else {
         None
     };
-    let (key, from) = FlowKey::v4((u32_at(26), u16_at(34)), (u32_at(30), u16_at(36)));
+    let (key, from) = FlowKey::v4(field(h, 26), field(h, 34));
     Some(Segment {
         key,
         from,
@@ -58,22 +59,21 @@ fn field<const N: usize>(h: &[u8; HEADERS], at: usize) -> [u8; N] {
     h.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
-/// Whether the checksums are known to be right, or need not be. `rest` is what follows the fixed
-/// headers in the packet.
+/// Whether the checksums are known to be right, or need not be. `h` is the beginning of `packet`.
 #[inline(always)]
-fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], rest: &[u8]) -> bool {
+fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], packet: &[u8]) -> bool {
     match (verify, known) {
         (Verify::Never, _) | (Verify::Software, Checksums::Good) => true,
         (Verify::Software, Checksums::Bad) => false,
         (Verify::Software, Checksums::Unknown) => {
-            // Of the packet: IP up to the addresses, these, and TCP. The sums share the addresses.
-            let (_, packet) = h.split_at(IP);
-            let (ip, tcp) = packet.split_at(TCP - IP);
+            // IP up to the addresses, these, and TCP. The sums share the addresses.
+            let (_, headers) = h.split_at(IP);
+            let (ip, tcp) = headers.split_at(TCP - IP);
             let (ip, addresses) = ip.split_at(12);
             let shared = Sum::default().add_fixed(addresses);
-            let length = (HEADERS - TCP).wrapping_add(rest.len());
-            let segment = shared.add_fixed(tcp).add_length(length);
-            shared.add_fixed(ip).is_right() && segment.add(rest).is_right()
+            let segment = shared.add_fixed(tcp).add_length(packet.len().wrapping_sub(TCP));
+            let segment = segment.add_end(packet, packet.len().wrapping_sub(HEADERS));
+            shared.add_fixed(ip).is_right() && segment.is_right()
         }
     }
 }
