@@ -12,7 +12,7 @@ use crate::{
     Fact, Instant, Limits, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
+    tcp::{Ahead, Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
     wire::Segment,
 };
 
@@ -180,11 +180,11 @@ impl Flow {
         if !self.forecast.is_known() {
             return;
         }
+        for side in Side::BOTH.into_iter().filter(|side| !self.has_buffer[*side]) {
+            self.buffers[side].pass_to(self.connection.sent(&self.forecast, side.peer()));
+        }
         self.connection.catch_up(&self.forecast);
         self.forecast = Forecast::UNKNOWN;
-        for side in Side::BOTH.into_iter().filter(|side| !self.has_buffer[*side]) {
-            self.buffers[side].pass_to(self.connection.sent(side.peer()));
-        }
     }
 
     /// The buffer for what comes from one end of the key, if it holds anything at all.
@@ -224,7 +224,7 @@ impl Flow {
     /// How far a side's stream can be read.
     fn next_offset(&self, side: Side) -> StreamOffset {
         if self.forecast.is_known() && !self.has_buffer[side] {
-            self.connection.caught_up(&self.forecast).sent(side.peer())
+            self.connection.sent(&self.forecast, side.peer())
         } else {
             self.buffers[side].next()
         }
@@ -314,7 +314,7 @@ impl Flow {
     }
 
     /// Everything that may be known of the flow.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn summary(
         &self,
         id: FlowId,
@@ -324,13 +324,13 @@ impl Flow {
     ) -> FlowSummary {
         let irregularities =
             if self.is_irregular { ledger.get(id.slot()) } else { Sides::default() };
-        let connection = self.connection.caught_up(&self.forecast);
         let side = |side: Side| {
-            let tcp = &connection.sides[side];
+            let tcp = &self.connection.sides[side];
+            let Ahead { packets, bytes } = self.connection.ahead(&self.forecast, side);
             SideSummary {
                 state: tcp.frozen.unwrap_or(tcp.state),
-                packets: tcp.packets,
-                payload_bytes: tcp.payload_bytes,
+                packets: tcp.packets + packets,
+                payload_bytes: tcp.payload_bytes + bytes,
                 retransmits: irregularities[side].retransmits,
                 buffer: irregularities[side].complete(self.buffer_summary(side, pool)),
             }

@@ -389,7 +389,7 @@ impl Stack {
     }
 
     /// The summary of the flow in a slot, unless it is stopped.
-    #[inline]
+    #[inline(always)]
     fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
         let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
         Some(flow.summary(self.table.id(slot), &key, &self.pool, &self.ledger))

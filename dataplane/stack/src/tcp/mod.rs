@@ -8,7 +8,7 @@ mod side;
 mod state;
 mod workbench;
 
-pub(crate) use prediction::Forecast;
+pub(crate) use prediction::{Ahead, Forecast};
 use side::REACH_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
@@ -25,7 +25,7 @@ use crate::{
 const COPY_LIFETIME: Duration = Duration::from_secs(240);
 
 /// Both endpoints of one connection. While segments are predicted it lags behind, see [`Forecast`].
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sides: Sides<TcpSide>,
     /// How the connection ended, once it has.

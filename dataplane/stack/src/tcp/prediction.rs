@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What both sides of a connection send next, if all goes well, and what has come true of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Forecast(Sides<Outlook>);
 
 /// What one side sends next, and what it has sent as foreseen.
@@ -26,6 +26,13 @@ struct Outlook {
     packets: u16,
     /// The largest window that they advertised, unscaled.
     window: u16,
+}
+
+/// By what one side is ahead of what the connection knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ahead {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Outlook {
@@ -99,34 +106,37 @@ impl Connection {
             return;
         }
         for side in Side::BOTH {
+            let Ahead { packets, bytes } = self.ahead(forecast, side);
+            let Outlook { next, acknowledged, window, .. } = forecast.0[side];
+            let is_answered = forecast.0[side.peer()].packets > 0;
             let Roles { sender, receiver } = self.sides.roles(side);
-            let Outlook { next, acknowledged, packets, window } = forecast.0[side];
-            let bytes = u64::from(next.bytes_since(sender.next_seq()));
+            sender.packets += packets;
             sender.payload_bytes += bytes;
             sender.advance_to(sender.snd_nxt() + bytes);
-            if forecast.0[side.peer()].packets > 0 {
+            if is_answered {
                 let outstanding = u64::from(next.bytes_since(acknowledged));
                 sender.acknowledge(sender.snd_nxt().saturating_sub(outstanding));
             }
-            sender.packets += u64::from(packets);
             let scale = known_scale(sender, receiver).unwrap_or(WindowScale::NONE);
             sender.max_window = sender.max_window.max(scale.apply(window));
         }
     }
 
-    /// The connection as it is with what came as foreseen.
-    pub(crate) fn caught_up(&self, forecast: &Forecast) -> Self {
-        let mut connection = self.clone();
-        connection.catch_up(forecast);
-        connection
+    /// What a side has sent as foreseen.
+    #[inline]
+    pub(crate) fn ahead(&self, forecast: &Forecast, side: Side) -> Ahead {
+        if !forecast.is_known() {
+            return Ahead::default();
+        }
+        let Outlook { next, packets, .. } = forecast.0[side];
+        let bytes = next.bytes_since(self.sides[side].next_seq());
+        Ahead { packets: packets.into(), bytes: bytes.into() }
     }
 
     /// How much a side has sent.
-    pub(crate) const fn sent(&self, side: Side) -> StreamOffset {
-        match side {
-            Side::Client => StreamOffset(self.sides.client.snd_nxt()),
-            Side::Server => StreamOffset(self.sides.server.snd_nxt()),
-        }
+    #[inline]
+    pub(crate) fn sent(&self, forecast: &Forecast, side: Side) -> StreamOffset {
+        StreamOffset(self.sides[side].snd_nxt() + self.ahead(forecast, side).bytes)
     }
 }
 
