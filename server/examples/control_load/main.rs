@@ -1,11 +1,15 @@
-//! What the control plane does while a worker is at 80 % load, and what that costs its packets.
+//! What the control plane does while a worker is busy, and what that costs its packets.
 //!
 //! `make bench-control`, or
-//! `cargo run --release -p mosd --example control_load [SECONDS [FLOWS]]`: each step takes 10 s on
-//! 1,000,000 flows unless told otherwise. The worker, its stack, the services and the CPUs that
-//! each may use are those of mosd; in the place of a port of DPDK stands a source that counts what
-//! a port would have lost. The load is calibrated: first as many packets as the worker takes, then
-//! 80 % of that.
+//! `cargo run --release -p mosd --example control_load [ROUNDS [FLOWS]]`: 7 rounds on 1,000,000
+//! flows unless told otherwise. The worker, its stack, the services and the CPUs that each may use
+//! are those of mosd; in the place of a port of DPDK stands a source that counts what a port would
+//! have lost.
+//!
+//! Every step is done again and again, each time next to as long a span in which nothing is asked:
+//! what a machine does besides is the same for both, and the median of the rounds is told. "80 %
+//! load" is 80 % of the packets that the worker has just taken at most, measured again for every
+//! round.
 
 #![expect(
     clippy::expect_used,
@@ -21,7 +25,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -54,6 +57,12 @@ const CONTROL_THREADS: usize = 2;
 /// Time from one call to the next.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// How long a step takes that ends by its time.
+const SPAN: Duration = Duration::from_secs(2);
+
+/// How long it is measured what the worker takes at most.
+const CALIBRATION: Duration = Duration::from_secs(1);
+
 /// No step ends by its time.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
@@ -66,60 +75,85 @@ impl PortMonitor for NoPorts {
     }
 }
 
-/// The worker's side of a step.
+/// The worker's side of a span.
 #[derive(Debug, Clone, Copy)]
-struct Reading {
-    at: Instant,
-    taken: u64,
+struct Figures {
+    span: Duration,
+    per_second: u64,
+    /// Packets lost, in millionths.
     lost: u64,
-    cpu: Duration,
-    /// Time that it could have run, but another thread had its CPU.
-    waited: Duration,
 }
 
 /// The worker, seen from outside.
 struct Bench {
     meter: Arc<Meter>,
-    thread: i32,
+    rounds: u32,
+}
+
+/// How busy the worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    /// With 80 % of the packets that it takes at most.
+    Mostly,
+    /// With as many packets as it takes.
+    Always,
 }
 
 impl Bench {
-    fn read(&self) -> Reading {
-        let path = format!("/proc/self/task/{}/schedstat", self.thread);
-        let text = std::fs::read_to_string(path).expect("the worker runs");
-        let mut spans = text.split_whitespace().map(|word| word.parse().expect("nanoseconds"));
-        let mut span = || Duration::from_nanos(spans.next().expect("two spans"));
-        Reading {
-            at: Instant::now(),
-            taken: self.meter.taken.load(Relaxed),
-            lost: self.meter.lost.load(Relaxed),
-            cpu: span(),
-            waited: span(),
+    /// What became of the packets in some span.
+    fn measure<T>(&self, span: impl FnOnce() -> T) -> (T, Figures) {
+        let count = || (self.meter.taken.load(Relaxed), self.meter.lost.load(Relaxed));
+        let (begin, before) = (Instant::now(), count());
+        let outcome = span();
+        let (span, after) = (begin.elapsed(), count());
+        let (taken, lost) = (after.0 - before.0, after.1 - before.1);
+        let per_second = u128::from(taken) * 1_000_000 / span.as_micros().max(1);
+        let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
+        (outcome, Figures { span, per_second, lost: lost * 1_000_000 / (taken + lost).max(1) })
+    }
+
+    /// Brings the worker to a load.
+    fn load(&self, busy: Busy) {
+        self.meter.rate.store(UNPACED, Relaxed);
+        let ((), most) = self.measure(|| thread::sleep(CALIBRATION));
+        if busy == Busy::Mostly {
+            self.meter.rate.store(most.per_second / 5 * 4, Relaxed);
+            // What was waiting at the old rate is gone then.
+            thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// Runs a step and tells what became of the packets meanwhile. Returns packets a second.
-    fn step<T>(&self, name: &str, step: impl FnOnce() -> T) -> (T, u64) {
-        let before = self.read();
-        let outcome = step();
-        let after = self.read();
-        let (span, taken) = (after.at - before.at, after.taken - before.taken);
-        let per_second = u128::from(taken) * 1_000_000 / span.as_micros().max(1);
-        let lost = after.lost - before.lost;
-        let nanos = (after.cpu - before.cpu).as_nanos() / u128::from(taken.max(1));
-        println!("{name}: {span:.2?}; {per_second} packets/s, {lost} lost of {}", taken + lost);
-        let waited = after.waited - before.waited;
-        println!(
-            "  {nanos} ns of the worker's CPU for a packet; it waited {waited:.1?} for its CPU"
-        );
-        (outcome, u64::try_from(per_second).unwrap_or(u64::MAX))
+    /// Does a step in every round, and as long nothing; tells the medians. Returns what came of
+    /// each.
+    fn contrast<T>(&self, name: &str, busy: Busy, mut step: impl FnMut() -> T) -> Vec<T> {
+        let (mut quiet, mut asked, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            self.load(busy);
+            let (outcome, figures) = self.measure(&mut step);
+            outcomes.push(outcome);
+            asked.push(figures);
+            quiet.push(self.measure(|| thread::sleep(figures.span)).1);
+        }
+        let span = median(asked.iter().map(|a| a.span));
+        let rate = median(asked.iter().map(|a| a.per_second));
+        println!("{name}: {span:.2?}; {rate} packets/s");
+        if busy == Busy::Mostly {
+            let lost = |of: &[Figures]| median(of.iter().map(|figures| figures.lost));
+            let (asked, quiet) = (lost(&asked), lost(&quiet));
+            println!("  lost of a million packets: {asked}, with nothing asked {quiet}");
+        } else {
+            let pairs = asked.iter().zip(&quiet);
+            let kept = median(pairs.map(|(a, q)| a.per_second * 1000 / q.per_second.max(1)));
+            println!("  of the packets with nothing asked: {}.{} %", kept / 10, kept % 10);
+        }
+        outcomes
     }
+}
 
-    fn pace(&self, rate: u64) {
-        self.meter.rate.store(rate, Relaxed);
-        // What was waiting at the old rate is gone then.
-        thread::sleep(Duration::from_millis(100));
-    }
+fn median<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> T {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Starts the worker; returns when all flows are established.
@@ -127,7 +161,7 @@ fn start(
     port: WorkerPort,
     feed: EventFeed,
     clock: MonotonicClock,
-    flows: u32,
+    (rounds, flows): (u32, u32),
     cpus: &Cpus,
 ) -> Bench {
     let (rate, taken, lost) = (AtomicU64::new(UNPACED), AtomicU64::new(0), AtomicU64::new(0));
@@ -135,11 +169,9 @@ fn start(
     let source = Load::new(flows, Arc::clone(&meter));
     let board = Arc::clone(port.board());
     let limits = Limits { flows_max: flows, ..Limits::default() };
-    let (tell, told) = mpsc::channel();
     let worker_cpus = cpus.workers.clone();
     let run = move || {
         cpu::tie_this_thread(&worker_cpus).expect("a CPU for the worker");
-        tell.send(rustix::thread::gettid().as_raw_nonzero().get()).expect("somebody listens");
         let stack = Stack::new(port.worker(), limits, 1).expect("memory for the flows");
         let idle = Idle::new(IdleMode::suiting(2, 1));
         let (sources, at_end) = (vec![source], AtEnd::Serve);
@@ -149,11 +181,10 @@ fn start(
     let worker = thread::Builder::new().name("mos-worker-0".to_owned()).spawn(run);
     // It ends with the process.
     drop(worker.expect("a thread"));
-    let thread = told.recv().expect("the worker begins");
     while board.gauges().flows < flows.into() {
         thread::sleep(Duration::from_millis(10));
     }
-    Bench { meter, thread }
+    Bench { meter, rounds }
 }
 
 /// From the push of a command onto the ring to the turn of the worker that applied it.
@@ -211,20 +242,16 @@ fn argument(index: usize, unless_given: u32) -> u32 {
 }
 
 fn main() {
-    let (seconds, flows) = (argument(1, 10), argument(2, 1_000_000));
-    let span = Duration::from_secs(seconds.into());
+    let (rounds, flows) = (argument(1, 7), argument(2, 1_000_000));
     let (mut commands, port) = link(WorkerId::default());
     let (feed, events) = event_ring(EVENT_RING);
     let clock = MonotonicClock::start();
     let cpus = Cpus::share(&[], 1).expect("a CPU for one worker");
     cpu::tie_this_thread(&cpus.others).expect("CPUs for all other threads");
-    let bench = start(port, feed, clock, flows, &cpus);
-    let ((), most) = bench.step("as many packets as it takes", || thread::sleep(span));
-    let rate = most / 5 * 4;
-    bench.pace(rate);
-    bench.step("80 % load, nothing asked", || thread::sleep(span));
-    let (ages, _) = bench.step("80 % load, ring alone", || ring_ages(&mut commands, clock, span));
-    print_times("pushed to applied", ages);
+    let bench = start(port, feed, clock, (rounds, flows), &cpus);
+    let ring = || ring_ages(&mut commands, clock, SPAN);
+    let ages = bench.contrast("80 % load, the ring alone", Busy::Mostly, ring);
+    print_times("pushed to applied", ages.concat());
 
     let server = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
     let server = server.expect("threads");
@@ -236,25 +263,25 @@ fn main() {
     let client = clients.block_on(calls::connect(&socket));
 
     let list = || clients.block_on(calls::list(client.clone()));
-    let (names, _) = bench.step("80 % load, a list of all flows", list);
+    let names = list();
     assert_eq!(names.len(), flows as usize, "every flow is listed once");
-    let steady = || calls::steady(clients.handle(), &client, &names, PAUSE, span);
-    let (times, _) = bench.step("80 % load, SetSockOpt 1000 times a second", steady);
-    print_times("SetSockOpt", times);
+    let steady = || calls::steady(clients.handle(), &client, &names, PAUSE, SPAN);
     let change = |calls, time| {
         let end = Instant::now() + time;
         clients.block_on(calls::many(&client, &names, calls, end))
     };
-    let often = || change(usize::MAX, span);
-    let (made, _) = bench.step("80 % load, SetSockOpt as often as it goes", often);
-    println!("  {} calls a second", made as u64 / u64::from(seconds));
-    let (made, _) =
-        bench.step("80 % load, a change to every flow", || change(names.len(), FOR_EVER));
+    let often = || change(usize::MAX, SPAN);
+    let times = bench.contrast("80 % load, SetSockOpt 1000 times a second", Busy::Mostly, steady);
+    print_times("SetSockOpt", times.concat());
+    for (load, busy) in [("80 % load", Busy::Mostly), ("full load", Busy::Always)] {
+        bench.contrast(&format!("{load}, a list of all flows"), busy, list);
+        let name = format!("{load}, SetSockOpt as often as it goes");
+        let made = bench.contrast(&name, busy, often);
+        println!("  {} calls a second", median(made.into_iter()) as u64 / SPAN.as_secs());
+    }
+    bench.load(Busy::Mostly);
+    let (made, figures) = bench.measure(|| change(names.len(), FOR_EVER));
     assert_eq!(made, names.len(), "every flow was changed");
-    bench.pace(UNPACED);
-    bench.step("full load, nothing asked", || thread::sleep(span));
-    bench.step("full load, a list of all flows", list);
-    bench.step("full load, nothing asked", || thread::sleep(span));
-    bench.step("full load, SetSockOpt as often as it goes", often);
-    bench.step("full load, nothing asked", || thread::sleep(span));
+    println!("80 % load, a change to every flow: {:.2?}", figures.span);
+    println!("  lost of a million packets: {}", figures.lost);
 }
