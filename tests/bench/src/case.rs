@@ -53,18 +53,16 @@ fn of_spec(spec: &Spec, args: &Args) -> Vec<Case> {
         (chosen(&args.mode, spec.usual_modes(args)), chosen(&args.source, spec.usual_sources(args)))
     };
     let checksums = chosen(&args.checksums, &[Verification::On]);
+    let workers = chosen(&args.workers, &[1]);
     let mut cases = Vec::new();
     for mode in modes.iter().copied() {
-        for source in sources.iter().copied().filter(|source| source.offers(mode)) {
-            let of = |checksums: Verification, workers: u16| {
-                let spec = spec.clone();
-                Case { spec, source, mode, checksums, workers }
-            };
-            let with = |checksums: &Verification| {
-                let workers = chosen(&args.workers, &[1]);
-                workers.iter().map(|workers| of(*checksums, *workers)).collect::<Vec<_>>()
-            };
-            cases.extend(checksums.iter().flat_map(with));
+        for source in sources.iter().copied() {
+            for (checksums, workers) in
+                checksums.iter().flat_map(|c| workers.iter().map(|w| (*c, *w)))
+            {
+                let case = Case { spec: spec.clone(), source, mode, checksums, workers };
+                cases.extend(Some(case).filter(Case::is_possible));
+            }
         }
     }
     cases
@@ -73,14 +71,6 @@ fn of_spec(spec: &Spec, args: &Args) -> Vec<Case> {
 /// What was asked for, or else what is usual.
 const fn chosen<'a, T>(asked: &'a [T], usual: &'a [T]) -> &'a [T] {
     if asked.is_empty() { usual } else { asked }
-}
-
-impl Source {
-    /// Whether a worker that gets its packets from there can be measured in this mode: a running
-    /// dataplane always tracks, and who reads does so from outside.
-    fn offers(self, mode: Mode) -> bool {
-        self == Self::Memory || matches!(mode, Mode::Track | Mode::Reassemble)
-    }
 }
 
 /// One worker, ready to be measured.
@@ -92,6 +82,14 @@ struct Bench {
 }
 
 impl Case {
+    /// Whether the source offers that: a running dataplane is measured with one worker, always
+    /// tracks, and who reads does so from outside.
+    fn is_possible(&self) -> bool {
+        let is_tracked = matches!(self.mode, Mode::Track | Mode::Reassemble);
+        let is_port = self.source != Source::Memory || self.spec.null_bytes().is_some();
+        !is_port || self.workers == 1 && (is_tracked || self.source == Source::Memory)
+    }
+
     /// What is measured, in a few words.
     pub(crate) fn title(&self) -> String {
         let Self { spec, source, mode, checksums, workers } = self;
