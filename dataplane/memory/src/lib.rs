@@ -10,6 +10,6 @@ mod prefetch;
 mod slab;
 mod words;
 
-pub use prefetch::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_lines, prefetch_start};
+pub use prefetch::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_line, prefetch_start};
 pub use slab::Slab;
 pub use words::{sum_of_end, sum_of_words};

@@ -9,22 +9,23 @@ pub const CACHE_LINE: usize = 64;
 /// Asks the cache for every line of a value that will soon be used. Changes nothing else.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
-    prefetch_lines::<{ usize::MAX }, T>(value);
+    for line in 0..size_of::<T>().div_ceil(CACHE_LINE) {
+        prefetch_line(value, line);
+    }
 }
 
-/// Asks the cache for the first lines of a value that will soon be used. Changes nothing else.
+/// Asks the cache for one line of a value, counted from 0, that will soon be used. Changes nothing
+/// else.
 #[inline(always)]
-pub fn prefetch_lines<const LINES: usize, T>(value: &T) {
+pub fn prefetch_line<T>(value: &T, line: usize) {
     let start: *const i8 = core::ptr::from_ref(value).cast();
-    for line in 0..LINES.min(size_of::<T>().div_ceil(CACHE_LINE)) {
-        prefetch_line(start.wrapping_add(line * CACHE_LINE));
-    }
+    prefetch_at(start.wrapping_add(line.wrapping_mul(CACHE_LINE)));
 }
 
 /// Asks the cache for the line in which bytes begin. Changes nothing else.
 #[inline(always)]
 pub fn prefetch_start(bytes: &[u8]) {
-    prefetch_line(bytes.as_ptr().cast());
+    prefetch_at(bytes.as_ptr().cast());
 }
 
 /// Asks the cache for every line in which there is one of `bytes`. Changes nothing else.
@@ -33,14 +34,14 @@ pub fn prefetch_bytes(bytes: &[u8]) {
     let Range { start, end } = bytes.as_ptr_range();
     let mut line = start.map_addr(|address| address & !(CACHE_LINE - 1));
     while line < end {
-        prefetch_line(line.cast());
+        prefetch_at(line.cast());
         line = line.wrapping_add(CACHE_LINE);
     }
 }
 
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
-fn prefetch_line(address: *const i8) {
+fn prefetch_at(address: *const i8) {
     use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a prefetch accesses no memory and never faults, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(address) }
@@ -48,4 +49,4 @@ fn prefetch_line(address: *const i8) {
 
 #[inline(always)]
 #[cfg(not(target_arch = "x86_64"))]
-fn prefetch_line(_address: *const i8) {}
+fn prefetch_at(_address: *const i8) {}

@@ -16,11 +16,10 @@ pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use irregular::{Ledger, Page};
 pub(crate) use key::{End, FlowKey};
-pub(crate) use record::{Flow, HOT_LINES, Shared};
+pub(crate) use record::{Flow, Shared};
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };
 pub(crate) use table::{Absent, FlowTable, Tag};
 
-const _: () = assert!(HOT_LINES == 1, "what every packet needs");
 const _: () = assert!(FlowTable::<Flow, EndCause>::SLOT_BYTES == 320, "five lines of the cache");

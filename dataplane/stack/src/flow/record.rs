@@ -41,9 +41,10 @@ pub(crate) struct Flow {
     started: Instant,
 }
 
-/// Lines of the cache before the buffers: what every packet needs.
-pub(crate) const HOT_LINES: usize =
-    (size_of::<KeyHead>() + core::mem::offset_of!(Flow, buffers)) / CACHE_LINE;
+const _: () = assert!(
+    size_of::<KeyHead>() + core::mem::offset_of!(Flow, buffers) == CACHE_LINE,
+    "what every packet needs is one line of the cache"
+);
 
 /// Where the table marks a slot as free: in the first line, which is looked at anyway. The compiler
 /// puts the mark where a field leaves the most values unused, and none leaves more.

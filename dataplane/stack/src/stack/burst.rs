@@ -63,7 +63,7 @@ impl Stack {
             self.parse(frames, &mut packets);
             let mut likely = ArrayVec::<_, BURST>::new();
             for packet in &packets {
-                likely.push(self.table.approach(packet.tag));
+                likely.push(self.approach(packet));
             }
             self.take_all(frames, &packets, &likely, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
@@ -144,6 +144,14 @@ impl Stack {
 
     const fn verify(&self) -> Verify {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
+    }
+
+    /// The slot whose flow has a packet's tag, if there is one: nearly always the packet's own. The
+    /// cache is asked for it.
+    #[inline(always)]
+    fn approach(&self, packet: &Packet<'_>) -> Option<u32> {
+        let Ok(Parsed::Segment(segment)) = &packet.parsed else { return None };
+        self.table.approach(&segment.key, packet.tag)
     }
 
     /// Asks the cache for everything about flows for which more is to be done than to take what

@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Works out which span of silence ends the connection from now on.
-    const fn outlive(&mut self) {
+    const fn update_lifetime(&mut self) {
         self.lifetime = if self.ended.is_some() {
             Lifetime::TimeWait
         } else if self.is_closing() | self.pending_reset.is_some() {
@@ -169,7 +169,7 @@ impl Connection {
             self.pending_reset = None;
         }
         self.settle(from, on);
-        self.outlive();
+        self.update_lifetime();
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
