@@ -11,7 +11,7 @@ impl SeqNum {
         Self(self.0.wrapping_add(bytes))
     }
 
-    /// How many bytes there are from `earlier`, which is not more than 2^32 before it.
+    /// How many bytes there are from `earlier`, which is less than 2^32 before it.
     #[must_use]
     pub(crate) const fn bytes_since(self, earlier: Self) -> u32 {
         self.0.wrapping_sub(earlier.0)

@@ -147,14 +147,15 @@ impl FlowKey {
     #[must_use]
     pub(crate) fn endpoint(&self, end: End) -> SocketAddr {
         let (KeyHead { address: first, ends }, KeyTail([l0, h0, h1])) = (self.head, self.tail);
+        let [a, b, c, d, e, f, g, h] = first.to_be_bytes();
         let (upper, lower, v4, port) = match end {
-            End::Low => (l0, first, upper_half(first), ends >> 16),
-            End::High => (h0, h1, lower_half(first), ends),
+            End::Low => (l0, first, [a, b, c, d], ends >> 16),
+            End::High => (h0, h1, [e, f, g, h], ends),
         };
         let address = if self.is_v6() {
             IpAddr::V6(Ipv6Addr::from_bits((u128::from(upper) << 64) | u128::from(lower)))
         } else {
-            IpAddr::V4(Ipv4Addr::from_bits(v4))
+            IpAddr::V4(Ipv4Addr::from(v4))
         };
         let [.., p0, p1] = port.to_be_bytes();
         SocketAddr::new(address, u16::from_be_bytes([p0, p1]))
@@ -214,13 +215,4 @@ const fn upper(address: u128) -> u64 {
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 const fn lower(address: u128) -> u64 {
     address as u64
-}
-
-const fn upper_half(word: u64) -> u32 {
-    (word >> 32) as u32
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-const fn lower_half(word: u64) -> u32 {
-    word as u32
 }
