@@ -28,8 +28,11 @@ impl Instant {
     /// The instant `span` later; stays at the end of the range instead of wrapping.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        let whole = span.as_secs().saturating_mul(1_000_000_000);
-        let nanos = whole.saturating_add(u64::from(span.subsec_nanos()));
+        self.after_nanos(nanos_of(span))
+    }
+
+    /// The same for a span in nanoseconds.
+    pub(crate) const fn after_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
@@ -38,4 +41,10 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// The nanoseconds of a span, as many as there can be.
+pub(crate) fn nanos_of(span: Duration) -> u64 {
+    let whole = span.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(u64::from(span.subsec_nanos()))
 }

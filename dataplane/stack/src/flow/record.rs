@@ -1,7 +1,5 @@
 //! One flow under watch: its connection, its buffers, its options.
 
-use core::time::Duration;
-
 use mos_memory::CACHE_LINE;
 
 use super::{
@@ -130,20 +128,20 @@ impl Flow {
         self.look_ahead();
     }
 
-    /// Takes a segment that is just what was to be expected next, which a flow that has fallen
-    /// silent for as long as `idle` expects no more. `false`: it is something else, and nothing
-    /// was done.
+    /// Takes a plain segment that is just what was to be expected next, which a flow that has been
+    /// silent for as many as `idle` nanoseconds expects no more. `false`: it is something else, and
+    /// nothing was done.
     #[inline]
     pub(crate) fn on_expected<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         slot: u32,
-        (now, idle): (Instant, Duration),
+        (now, idle): (Instant, u64),
         shared: Shared<'_>,
-        witness: impl FnOnce() -> W,
+        witness: impl FnOnce(Naming) -> W,
     ) -> bool {
         let from = self.side_of(segment.from);
-        if self.last_packet.after(idle) <= now {
+        if self.last_packet.after_nanos(idle) <= now {
             return false;
         }
         if !self.forecast.take(segment, from) {
@@ -154,7 +152,8 @@ impl Flow {
         let (receiver, payload) = (from.peer(), segment.payload);
         if !payload.is_empty() && self.has_buffer[receiver] {
             let offset = self.buffers[receiver].next();
-            let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness());
+            let witness = witness(self.naming());
+            let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness);
             if on.place(receiver, offset, payload).new_bytes < payload.len() as u64 {
                 self.fall_back();
                 self.look_ahead();

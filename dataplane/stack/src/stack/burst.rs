@@ -16,6 +16,7 @@ use crate::{
     flow::{Flow, FlowTable, Shared, Tag},
     limits::BURST,
     reassembly::Reassembler,
+    time::nanos_of,
     wire::{
         Fragment, ParseError, Parsed, Segment, Verify, parse_any, parse_assembled, parse_common,
     },
@@ -30,7 +31,7 @@ struct Packet<'a> {
     parsed: Result<Parsed<'a>, ParseError>,
     /// Of the key of a segment's flow.
     tag: Tag,
-    /// Whether it may carry data, and nothing else.
+    /// Whether it is a segment that may carry data, and nothing else.
     is_plain: bool,
 }
 
@@ -86,6 +87,7 @@ impl Stack {
         likely: &[Option<u32>],
         sink: &mut impl EventSink,
     ) {
+        let idle = nanos_of(self.limits.timeouts.idle);
         self.approach_unforeseen(packets, likely);
         let is_stored = self.pool.used_bytes() > 0;
         if is_stored {
@@ -96,7 +98,7 @@ impl Stack {
             if is_stored && let Some((next, slot)) = following.next() {
                 self.approach_payload(next, *slot);
             }
-            self.take(packet, *slot, frame.arrival, sink);
+            self.take(packet, *slot, (frame.arrival, idle), sink);
         }
     }
 
@@ -113,7 +115,7 @@ impl Stack {
             match parse_common(frame, verify) {
                 Some(segment) => {
                     let tag = self.table.expect(&segment.key);
-                    let is_plain = segment.flags.is_plain_ack();
+                    let is_plain = segment.is_plain();
                     packets.push(Packet { parsed: Ok(Parsed::Segment(segment)), tag, is_plain });
                 }
                 None => packets.push(self.parse_any(frame, verify)),
@@ -127,7 +129,7 @@ impl Stack {
         let (tag, is_plain) = match &mut parsed {
             Ok(Parsed::Segment(segment)) => {
                 self.complete(segment);
-                (self.table.expect(&segment.key), segment.flags.is_plain_ack())
+                (self.table.expect(&segment.key), segment.is_plain())
             }
             Ok(Parsed::Fragment(_)) | Err(_) => (Tag::default(), false),
         };
@@ -158,15 +160,18 @@ impl Stack {
     /// they expect.
     #[inline(always)]
     fn approach_unforeseen(&self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+        let (mut unforeseen, mut count) = ([0; BURST], 0);
         for (packet, slot) in packets.iter().zip(likely) {
             let Some(slot) = *slot else { continue };
             let Some((_, flow)) = self.table.get(slot) else { continue };
-            // Neither is a branch that could be foretold.
-            if !(packet.is_plain & flow.is_foreseen()) {
-                self.table.approach_slot(slot);
-                self.wheel.approach(slot);
-                self.backlog.approach(slot);
-            }
+            // What cannot be foretold is no branch: each is noted, and some stay.
+            unforeseen[count % BURST] = slot;
+            count += usize::from(!(packet.is_plain & flow.is_foreseen()));
+        }
+        for slot in unforeseen.into_iter().take(count) {
+            self.table.approach_slot(slot);
+            self.wheel.approach(slot);
+            self.backlog.approach(slot);
         }
     }
 
@@ -203,18 +208,21 @@ impl Stack {
     }
 
     /// Takes one packet. `likely` is the slot whose flow has its tag, if there was one before this
-    /// burst: nearly always the packet's own.
+    /// burst: nearly always the packet's own. A flow may be silent for `idle` nanoseconds.
     #[inline(always)]
     fn take(
         &mut self,
         packet: &Packet<'_>,
         likely: Option<u32>,
-        now: Instant,
+        (now, idle): (Instant, u64),
         sink: &mut impl EventSink,
     ) {
         let outcome = match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
-                if likely.is_some_and(|slot| self.advance_expected(slot, segment, now, sink)) {
+                if packet.is_plain
+                    && let Some(slot) = likely
+                    && self.advance_expected(slot, segment, (now, idle), sink)
+                {
                     return self.stats.count(Stat::PacketsMonitored);
                 }
                 let known = self.table.reach(&segment.key, packet.tag, likely);
@@ -253,29 +261,26 @@ impl Stack {
         outcome
     }
 
-    /// Hands a segment to the flow in a slot, if it is its own and what it expects next. Nothing
-    /// else can come of it then: no flow begins or ends, and no timer comes nearer.
+    /// Hands a plain segment to the flow in a slot, if it is its own and what it expects next.
+    /// Nothing else can come of it then: no flow begins or ends, and no timer comes nearer.
     #[inline]
     fn advance_expected(
         &mut self,
         slot: u32,
         segment: &Segment<'_>,
-        now: Instant,
+        (now, idle): (Instant, u64),
         sink: &mut impl EventSink,
     ) -> bool {
         let is_heard = sink.wants_streams() || sink.wanted() != EventKinds::NONE;
         let id = is_heard.then(|| self.table.id(slot));
-        let Self { limits, table, pool, stats, ledger, grown, .. } = self;
+        let Self { table, pool, stats, ledger, grown, .. } = self;
         let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
         let tells_growth = sink.wanted().contains(EventKind::NewData);
-        let (naming, read) = (flow.naming(), tells_growth.then(|| flow.next_offsets()));
-        let tuple = || naming.tuple(&segment.key);
-        let (times, shared) = ((now, limits.timeouts.idle), Shared { pool, stats, ledger });
-        let is_expected = flow.on_expected(segment, slot, times, shared, || Teller {
-            time: now,
-            flow: id,
-            tuple,
-            sink,
+        let read = tells_growth.then(|| flow.next_offsets());
+        let shared = Shared { pool, stats, ledger };
+        let is_expected = flow.on_expected(segment, slot, (now, idle), shared, |naming| {
+            let tuple = move || naming.tuple(&segment.key);
+            Teller { time: now, flow: id, tuple, sink }
         });
         if let Some(read) = read.filter(|_| is_expected) {
             note_growth(grown, slot, flow, read);

@@ -58,20 +58,19 @@ impl Forecast {
         self.0.client.packets != Outlook::UNKNOWN
     }
 
-    /// Takes a segment that is just what was to be expected next: of a steady connection, in order,
+    /// Takes a plain segment that is just what was to be expected next: of a steady connection, in order,
     /// and acknowledging nothing that was missed. The connection need not be touched until it
     /// catches up: it will be as if [`Connection::on_segment`] had taken the segment, but for the
     /// payload. `false`: it is something else, and nothing was done.
     #[inline]
     pub(crate) fn take(&mut self, segment: &Segment<'_>, from: Side) -> bool {
+        debug_assert!(segment.is_plain(), "nothing else is predicted");
         let Roles { sender, receiver } = self.0.roles(from);
         let next = segment.seq.plus(segment.payload_length);
         let outstanding = receiver.next.bytes_since(segment.ack);
         let is_expected = segment.seq == sender.next
             && sender.packets < Outlook::PACKETS_MAX
-            && segment.flags.is_plain_ack()
-            && outstanding <= receiver.next.bytes_since(receiver.acknowledged)
-            && segment.payload.len() as u64 == u64::from(segment.payload_length);
+            && outstanding <= receiver.next.bytes_since(receiver.acknowledged);
         if !is_expected || !predicts() {
             return false;
         }

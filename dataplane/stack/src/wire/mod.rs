@@ -52,6 +52,12 @@ pub(crate) struct Segment<'a> {
 }
 
 impl Segment<'_> {
+    /// Whether it may carry data, all of it captured, and nothing else.
+    #[inline]
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.flags.is_plain_ack() && self.payload.len() as u64 == self.payload_length as u64
+    }
+
     /// The addresses and ports, with the sender as the client.
     pub(crate) fn tuple(&self) -> FlowTuple {
         let client = self.key.endpoint(self.from);
