@@ -1,15 +1,19 @@
-//! The flow table: a slab of flows and an open-addressed index over their keys.
+//! The flow table: a slab of flows and an index over their keys.
 //!
 //! ```text
-//!  index   [ tag|slot ][ empty ][ tag|slot ][ tag|slot ] ...   linear probing, at most half full
-//!                │                    │
-//!  slots   [ generation, key, flow ][ free since t ] ...  a flow never moves
+//!  index   [ tags ─▶ slots ][ tags ─▶ slots ] ...
+//!                      │
+//!  slots   [ key, flow ][ free since t ] ...  a flow never moves
 //! ```
 //!
 //! All memory is reserved at the start and touched when it is first used. The hash is keyed, so
-//! that strangers cannot choose colliding keys, and a probe is bounded all the same. Deleting
-//! shifts later entries back: there are no tombstones, so nothing has to be rehashed, ever.
+//! that strangers cannot choose colliding keys, and a probe is bounded all the same.
 
+mod index;
+
+pub(crate) use index::Tag;
+
+use index::Index;
 use mos_memory::{CACHE_LINE, Slab, prefetch, prefetch_line};
 
 use super::{
@@ -18,9 +22,6 @@ use super::{
 };
 use crate::{Instant, limits::SLOT_REST};
 
-/// Longest probe, in entries. A keyed hash at half load practically never gets there.
-const PROBE_MAX: usize = 128;
-
 const NONE: u32 = u32::MAX;
 
 /// Flows by slot and by key. `E` is what is remembered of the last flow of a free slot.
@@ -28,8 +29,7 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct FlowTable<T, E> {
     worker: WorkerId,
     hasher: ahash::RandomState,
-    /// Tag in the upper half, slot + 1 in the lower; 0 is empty.
-    index: Slab<u64>,
+    index: Index,
     slots: Slab<Slot<T, E>>,
     /// Of each slot: how often it was given to another flow, on top of a random beginning.
     generations: Slab<u32>,
@@ -72,10 +72,6 @@ impl<T> Entry<T> {
     }
 }
 
-/// The keyed hash of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tag(u32);
-
 /// Why a handle does not name a live value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent<E> {
@@ -92,16 +88,14 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// The line of a slot that holds the rest of a key of IPv6.
     const TAIL_LINE: usize = core::mem::offset_of!(Entry<T>, tail) / CACHE_LINE;
 
-    /// Bytes that a flow costs at most: its slot, the generation, and up to four index entries,
-    /// for these are a power of two, and at least twice the slots.
+    /// Bytes that a flow costs at most: its slot, the generation, and its part of the index.
     #[cfg(test)]
     pub(crate) const SLOT_BYTES_MAX: usize =
-        Self::SLOT_BYTES + size_of::<u32>() + 4 * size_of::<u64>();
+        Self::SLOT_BYTES + size_of::<u32>() + Index::ENTRY_BYTES_MAX;
 
     /// Reserves room for `slots_max` flows. `None` when there is not enough memory.
     pub(crate) fn new(worker: WorkerId, slots_max: u32, seed: u64) -> Option<Self> {
-        let entries = usize::try_from(slots_max).ok()?.checked_mul(2)?.next_power_of_two().max(64);
-        let index = Slab::zeroed(entries)?;
+        let index = Index::new(slots_max)?;
         let slots = Slab::with_capacity(usize::try_from(slots_max).ok()?)?;
         let generations = Slab::with_capacity(slots.capacity())?;
         let mix = |n: u64| (seed ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ seed;
@@ -122,9 +116,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     #[inline]
     pub(crate) fn expect(&self, key: &FlowKey) -> Tag {
         let tag = self.tag(key);
-        if let Some(entry) = self.index.get(self.home(tag)) {
-            prefetch(entry);
-        }
+        self.index.approach(tag);
         tag
     }
 
@@ -132,7 +124,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// every packet needs, and for the rest of a key of IPv6.
     #[inline]
     pub(crate) fn approach(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
-        let slot = self.probe(tag, |_| true)?;
+        let slot = self.index.find(tag, |_| true)?;
         if let Some(slot) = self.slots.get(at(slot)) {
             prefetch_line(slot, 0);
             // For IPv4 the same line again, which is cheaper than a branch.
@@ -160,41 +152,15 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// The slot of the flow with this key.
     #[inline(never)]
     pub(crate) fn find(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
-        self.probe(tag, |slot| self.has_key(slot, key))
-    }
-
-    /// The first slot of a key with this tag for which `is_it` holds. A loop: written as a chain
-    /// of iterators it cost a packet 4 ns more.
-    #[inline]
-    fn probe(&self, tag: Tag, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut at = self.home(tag);
-        for _ in 0..PROBE_MAX {
-            let entry = self.index[at];
-            if entry == 0 {
-                return None;
-            }
-            if tag_of(entry) == tag && is_it(slot_of(entry)) {
-                return Some(slot_of(entry));
-            }
-            at = self.next(at);
-        }
-        None
+        self.index.find(tag, |slot| self.has_key(slot, key))
     }
 
     /// Adds a flow whose key is not in the table. `None`, and the value is dropped, when the table
     /// is full.
     pub(crate) fn insert(&mut self, key: FlowKey, tag: Tag, value: T, now: Instant) -> Option<u32> {
-        let mut at = self.home(tag);
-        let mut steps = 0;
-        while self.index[at] != 0 {
-            at = self.next(at);
-            steps += 1;
-            if steps >= PROBE_MAX - 1 {
-                return None;
-            }
-        }
+        let vacancy = self.index.vacancy(tag)?;
         let slot = self.take_slot(key, value, now)?;
-        self.index[at] = (u64::from(tag.0) << 32) | u64::from(slot + 1);
+        self.index.enter(vacancy, tag, slot);
         self.live += 1;
         Some(slot)
     }
@@ -202,7 +168,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// Removes the flow in a slot; `epitaph` answers for its handle until the slot is used again.
     pub(crate) fn remove(&mut self, slot: u32, now: Instant, epitaph: E) {
         let Some((key, _)) = self.get(slot) else { return };
-        self.unindex(&key, slot);
+        self.index.remove(self.tag(&key), slot);
         let free = State::Free { next: NONE, released: now, epitaph };
         self.slots[at(slot)].0 = free;
         match self.free_tail {
@@ -318,26 +284,6 @@ impl<T, E: Copy> FlowTable<T, E> {
         }
     }
 
-    /// Takes a slot's entry out of the index and closes the gap.
-    fn unindex(&mut self, key: &FlowKey, slot: u32) {
-        let mut gap = self.home(self.tag(key));
-        while slot_of(self.index[gap]) != slot || self.index[gap] == 0 {
-            debug_assert!(self.index[gap] != 0, "a live slot is in the index");
-            gap = self.next(gap);
-        }
-        let mut at = self.next(gap);
-        while self.index[at] != 0 {
-            let home = self.home(tag_of(self.index[at]));
-            // An entry may move into the gap unless its home lies behind the gap.
-            if at.wrapping_sub(home) & self.mask() >= at.wrapping_sub(gap) & self.mask() {
-                self.index[gap] = self.index[at];
-                gap = at;
-            }
-            at = self.next(at);
-        }
-        self.index[gap] = 0;
-    }
-
     /// Whether the flow in a slot has this key.
     fn has_key(&self, slot: u32, key: &FlowKey) -> bool {
         let Some(Slot(State::Live(entry))) = self.slots.get(at(slot)) else { return false };
@@ -346,32 +292,11 @@ impl<T, E: Copy> FlowTable<T, E> {
 
     /// The hash of a key.
     pub(crate) fn tag(&self, key: &FlowKey) -> Tag {
-        Tag(u32::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default())
-    }
-
-    fn mask(&self) -> usize {
-        self.index.len() - 1
-    }
-
-    fn home(&self, tag: Tag) -> usize {
-        at(tag.0) & self.mask()
-    }
-
-    fn next(&self, at: usize) -> usize {
-        (at + 1) & self.mask()
+        Tag::new(self.hasher.hash_one(key))
     }
 }
 
 const GENERATION_MASK: u32 = (1 << FlowId::GENERATION_BITS) - 1;
-
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-const fn slot_of(entry: u64) -> u32 {
-    (entry as u32).wrapping_sub(1)
-}
-
-const fn tag_of(entry: u64) -> Tag {
-    Tag((entry >> 32) as u32)
-}
 
 /// A slot as an index; `usize` has at least 32 bits wherever DPDK runs.
 const fn at(slot: u32) -> usize {
