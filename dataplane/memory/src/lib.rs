@@ -14,4 +14,4 @@ mod words;
 pub use find::{FEW, find_word};
 pub use prefetch::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_line, prefetch_start};
 pub use slab::Slab;
-pub use words::{sum_of_end, sum_of_words};
+pub use words::{sum_of_words, sum_of_words_from};

@@ -16,26 +16,30 @@ const WORD: usize = size_of::<u64>();
 #[inline(always)]
 #[must_use]
 pub fn sum_of_words(bytes: &[u8]) -> u64 {
-    sum_of_end(bytes, bytes.len())
+    sum_of_words_from(bytes, 0)
 }
 
-/// The same of the last `length` bytes; of all where there are fewer. What comes before them makes
-/// few bytes at the end cheap: they are read together with it, and it is shifted out.
+/// The same of what follows the first `start` bytes. These make few bytes at the end cheap: they
+/// are read together with what is before them, and that is shifted out.
 #[inline(always)]
 #[must_use]
-pub fn sum_of_end(bytes: &[u8], length: usize) -> u64 {
-    let end = bytes.len().checked_sub(length).and_then(|start| bytes.get(start..)).unwrap_or(bytes);
-    let bits = |bytes: usize| u32::try_from(bytes.wrapping_mul(8)).unwrap_or(u32::MAX);
-    let few = |last: &[u8; WORD], missing| {
-        sum_of_halves(u64::from_le_bytes(*last).unbounded_shr(bits(missing)))
-    };
+pub fn sum_of_words_from(bytes: &[u8], start: usize) -> u64 {
+    let Some(end) = bytes.get(start..) else { return 0 };
     match (bytes.last_chunk(), end.first_chunk()) {
-        (Some(last), _) if end.len() <= WORD => few(last, WORD.wrapping_sub(end.len())),
+        (Some(last), _) if end.len() <= WORD => sum_of_few(last, end.len()),
         (Some(last), Some(first)) if end.len() <= 2 * WORD => {
-            few(first, 0).wrapping_add(few(last, (2 * WORD).wrapping_sub(end.len())))
+            sum_of_few(first, WORD).wrapping_add(sum_of_few(last, end.len().wrapping_sub(WORD)))
         }
         _ => sum_of_many(end),
     }
+}
+
+/// The same of the last `length` bytes of a word, which has as many.
+#[inline(always)]
+fn sum_of_few(word: &[u8; WORD], length: usize) -> u64 {
+    // All of 64 bits cannot be shifted out at once.
+    let half = u32::try_from(WORD.wrapping_sub(length).wrapping_mul(4)).unwrap_or_default();
+    sum_of_halves(u64::from_le_bytes(*word).wrapping_shr(half).wrapping_shr(half))
 }
 
 /// The sum of two words in the order of their bytes.
@@ -100,7 +104,7 @@ mod tests {
                 .sum();
             assert_eq!(sum_of_words(bytes), slow, "{length} bytes");
             let longer: Vec<u8> = [9; 20].iter().chain(bytes).copied().collect();
-            assert_eq!(sum_of_end(&longer, length), slow, "the last {length} bytes");
+            assert_eq!(sum_of_words_from(&longer, 20), slow, "the last {length} bytes");
         }
     }
 }

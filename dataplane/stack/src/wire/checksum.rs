@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use mos_memory::{sum_of_end, sum_of_words};
+use mos_memory::{sum_of_words, sum_of_words_from};
 
 /// A running sum of 16-bit words, as the machine reads them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,10 +19,10 @@ impl Sum {
         Self(self.0.wrapping_add(sum_of_words(bytes)))
     }
 
-    /// The same for the last `length` bytes.
+    /// The same for what follows the first `start` bytes.
     #[inline]
-    pub(super) fn add_end(self, bytes: &[u8], length: usize) -> Self {
-        Self(self.0.wrapping_add(sum_of_end(bytes, length)))
+    pub(super) fn add_from(self, bytes: &[u8], start: usize) -> Self {
+        Self(self.0.wrapping_add(sum_of_words_from(bytes, start)))
     }
 
     /// The same for few bytes, a multiple of four whose number the compiler knows.

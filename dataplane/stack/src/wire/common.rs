@@ -72,7 +72,7 @@ fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], packet: &[u8]) 
             let (ip, addresses) = ip.split_at(12);
             let shared = Sum::default().add_fixed(addresses);
             let segment = shared.add_fixed(tcp).add_length(packet.len().wrapping_sub(TCP));
-            let segment = segment.add_end(packet, packet.len().wrapping_sub(HEADERS));
+            let segment = segment.add_from(packet, HEADERS);
             shared.add_fixed(ip).is_right() && segment.is_right()
         }
     }
