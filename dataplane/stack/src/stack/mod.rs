@@ -301,10 +301,12 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> Option<u32> {
         self.make_room(now, sink);
-        let flow = Flow::new(segment, now, self.limits.defaults);
+        let defaults = self.limits.defaults;
+        let slot =
+            self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
+        let (_, flow) = self.table.get(slot)?;
         let (deadline, dispensable) = (flow.deadline(&self.limits), flow.dispensable());
         let naming = flow.naming();
-        let slot = self.table.insert(segment.key, tag, flow, now)?;
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
         self.backlog.file(slot, dispensable);

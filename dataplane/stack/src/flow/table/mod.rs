@@ -157,7 +157,14 @@ impl<T, E: Copy> FlowTable<T, E> {
 
     /// Adds a flow whose key is not in the table. `None`, and the value is dropped, when the table
     /// is full.
-    pub(crate) fn insert(&mut self, key: FlowKey, tag: Tag, value: T, now: Instant) -> Option<u32> {
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        key: FlowKey,
+        tag: Tag,
+        value: impl FnOnce() -> T,
+        now: Instant,
+    ) -> Option<u32> {
         let vacancy = self.index.vacancy(tag)?;
         let slot = self.take_slot(key, value, now)?;
         self.index.enter(vacancy, tag, slot);
@@ -246,14 +253,15 @@ impl<T, E: Copy> FlowTable<T, E> {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
-    fn take_slot(&mut self, key: FlowKey, value: T, now: Instant) -> Option<u32> {
-        let live = State::Live(Entry { head: key.head, value, tail: key.tail });
+    #[inline]
+    fn take_slot(&mut self, key: FlowKey, value: impl FnOnce() -> T, now: Instant) -> Option<u32> {
+        let live = || State::Live(Entry { head: key.head, value: value(), tail: key.tail });
         let fresh = self.slots_used();
         if let Some(Slot(state)) = self.slots.get_mut(at(self.free_head))
             && let State::Free { next, released, .. } = *state
             && (released.after(SLOT_REST) <= now || fresh >= self.slots_max)
         {
-            *state = live;
+            *state = live();
             let taken = core::mem::replace(&mut self.free_head, next);
             if let Some(generation) = self.generations.get_mut(at(taken)) {
                 *generation = (*generation + 1) & GENERATION_MASK;
@@ -269,7 +277,7 @@ impl<T, E: Copy> FlowTable<T, E> {
             return None;
         }
         self.generations.push(self.first_generation(fresh)).ok()?;
-        self.slots.push(Slot(live)).ok()?;
+        self.slots.push(Slot(live())).ok()?;
         Some(fresh)
     }
 

@@ -24,7 +24,7 @@ fn find(table: &FlowTable<u16, ()>, n: u16) -> Option<u32> {
 }
 
 fn insert(table: &mut FlowTable<u16, ()>, n: u16, now: Instant) -> Option<u32> {
-    table.insert(key(n), table.tag(&key(n)), n, now)
+    table.insert(key(n), table.tag(&key(n)), || n, now)
 }
 
 #[derive(Debug, Clone)]
