@@ -10,7 +10,7 @@ use crate::{
     Fact, Instant, Limits, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Ahead, Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
+    tcp::{Ahead, Arrival, Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
     wire::Segment,
 };
 
@@ -151,10 +151,14 @@ impl Flow {
         shared.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         let (receiver, payload) = (from.peer(), segment.payload);
         if !payload.is_empty() && self.has_buffer[receiver] {
-            let offset = self.buffers[receiver].next();
-            let witness = witness(self.naming());
-            let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness);
-            if on.place(receiver, offset, payload).new_bytes < payload.len() as u64 {
+            let Shared { pool, stats, ledger } = shared;
+            let mut witness = witness(self.naming());
+            let buffer = &mut self.buffers[receiver];
+            let arrival = Arrival { side: receiver, offset: buffer.next(), bytes: payload };
+            if let Err(appended) = arrival.append(buffer, pool, stats, &mut witness) {
+                let shared = Shared { pool, stats, ledger };
+                let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness);
+                on.place_rest(arrival, appended);
                 self.fall_back();
                 self.look_ahead();
             }
@@ -187,10 +191,11 @@ impl Flow {
         self.forecast = Forecast::UNKNOWN;
     }
 
-    /// The buffer for what comes from one end of the key, if it holds anything at all.
-    pub(crate) fn buffer_for(&self, from: End) -> Option<&Reassembler> {
+    /// The buffer for what comes from one end of the key, and whether it holds anything at all.
+    #[inline]
+    pub(crate) fn buffer_for(&self, from: End) -> (&Reassembler, bool) {
         let receiver = self.side_of(from).peer();
-        if self.has_buffer[receiver] { Some(&self.buffers[receiver]) } else { None }
+        (&self.buffers[receiver], self.has_buffer[receiver])
     }
 
     /// Lays out what a segment works on; `frozen` are the sides that are no longer monitored.

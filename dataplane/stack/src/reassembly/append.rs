@@ -1,6 +1,6 @@
 //! Storing what comes next in order: what nearly every segment brings.
 
-use mos_memory::prefetch_bytes;
+use mos_memory::{prefetch_bytes, prefetch_start};
 
 use super::{
     BufferFact, Placed, Reassembler,
@@ -10,6 +10,24 @@ use super::{
     within_block,
 };
 use crate::{StreamOffset, limits::BLOCK_BYTES};
+
+/// What became of bytes that were appended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    /// Held bytes that made room.
+    pub(crate) overwritten_bytes: u64,
+    /// The last of them, for which there was no block.
+    pub(crate) refused_bytes: u64,
+}
+
+impl Appended {
+    /// The same, of so many bytes, as one of all that can happen.
+    pub(crate) fn placed(self, bytes: &[u8]) -> Placed {
+        let Self { overwritten_bytes, refused_bytes } = self;
+        let new_bytes = bytes.len() as u64 - refused_bytes;
+        Placed { new_bytes, overwritten_bytes, refused_bytes, ..Placed::default() }
+    }
+}
 
 impl Reassembler {
     /// Stores bytes at `next`, where the only range held, or an empty one, ends. `None`: they go
@@ -21,7 +39,7 @@ impl Reassembler {
         offset: StreamOffset,
         bytes: &[u8],
         tell: &mut impl FnMut(BufferFact),
-    ) -> Option<Placed> {
+    ) -> Option<Appended> {
         if self.next != offset.0 || bytes.len() as u64 > self.capacity() {
             return None;
         }
@@ -40,12 +58,7 @@ impl Reassembler {
         let base = self.base();
         self.ranges.hold_only(base, Span { start: held.start.max(base), end: self.next });
         self.check(pool);
-        Some(Placed {
-            new_bytes: self.next - held.end,
-            overwritten_bytes,
-            refused_bytes: rest.len() as u64,
-            ..Placed::default()
-        })
+        Some(Appended { overwritten_bytes, refused_bytes: rest.len() as u64 })
     }
 
     /// Moves the window so that `length` bytes behind the only range have room. Returns how many
@@ -84,6 +97,15 @@ impl Reassembler {
         let start = within_block(at);
         pool.block_mut(block)[start..start + piece.len()].copy_from_slice(piece);
         true
+    }
+
+    /// Asks the cache for where the next byte in order will be stored: in its block, or in the one
+    /// that it will probably get.
+    #[inline]
+    pub(crate) fn approach_next(&self, pool: &mut BufferPool) {
+        if let Some(block) = self.expect_block(pool, number_of(self.next)) {
+            prefetch_start(&pool.block(block)[within_block(self.next)..]);
+        }
     }
 
     /// Asks the cache for where the next `length` bytes in order will be stored: in their blocks,

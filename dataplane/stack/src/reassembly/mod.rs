@@ -17,6 +17,7 @@ mod pool;
 mod ranges;
 mod read;
 
+pub(crate) use append::Appended;
 pub use overlap::OverlapPolicy;
 pub(crate) use pool::BufferPool;
 
@@ -129,8 +130,8 @@ impl Reassembler {
             self.skip_to(end);
             return placed;
         }
-        if let Some(placed) = self.append(pool, offset, bytes, tell) {
-            return placed;
+        if let Some(appended) = self.append(pool, offset, bytes, tell) {
+            return appended.placed(bytes);
         }
         self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, tell);
         let span = Span { start: offset.0.max(self.base()), end };

@@ -4,6 +4,8 @@
 //! pool, 8 bytes each. A range is kept as the lower half of its start, and its length: the floor,
 //! below which none starts, tells the upper half, for a window is smaller than 2^32 bytes.
 
+use core::hint::select_unpredictable;
+
 use super::pool::{BlockId, BufferPool};
 use crate::limits::RANGES_MAX;
 
@@ -63,8 +65,15 @@ impl RangeSet {
     /// The only range, or an empty one at `at` where nothing is held; `None` where there are more.
     pub(super) fn only(&self, at: u64) -> Option<Span> {
         match self.held {
-            Held::One(Packed { length: 0, .. }) => Some(Span { start: at, end: at }),
-            Held::One(packed) => Some(self.unpack(packed)),
+            Held::One(packed) => {
+                // A branch would fail at the first bytes of each stream.
+                let is_empty = packed.length == 0;
+                Some(select_unpredictable(
+                    is_empty,
+                    Span { start: at, end: at },
+                    self.unpack(packed),
+                ))
+            }
             Held::Many { .. } => None,
         }
     }

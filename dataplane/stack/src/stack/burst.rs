@@ -45,12 +45,13 @@ impl Packet<'_> {
         }
     }
 
-    /// The buffer where the payload probably goes: that of the flow in the slot `likely`.
+    /// The buffer where the payload probably goes, that of the flow in the slot `likely`; and
+    /// whether it holds anything at all.
     #[inline]
-    fn buffer<'t>(&self, table: &'t Table, likely: Option<u32>) -> Option<&'t Reassembler> {
+    fn buffer<'t>(&self, table: &'t Table, likely: Option<u32>) -> Option<(&'t Reassembler, bool)> {
         let Ok(Parsed::Segment(segment)) = &self.parsed else { return None };
         let (_, flow) = table.get(likely?)?;
-        flow.buffer_for(segment.from)
+        Some(flow.buffer_for(segment.from))
     }
 }
 
@@ -90,12 +91,10 @@ impl Stack {
         let idle = nanos_of(self.limits.timeouts.idle);
         self.approach_unforeseen(packets, likely);
         let is_stored = self.pool.used_bytes() > 0;
-        if is_stored {
-            self.approach_buffers(packets, likely);
-        }
+        let has_long = is_stored && self.approach_buffers(packets, likely);
         let mut following = packets.iter().zip(likely).skip(1);
         for ((frame, packet), slot) in frames.iter().zip(packets).zip(likely) {
-            if is_stored && let Some((next, slot)) = following.next() {
+            if has_long && let Some((next, slot)) = following.next() {
                 self.approach_payload(next, *slot);
             }
             self.take(packet, *slot, (frame.arrival, idle), sink);
@@ -176,23 +175,28 @@ impl Stack {
     }
 
     /// Asks the cache for the buffers where payloads will probably go, and for where they begin.
+    /// Returns whether any of them is long.
     #[inline(always)]
-    fn approach_buffers(&mut self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+    fn approach_buffers(&mut self, packets: &[Packet<'_>], likely: &[Option<u32>]) -> bool {
         let Self { table, pool, .. } = self;
-        let mut buffers = ArrayVec::<_, BURST>::new();
+        let (mut buffers, mut count, mut longest) = ([None; BURST], 0, 0);
         for (packet, likely) in packets.iter().zip(likely) {
-            if !packet.payload().is_empty()
-                && let Some(buffer) = packet.buffer(table, *likely)
-            {
-                prefetch(buffer);
-                buffers.push(buffer);
-            }
+            let Some((buffer, is_used)) = packet.buffer(table, *likely) else { continue };
+            let length = packet.payload().len();
+            // Who sends data is a matter of luck, too.
+            buffers[count % BURST] = Some(buffer);
+            count += usize::from(is_used & (length > 0));
+            longest = longest.max(length);
+        }
+        for buffer in buffers.iter().take(count).flatten() {
+            prefetch(*buffer);
         }
         pool.foresee_anew();
-        for buffer in &buffers {
-            buffer.approach_end(pool, 1);
+        for buffer in buffers.iter().take(count).flatten() {
+            buffer.approach_next(pool);
         }
         pool.foresee_anew();
+        longest > CACHE_LINE
     }
 
     /// Asks the cache for a payload that is long, and for where it will probably go.
@@ -200,7 +204,7 @@ impl Stack {
     fn approach_payload(&mut self, packet: &Packet<'_>, likely: Option<u32>) {
         let payload = packet.payload();
         if payload.len() > CACHE_LINE
-            && let Some(buffer) = packet.buffer(&self.table, likely)
+            && let Some((buffer, true)) = packet.buffer(&self.table, likely)
         {
             prefetch_bytes(payload);
             buffer.approach_end(&mut self.pool, payload.len());

@@ -32,6 +32,7 @@ impl<S: EventSink, T: Fn() -> FlowTuple> Witness for Teller<'_, S, T> {
         self.sink.wants_streams()
     }
 
+    #[inline]
     fn hear(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) {
         if let Some(flow) = self.flow {
             self.sink.on_stream(flow, side, offset, bytes);

@@ -12,7 +12,7 @@ pub(crate) use prediction::{Ahead, Forecast};
 use side::REACH_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
-pub(crate) use workbench::{Witness, Workbench, fact_of};
+pub(crate) use workbench::{Arrival, Witness, Workbench, fact_of};
 
 use core::time::Duration;
 
@@ -268,7 +268,7 @@ impl Connection {
         let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin()) else {
             return true;
         };
-        let placed = on.place(from.peer(), offset, payload);
+        let placed = on.place(Arrival { side: from.peer(), offset, bytes: payload });
         if placed.new_bytes + placed.refused_bytes == 0 && end <= sent_before.cast_signed() {
             on.note_retransmit(from);
             on.stats.count(Stat::Retransmits);

@@ -250,12 +250,14 @@ impl TcpSide {
 
     /// Whether the peer has acknowledged the FIN.
     pub(super) fn is_fin_acknowledged(&self) -> bool {
-        self.fin().is_some_and(|fin| self.snd_una() > fin)
+        // Nothing is further than where there is none.
+        self.una > self.fin
     }
 
     /// Whether the peer has received everything up to and with the FIN.
     pub(super) fn is_fin_reached(&self, received: StreamOffset) -> bool {
-        self.fin().is_some_and(|fin| received.0 >= fin)
+        let fin = self.snd_nxt.wrapping_add_signed(self.fin.into());
+        self.has_fin() & (received.0 >= fin)
     }
 
     /// The handshake is not complete on this side.

@@ -4,7 +4,7 @@ use super::{TcpSide, TcpState};
 use crate::{
     Fact, OverlapPolicy, Side, Sides, Stat, Stats, StreamOffset,
     flow::Page,
-    reassembly::{BufferFact, BufferPool, Placed, Reassembler},
+    reassembly::{Appended, BufferFact, BufferPool, Placed, Reassembler},
     wire::Segment,
 };
 
@@ -35,6 +35,41 @@ pub(crate) struct Workbench<'a, W> {
     pub(crate) witness: W,
 }
 
+/// Bytes that a side receives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) side: Side,
+    pub(crate) offset: StreamOffset,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Arrival<'_> {
+    /// Appends the bytes and lets them be heard, if they are the next ones, as they nearly always
+    /// are, and there is room for all. `Err`: not so, and so much was done.
+    #[inline(always)]
+    pub(crate) fn append(
+        self,
+        buffer: &mut Reassembler,
+        pool: &mut BufferPool,
+        stats: &mut Stats,
+        witness: &mut impl Witness,
+    ) -> Result<Appended, Option<Appended>> {
+        let Self { side, offset, bytes } = self;
+        // Nobody is kept from being told: a side that is frozen has no room for anything.
+        let mut tell = |fact| witness.tell(fact_of(side, fact));
+        match buffer.append(pool, offset, bytes, &mut tell) {
+            Some(appended) if appended.refused_bytes == 0 => {
+                stats.add(Stat::OverwrittenBytes, appended.overwritten_bytes);
+                if witness.hears() {
+                    witness.hear(side, offset, bytes);
+                }
+                Ok(appended)
+            }
+            other => Err(other),
+        }
+    }
+}
+
 impl<W: Witness> Workbench<'_, W> {
     /// States a fact about a side, unless the side is no longer monitored.
     pub(super) fn tell(&mut self, side: Side, fact: Fact) {
@@ -59,37 +94,23 @@ impl<W: Witness> Workbench<'_, W> {
         }
     }
 
-    /// Places bytes that `side` receives: nearly always the next ones.
-    #[inline(always)]
-    pub(crate) fn place(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) -> Placed {
-        let Self { buffers, pool, frozen, witness, .. } = self;
-        let is_frozen = frozen[side];
-        let appended = buffers[side].append(pool, offset, bytes, &mut |fact| {
-            if !is_frozen {
-                witness.tell(fact_of(side, fact));
-            }
-        });
-        match appended {
-            Some(placed) if placed.refused_bytes == 0 => {
-                self.stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
-                if self.witness.hears() {
-                    self.witness.hear(side, offset, bytes);
-                }
-                placed
-            }
-            other => self.place_rest(side, offset, bytes, other),
+    /// Places bytes that a side receives.
+    pub(super) fn place(&mut self, arrival: Arrival<'_>) -> Placed {
+        let Self { buffers, pool, stats, witness, .. } = self;
+        match arrival.append(&mut buffers[arrival.side], pool, stats, witness) {
+            Ok(appended) => appended.placed(arrival.bytes),
+            Err(appended) => self.place_rest(arrival, appended),
         }
     }
 
     /// Places bytes that are not the next ones; or they were `appended`, but not all found room.
     #[inline(never)]
-    fn place_rest(
+    pub(crate) fn place_rest(
         &mut self,
-        side: Side,
-        offset: StreamOffset,
-        bytes: &[u8],
-        appended: Option<Placed>,
+        arrival: Arrival<'_>,
+        appended: Option<Appended>,
     ) -> Placed {
+        let Arrival { side, offset, bytes } = arrival;
         let Self { buffers, pool, overlap, frozen, witness, .. } = self;
         let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
         let before = if appended.is_some() { offset } else { buffer.next() };
@@ -98,8 +119,10 @@ impl<W: Witness> Workbench<'_, W> {
                 witness.tell(fact_of(side, fact));
             }
         };
-        let placed =
-            appended.unwrap_or_else(|| buffer.place(pool, offset, bytes, overlap[side], &mut tell));
+        let placed = match appended {
+            Some(appended) => appended.placed(bytes),
+            None => buffer.place(pool, offset, bytes, overlap[side], &mut tell),
+        };
         self.count(side, &placed);
         if self.witness.hears() {
             self.let_hear(side, before);
