@@ -6,6 +6,7 @@ mod expiry;
 mod id;
 mod irregular;
 mod key;
+mod patience;
 mod record;
 mod summary;
 mod table;
@@ -16,6 +17,7 @@ pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use irregular::{Ledger, Page};
 pub(crate) use key::{End, FlowKey};
+pub(crate) use patience::Patience;
 pub(crate) use record::{Flow, Shared};
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,

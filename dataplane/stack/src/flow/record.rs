@@ -4,10 +4,10 @@ use mos_memory::CACHE_LINE;
 
 use super::{
     BufferPositions, BufferSummary, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple,
-    Ledger, Page, SideDetails, SideSummary, key::KeyHead,
+    Ledger, Page, Patience, SideDetails, SideSummary, key::KeyHead,
 };
 use crate::{
-    Fact, Instant, Limits, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
+    Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
     tcp::{Ahead, Arrival, Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
@@ -248,13 +248,9 @@ impl Flow {
     }
 
     /// When the flow ends unless another packet comes.
-    pub(crate) fn deadline(&self, limits: &Limits) -> Instant {
-        self.last_packet.after(match self.connection.lifetime() {
-            Lifetime::HalfOpen => limits.timeouts.half_open,
-            Lifetime::Established => limits.timeouts.idle,
-            Lifetime::Closing => limits.timeouts.closing,
-            Lifetime::TimeWait => limits.timeouts.time_wait,
-        })
+    #[inline]
+    pub(crate) const fn deadline(&self, patience: &Patience) -> Instant {
+        self.last_packet.after_nanos(patience.with(self.connection.lifetime()))
     }
 
     /// Whether the flow goes first when room is needed.
@@ -303,7 +299,7 @@ impl Flow {
 
     /// Returns all buffer memory to the pool.
     pub(crate) fn release(&mut self, pool: &mut BufferPool) {
-        for side in Side::BOTH {
+        for side in Side::BOTH.into_iter().filter(|side| self.has_buffer[*side]) {
             self.buffers[side].release(pool);
         }
     }

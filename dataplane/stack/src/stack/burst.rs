@@ -16,7 +16,7 @@ use crate::{
     flow::{Flow, FlowTable, Shared, Tag},
     limits::BURST,
     reassembly::Reassembler,
-    time::nanos_of,
+    tcp::Lifetime,
     wire::{
         Fragment, ParseError, Parsed, Segment, Verify, parse_any, parse_assembled, parse_common,
     },
@@ -88,7 +88,7 @@ impl Stack {
         likely: &[Option<u32>],
         sink: &mut impl EventSink,
     ) {
-        let idle = nanos_of(self.limits.timeouts.idle);
+        let idle = self.patience.with(Lifetime::Established);
         self.approach_unforeseen(packets, likely);
         let is_stored = self.pool.used_bytes() > 0;
         let has_long = is_stored && self.approach_buffers(packets, likely);

@@ -18,7 +18,7 @@ use crate::{
     LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Sides, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
-    flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Shared, Tag, TimerWheel},
+    flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Patience, Shared, Tag, TimerWheel},
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
     wire::Segment,
@@ -28,6 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Stack {
     limits: Limits,
+    patience: Patience,
     table: FlowTable<Flow, EndCause>,
     ledger: Ledger,
     wheel: TimerWheel,
@@ -109,6 +110,7 @@ impl Stack {
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
         let whole = alloc::vec![0; usize::from(u16::MAX)];
         Ok(Self {
+            patience: Patience::new(&limits.timeouts),
             limits,
             table,
             ledger,
@@ -130,7 +132,7 @@ impl Stack {
         for looked_at in 0..budget {
             let Some(slot) = self.wheel.pop(now, &mut steps) else { return looked_at };
             let Some((_, flow)) = self.table.get(slot) else { continue };
-            let deadline = flow.deadline(&self.limits);
+            let deadline = flow.deadline(&self.patience);
             if deadline <= now {
                 let cause = flow.connection.cause_of_silence();
                 self.end(slot, now, Some(cause), sink);
@@ -283,7 +285,7 @@ impl Stack {
         let teller = Teller { time: now, flow: Some(id), tuple, sink };
         flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, teller);
         if flow.connection.lifetime() != lifetime {
-            self.wheel.hasten(slot, flow.deadline(&self.limits));
+            self.wheel.hasten(slot, flow.deadline(&self.patience));
             self.backlog.file(slot, flow.dispensable());
         }
         if let Some(read) = read {
@@ -305,7 +307,7 @@ impl Stack {
         let slot =
             self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
         let (_, flow) = self.table.get(slot)?;
-        let (deadline, dispensable) = (flow.deadline(&self.limits), flow.dispensable());
+        let (deadline, dispensable) = (flow.deadline(&self.patience), flow.dispensable());
         let naming = flow.naming();
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
@@ -342,7 +344,7 @@ impl Stack {
     ) -> bool {
         let Some(flow) = self.table.get_mut(slot) else { return true };
         flow.fall_back();
-        let cause = if flow.deadline(&self.limits) <= now {
+        let cause = if flow.deadline(&self.patience) <= now {
             flow.connection.cause_of_silence()
         } else if flow.connection.is_superseded_by(
             segment,
