@@ -27,8 +27,11 @@ impl EventSink for Reader {
 /// The sum of the words, so that every byte was looked at.
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
-    let words = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
-    rest.iter().fold(words, |sum, byte| sum.wrapping_add(u64::from(*byte)))
+    let sum = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
+    let (halves, rest) = rest.as_chunks::<4>();
+    let sum =
+        halves.iter().fold(sum, |sum, half| sum.wrapping_add(u32::from_ne_bytes(*half).into()));
+    rest.iter().fold(sum, |sum, byte| sum.wrapping_add(u64::from(*byte)))
 }
 
 #[cfg(test)]
