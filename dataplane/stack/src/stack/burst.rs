@@ -29,8 +29,12 @@ type Table = FlowTable<Flow, EndCause>;
 #[derive(Debug)]
 struct Packet<'a> {
     parsed: Result<Parsed<'a>, ParseError>,
+    arrival: Instant,
     /// Of the key of a segment's flow.
     tag: Tag,
+    /// The slot whose flow had this tag before this burst, if there was one: nearly always the
+    /// packet's own.
+    likely: Option<u32>,
     /// Whether it is a segment that may carry data, and nothing else.
     is_plain: bool,
 }
@@ -45,12 +49,11 @@ impl Packet<'_> {
         }
     }
 
-    /// The buffer where the payload probably goes, that of the flow in the slot `likely`; and
-    /// whether it holds anything at all.
+    /// The buffer where the payload probably goes, and whether it holds anything at all.
     #[inline]
-    fn buffer<'t>(&self, table: &'t Table, likely: Option<u32>) -> Option<(&'t Reassembler, bool)> {
+    fn buffer<'t>(&self, table: &'t Table) -> Option<(&'t Reassembler, bool)> {
         let Ok(Parsed::Segment(segment)) = &self.parsed else { return None };
-        let (_, flow) = table.get(likely?)?;
+        let (_, flow) = table.get(self.likely?)?;
         Some(flow.buffer_for(segment.from))
     }
 }
@@ -63,11 +66,10 @@ impl Stack {
             self.make_memory(frames.first().map_or(Instant::EPOCH, |first| first.arrival), sink);
             let mut packets = ArrayVec::new();
             self.parse(frames, &mut packets);
-            let mut likely = ArrayVec::<_, BURST>::new();
-            for packet in &packets {
-                likely.push(self.approach(packet));
+            for packet in &mut packets {
+                packet.likely = self.approach(packet);
             }
-            self.take_all(frames, &packets, &likely, sink);
+            self.take_all(&packets, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
             self.stats.add(Stat::FrameBytes, bytes);
             for at in 0..self.grown.len() {
@@ -81,23 +83,16 @@ impl Stack {
     /// Takes packets one by one. The cache has room for where every payload begins and will begin,
     /// but not for all of them: the rest of each is asked for while the one before is taken.
     #[inline(always)]
-    fn take_all(
-        &mut self,
-        frames: &[Frame<'_>],
-        packets: &[Packet<'_>],
-        likely: &[Option<u32>],
-        sink: &mut impl EventSink,
-    ) {
+    fn take_all(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
         let idle = self.patience.with(Lifetime::Established);
-        self.approach_unforeseen(packets, likely);
+        self.approach_unforeseen(packets);
         let is_stored = self.pool.used_bytes() > 0;
-        let has_long = is_stored && self.approach_buffers(packets, likely);
-        let mut following = packets.iter().zip(likely).skip(1);
-        for ((frame, packet), slot) in frames.iter().zip(packets).zip(likely) {
-            if has_long && let Some((next, slot)) = following.next() {
-                self.approach_payload(next, *slot);
+        let has_long = is_stored && self.approach_buffers(packets);
+        for (at, packet) in packets.iter().enumerate() {
+            if has_long && let Some(next) = packets.get(at + 1) {
+                self.approach_payload(next);
             }
-            self.take(packet, *slot, (frame.arrival, idle), sink);
+            self.take(packet, idle, sink);
         }
     }
 
@@ -115,7 +110,9 @@ impl Stack {
                 Some(segment) => {
                     let tag = self.table.expect(&segment.key);
                     let is_plain = segment.is_plain();
-                    packets.push(Packet { parsed: Ok(Parsed::Segment(segment)), tag, is_plain });
+                    let parsed = Ok(Parsed::Segment(segment));
+                    let arrival = frame.arrival;
+                    packets.push(Packet { parsed, arrival, tag, likely: None, is_plain });
                 }
                 None => packets.push(self.parse_any(frame, verify)),
             }
@@ -132,7 +129,7 @@ impl Stack {
             }
             Ok(Parsed::Fragment(_)) | Err(_) => (Tag::default(), false),
         };
-        Packet { parsed, tag, is_plain }
+        Packet { parsed, arrival: frame.arrival, tag, likely: None, is_plain }
     }
 
     /// Completes the key of a segment with the VLAN, where that tells flows apart.
@@ -158,10 +155,10 @@ impl Stack {
     /// Asks the cache for everything about flows for which more is to be done than to take what
     /// they expect.
     #[inline(always)]
-    fn approach_unforeseen(&self, packets: &[Packet<'_>], likely: &[Option<u32>]) {
+    fn approach_unforeseen(&self, packets: &[Packet<'_>]) {
         let (mut unforeseen, mut count) = ([0; BURST], 0);
-        for (packet, slot) in packets.iter().zip(likely) {
-            let Some(slot) = *slot else { continue };
+        for packet in packets {
+            let Some(slot) = packet.likely else { continue };
             let Some((_, flow)) = self.table.get(slot) else { continue };
             // What cannot be foretold is no branch: each is noted, and some stay.
             unforeseen[count % BURST] = slot;
@@ -177,11 +174,11 @@ impl Stack {
     /// Asks the cache for the buffers where payloads will probably go, and for where they begin.
     /// Returns whether any of them is long.
     #[inline(always)]
-    fn approach_buffers(&mut self, packets: &[Packet<'_>], likely: &[Option<u32>]) -> bool {
+    fn approach_buffers(&mut self, packets: &[Packet<'_>]) -> bool {
         let Self { table, pool, .. } = self;
         let (mut buffers, mut count, mut longest) = ([None; BURST], 0, 0);
-        for (packet, likely) in packets.iter().zip(likely) {
-            let Some((buffer, is_used)) = packet.buffer(table, *likely) else { continue };
+        for packet in packets {
+            let Some((buffer, is_used)) = packet.buffer(table) else { continue };
             let length = packet.payload().len();
             // Who sends data is a matter of luck, too.
             buffers[count % BURST] = Some(buffer);
@@ -201,41 +198,43 @@ impl Stack {
 
     /// Asks the cache for a payload that is long, and for where it will probably go.
     #[inline(always)]
-    fn approach_payload(&mut self, packet: &Packet<'_>, likely: Option<u32>) {
+    fn approach_payload(&mut self, packet: &Packet<'_>) {
         let payload = packet.payload();
         if payload.len() > CACHE_LINE
-            && let Some((buffer, true)) = packet.buffer(&self.table, likely)
+            && let Some((buffer, true)) = packet.buffer(&self.table)
         {
             prefetch_bytes(payload);
             buffer.approach_end(&mut self.pool, payload.len());
         }
     }
 
-    /// Takes one packet. `likely` is the slot whose flow has its tag, if there was one before this
-    /// burst: nearly always the packet's own. A flow may be silent for `idle` nanoseconds.
+    /// Takes one packet. A flow may be silent for `idle` nanoseconds.
     #[inline(always)]
-    fn take(
-        &mut self,
-        packet: &Packet<'_>,
-        likely: Option<u32>,
-        (now, idle): (Instant, u64),
-        sink: &mut impl EventSink,
-    ) {
-        let outcome = match &packet.parsed {
+    fn take(&mut self, packet: &Packet<'_>, idle: u64, sink: &mut impl EventSink) {
+        if packet.is_plain
+            && let Ok(Parsed::Segment(segment)) = &packet.parsed
+            && let Some(slot) = packet.likely
+            && self.advance_expected(slot, segment, (packet.arrival, idle), sink)
+        {
+            self.stats.count(Stat::PacketsMonitored);
+        } else {
+            let outcome = self.handle_other(packet, sink);
+            self.stats.count_packet(outcome);
+        }
+    }
+
+    /// Takes a packet that is not what a flow expects.
+    #[inline(never)]
+    fn handle_other(&mut self, packet: &Packet<'_>, sink: &mut impl EventSink) -> PacketOutcome {
+        let Packet { arrival, tag, likely, .. } = *packet;
+        match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
-                if packet.is_plain
-                    && let Some(slot) = likely
-                    && self.advance_expected(slot, segment, (now, idle), sink)
-                {
-                    return self.stats.count(Stat::PacketsMonitored);
-                }
-                let known = self.table.reach(&segment.key, packet.tag, likely);
-                self.handle_other(segment, packet.tag, known, now, sink)
+                let known = self.table.reach(&segment.key, tag, likely);
+                self.handle_segment(segment, tag, known, arrival, sink)
             }
-            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, now, sink),
+            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, arrival, sink),
             Err(reason) => PacketOutcome::Ignored(*reason),
-        };
-        self.stats.count_packet(outcome);
+        }
     }
 
     /// Holds a fragment, or handles the segment that it completes.
@@ -257,7 +256,7 @@ impl Stack {
                 self.complete(&mut segment);
                 let tag = self.table.tag(&segment.key);
                 let known = self.table.find(&segment.key, tag);
-                self.handle_other(&segment, tag, known, now, sink)
+                self.handle_segment(&segment, tag, known, now, sink)
             }
             Err(reason) => PacketOutcome::Ignored(reason),
         };
@@ -293,8 +292,8 @@ impl Stack {
     }
 
     /// Handles a segment that was not expected; `known` is the slot of its flow.
-    #[inline(never)]
-    fn handle_other(
+    #[inline]
+    fn handle_segment(
         &mut self,
         segment: &Segment<'_>,
         tag: Tag,
