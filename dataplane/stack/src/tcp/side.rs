@@ -243,8 +243,8 @@ impl TcpSide {
         let window = i64::from(granted.max(REACH_MIN));
         let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una().cast_signed());
         Bounds {
-            low: sent.min(acknowledged).saturating_sub(window),
-            high: sent.max(acknowledged).saturating_add(window),
+            low: sent.min(acknowledged) - window,
+            high: sent.max(acknowledged) + window,
         }
     }
 
