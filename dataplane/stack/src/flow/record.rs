@@ -83,6 +83,7 @@ pub(crate) struct Shared<'a> {
 
 impl Flow {
     /// The flow that a SYN, a SYN/ACK, or a packet of a connection under way begins.
+    #[inline]
     pub(crate) fn new(segment: &Segment<'_>, now: Instant, defaults: SockOpts) -> Self {
         let is_answer = segment.flags.is_syn() && segment.flags.is_ack();
         let client = if is_answer { segment.from.other() } else { segment.from };

@@ -114,14 +114,17 @@ impl Stack {
                     let arrival = frame.arrival;
                     packets.push(Packet { parsed, arrival, tag, likely: None, is_plain });
                 }
-                None => packets.push(self.parse_any(frame, verify)),
+                None => packets.push(self.packet(parse_any(frame, verify), frame.arrival)),
             }
         }
     }
 
-    /// Parses what is not common.
-    fn parse_any<'a>(&self, frame: &Frame<'a>, verify: Verify) -> Packet<'a> {
-        let mut parsed = parse_any(frame, verify);
+    /// What was parsed, as a packet.
+    fn packet<'a>(
+        &self,
+        mut parsed: Result<Parsed<'a>, ParseError>,
+        arrival: Instant,
+    ) -> Packet<'a> {
         let (tag, is_plain) = match &mut parsed {
             Ok(Parsed::Segment(segment)) => {
                 self.complete(segment);
@@ -129,7 +132,7 @@ impl Stack {
             }
             Ok(Parsed::Fragment(_)) | Err(_) => (Tag::default(), false),
         };
-        Packet { parsed, arrival: frame.arrival, tag, likely: None, is_plain }
+        Packet { parsed, arrival, tag, likely: None, is_plain }
     }
 
     /// Completes the key of a segment with the VLAN, where that tells flows apart.
@@ -251,15 +254,8 @@ impl Stack {
             Err(reason) => return PacketOutcome::Ignored(reason),
         };
         let whole = core::mem::take(&mut self.whole);
-        let outcome = match parse_assembled(fragment, &whole[..length], self.verify()) {
-            Ok(mut segment) => {
-                self.complete(&mut segment);
-                let tag = self.table.tag(&segment.key);
-                let known = self.table.find(&segment.key, tag);
-                self.handle_segment(&segment, tag, known, now, sink)
-            }
-            Err(reason) => PacketOutcome::Ignored(reason),
-        };
+        let parsed = parse_assembled(fragment, &whole[..length], self.verify());
+        let outcome = self.handle_other(&self.packet(parsed.map(Parsed::Segment), now), sink);
         self.whole = whole;
         outcome
     }

@@ -149,11 +149,7 @@ impl Connection {
         on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         on.stats.add(Stat::Urgent, u64::from(segment.flags.is_urg()));
         if self.ended.is_some() {
-            // Where both sides closed, bytes that come behind the last acknowledgement are theirs.
-            if self.ended == Some(EndCause::Fin) && !segment.flags.is_rst() {
-                self.on_data(segment, from, on);
-            }
-            return;
+            return self.on_late(segment, from, on);
         }
         let is_valid = if segment.flags.is_rst() {
             self.on_reset(segment, from, on)
@@ -170,6 +166,20 @@ impl Connection {
         }
         self.settle(from, on);
         self.update_lifetime();
+    }
+
+    /// What comes after the end.
+    #[cold]
+    fn on_late<W: Witness>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, W>,
+    ) {
+        // Where both sides closed, bytes that come behind the last acknowledgement are theirs.
+        if self.ended == Some(EndCause::Fin) && !segment.flags.is_rst() {
+            self.on_data(segment, from, on);
+        }
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
@@ -234,6 +244,7 @@ impl Connection {
     }
 
     /// Payload and FIN.
+    #[inline(always)]
     fn on_data<W: Witness>(
         &mut self,
         segment: &Segment<'_>,

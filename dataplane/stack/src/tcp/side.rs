@@ -242,10 +242,7 @@ impl TcpSide {
         let granted = if peer.is_unheard() { REACH_UNKNOWN } else { peer.max_window };
         let window = i64::from(granted.max(REACH_MIN));
         let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una().cast_signed());
-        Bounds {
-            low: sent.min(acknowledged) - window,
-            high: sent.max(acknowledged) + window,
-        }
+        Bounds { low: sent.min(acknowledged) - window, high: sent.max(acknowledged) + window }
     }
 
     /// Whether the peer has acknowledged the FIN.
