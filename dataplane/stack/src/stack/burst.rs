@@ -85,6 +85,9 @@ impl Stack {
     #[inline(always)]
     fn take_all(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
         let idle = self.patience.with(Lifetime::Established);
+        if is_heard(sink) {
+            self.approach_ids(packets);
+        }
         self.approach_unforeseen(packets);
         let is_stored = self.pool.used_bytes() > 0;
         let has_long = is_stored && self.approach_buffers(packets);
@@ -153,6 +156,14 @@ impl Stack {
     fn approach(&self, packet: &Packet<'_>) -> Option<u32> {
         let Ok(Parsed::Segment(segment)) = &packet.parsed else { return None };
         self.table.approach(&segment.key, packet.tag)
+    }
+
+    /// Asks the cache for what tells the handles of flows.
+    #[inline(always)]
+    fn approach_ids(&self, packets: &[Packet<'_>]) {
+        for slot in packets.iter().filter_map(|packet| packet.likely) {
+            self.table.approach_id(slot);
+        }
     }
 
     /// Asks the cache for everything about flows for which more is to be done than to take what
@@ -270,8 +281,7 @@ impl Stack {
         (now, idle): (Instant, u64),
         sink: &mut impl EventSink,
     ) -> bool {
-        let is_heard = sink.wants_streams() || sink.wanted() != EventKinds::NONE;
-        let id = is_heard.then(|| self.table.id(slot));
+        let id = is_heard(sink).then(|| self.table.id(slot));
         let Self { table, pool, stats, ledger, grown, .. } = self;
         let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
         let tells_growth = sink.wanted().contains(EventKind::NewData);
@@ -311,4 +321,9 @@ impl Stack {
         };
         self.advance(slot, segment, now, sink)
     }
+}
+
+/// Whether a sink is told of flows by their handles, even if nothing but what they expect comes.
+fn is_heard(sink: &impl EventSink) -> bool {
+    sink.wants_streams() || sink.wanted() != EventKinds::NONE
 }

@@ -133,6 +133,14 @@ impl<T, E: Copy> FlowTable<T, E> {
         Some(slot)
     }
 
+    /// Asks the cache for what tells the handle of a slot.
+    #[inline]
+    pub(crate) fn approach_id(&self, slot: u32) {
+        if let Some(generation) = self.generations.get(at(slot)) {
+            prefetch(generation);
+        }
+    }
+
     /// Asks the cache for all of a slot, if there is one.
     pub(crate) fn approach_slot(&self, slot: u32) {
         if let (Some(slot), Some(generation)) =
