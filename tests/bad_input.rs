@@ -59,6 +59,13 @@ fn a_value_out_of_range_is_named() {
 }
 
 #[test]
+fn more_memory_than_there_is_is_not_populated() {
+    let limits = "[limits]\nflows_max = 16777216\npool = \"1TiB\"\npopulate = true\n";
+    let failed = Mosd::fail(&Setup::demo().configured(limits));
+    check(&failed, USER, &["limits.populate", "available", "limits.pool"]);
+}
+
+#[test]
 fn a_configuration_that_is_not_there() {
     let failed = Mosd::fail(&Setup::demo().with(&["--config", "nowhere.toml"]));
     check(&failed, USER, &["nowhere.toml"]);

@@ -246,8 +246,9 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
         config.metrics.listen.map(|address| format!("  metrics  http://{address}/metrics")),
     );
     let (limits, bounds) = (&plan.limits, &config.limits);
+    let when = if limits.populate { "all of it at start" } else { "as it is used" };
     lines.push(format!(
-        "  memory   {} flows and {} of receive buffers for each worker",
+        "  memory   {} flows and {} of receive buffers for each worker, {when}",
         limits.flows_max, bounds.pool
     ));
     lines.push(format!(

@@ -2,7 +2,8 @@
 //!
 //! A table of a million flows on pages of 4 KiB misses the TLB with nearly every access. The
 //! kernel is asked for transparent huge pages; where it has none, normal pages serve. Room costs
-//! address space only: a page becomes memory when it is first touched.
+//! address space only: a page becomes memory when it is first touched, or when all of them are
+//! asked for at once.
 #![expect(unsafe_code, reason = "maps memory and hands out what lies in it")]
 
 use core::{
@@ -83,6 +84,16 @@ impl<T> Slab<T> {
         T: Copy,
     {
         while self.length < length && self.push(element).is_ok() {}
+    }
+
+    /// Makes all of the room memory now, near the CPU that asks, instead of each page when it is
+    /// first touched. Changes nothing else. `None` when the kernel does not give it; Linux before
+    /// 5.14 never does.
+    #[must_use]
+    pub fn populate(&self) -> Option<()> {
+        let bytes = self.capacity * size_of::<T>();
+        // SAFETY: the room is mapped, ours, and as long; what lies in it stays as it is.
+        unsafe { madvise(self.start.as_ptr().cast(), bytes, Advice::LinuxPopulateWrite) }.ok()
     }
 
     /// Elements that there is room for.
@@ -218,6 +229,19 @@ mod tests {
         let slab = Slab::<u64>::zeroed(elements).unwrap();
         assert_eq!(slab.as_ptr().align_offset(HUGE_PAGE), 0);
         assert_eq!((slab.len(), slab[0], slab[elements - 1]), (elements, 0, 0));
+    }
+
+    #[test]
+    fn a_slab_is_populated_on_request() {
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            4096 * pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+        };
+        let bytes = 64 * HUGE_PAGE;
+        let slab = Slab::<u8>::with_capacity(bytes).unwrap();
+        let before = resident();
+        slab.populate().expect("memory");
+        assert!(resident() >= before + bytes / 10 * 9, "{before} to {} bytes", resident());
     }
 
     #[test]

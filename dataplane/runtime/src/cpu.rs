@@ -73,6 +73,13 @@ pub fn tie_this_thread(cpus: &[usize]) -> std::io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
+/// The same, where it is no reason to give up that it does not work.
+pub(crate) fn tie_or_warn(cpus: &[usize]) {
+    if let Err(error) = tie_this_thread(cpus) {
+        tracing::warn!(?cpus, %error, "cannot tie the thread to its CPUs");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

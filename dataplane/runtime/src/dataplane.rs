@@ -15,7 +15,7 @@ use std::{
 use mos_control::{
     Board, EVENT_RING, EventFeed, Phase, PortMonitor, WorkerLink, WorkerPort, event_ring, link,
 };
-use mos_stack::{Instant, Stack, WorkerId};
+use mos_stack::{Instant, WorkerId};
 
 #[cfg(feature = "dpdk")]
 use crate::dpdk::{self, Eal, Registration};
@@ -32,6 +32,7 @@ use crate::{
         Source,
         capture::{CaptureError, CaptureSource, Share},
     },
+    stacks,
     worker::{AtEnd, Finished, Worker},
 };
 
@@ -92,10 +93,7 @@ impl Dataplane {
     pub fn start(config: &Config, cpus: &Cpus) -> Result<(Self, Vec<WorkerLink>), StartError> {
         let ids = check(config)?;
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
-        let stacks = ids
-            .iter()
-            .map(|id| Stack::new(*id, config.limits, seed))
-            .collect::<Result<Vec<_>, _>>()?;
+        let stacks = stacks::make(&ids, config.limits, seed, &cpus.workers)?;
         let (links, ends): (Vec<_>, Vec<_>) = ids.into_iter().map(join).unzip();
         let boards: Vec<Arc<Board>> =
             links.iter().map(|link| Arc::clone(link.commands.board())).collect();
@@ -201,7 +199,7 @@ impl Dataplane {
         #[cfg(feature = "dpdk")]
         let eal = self.eal.clone();
         let run = move || {
-            tie(&cpus);
+            cpu::tie_or_warn(&cpus);
             #[cfg(feature = "dpdk")]
             let registration = eal
                 .as_ref()
@@ -290,12 +288,6 @@ fn open_ports(config: &Config, cpus: &[usize]) -> Result<Sources, StartError> {
 fn open_ports(config: &Config, _cpus: &[usize]) -> Result<Sources, StartError> {
     let port = config.ports.first().cloned().ok_or(StartError::NoPorts)?;
     Err(StartError::Port { port, problem: PortProblem::NoDpdk })
-}
-
-fn tie(cpus: &[usize]) {
-    if let Err(error) = cpu::tie_this_thread(cpus) {
-        tracing::warn!(?cpus, %error, "cannot tie the thread to its CPUs");
-    }
 }
 
 /// A capture tells of its damage when it was read; one worker's word for it is enough.

@@ -42,6 +42,17 @@ pub enum StartError {
     /// The bounds of a stack contradict themselves, or its memory is not there.
     #[error(transparent)]
     Limits(#[from] LimitsError),
+    /// All memory is wanted at once, and there is not so much.
+    #[error(
+        "limits.populate needs {needed_mib} MiB, and {available_mib} MiB of memory are available: \
+         lower limits.flows_max or limits.pool, or let memory come as it is used"
+    )]
+    Memory {
+        /// What all workers take together.
+        needed_mib: u64,
+        /// What the kernel has.
+        available_mib: u64,
+    },
     /// A capture cannot be opened.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -122,8 +133,11 @@ impl StartError {
             | Self::CaptureNotAlone(_)
             | Self::TooFewCpus { .. }
             | Self::CpuNotAllowed { .. }
+            | Self::Memory { .. }
             | Self::Capture(_) => true,
-            Self::Limits(error) => !matches!(error, LimitsError::Memory(_)),
+            Self::Limits(error) => {
+                !matches!(error, LimitsError::Memory(_) | LimitsError::Populate(_))
+            }
             Self::Port { problem, .. } => !matches!(problem, PortProblem::Memory { .. }),
             #[cfg(feature = "dpdk")]
             Self::Eal(error) => {

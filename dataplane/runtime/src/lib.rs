@@ -13,10 +13,12 @@ mod dataplane;
 mod dpdk;
 mod error;
 pub mod idle;
+mod meminfo;
 mod ports;
 pub mod replay;
 pub mod rerun;
 pub mod source;
+mod stacks;
 pub mod traffic;
 pub mod worker;
 

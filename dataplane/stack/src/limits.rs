@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use crate::{SockOptNames, SockOpts, flow::FlowId};
+use crate::{
+    EndCause, SockOptNames, SockOpts,
+    flow::{Backlog, Flow, FlowId, FlowTable, Ledger, TimerWheel},
+};
 
 /// Frames handled at once, at most: one receive burst.
 pub const BURST: usize = 32;
@@ -43,6 +46,10 @@ pub struct Limits {
     pub half_open_max: u32,
     /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
     pub pool_bytes: u64,
+    /// Whether all memory of the table and the pool is had when the stack is made, instead of as
+    /// flows and data come, where the kernel takes hundreds of microseconds for each huge page that
+    /// it clears. Default `false`.
+    pub populate: bool,
     /// Largest capacity of one side's receive buffer, in bytes. At most [`BUFFER_BYTES_CEILING`].
     pub buffer_bytes_max: u64,
     /// The options that a flow starts with.
@@ -96,6 +103,7 @@ impl Default for Limits {
             flows_max: 65_536,
             half_open_max: 16_384,
             pool_bytes: 256 * 1024 * 1024,
+            populate: false,
             buffer_bytes_max: 16 * 1024 * 1024,
             defaults: SockOpts::default(),
             locked: SockOptNames::default(),
@@ -104,6 +112,20 @@ impl Default for Limits {
             adopt_midstream: false,
             vlan_in_key: false,
         }
+    }
+}
+
+impl Limits {
+    /// Memory that a stack with these bounds takes at most, but for some kilobytes. In bytes.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> u64 {
+        const FLOW: usize = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX
+            + TimerWheel::SLOT_BYTES
+            + Backlog::SLOT_BYTES
+            + Ledger::SLOT_BYTES;
+        const BLOCK: u64 = BLOCK_BYTES as u64;
+        let blocks = self.pool_bytes / BLOCK;
+        self.flows_max as u64 * FLOW as u64 + blocks * (BLOCK + size_of::<u32>() as u64)
     }
 }
 
@@ -133,4 +155,7 @@ pub enum LimitsError {
     /// The memory could not be reserved.
     #[error("cannot reserve {0} bytes")]
     Memory(u64),
+    /// The memory was reserved, but the kernel did not give it.
+    #[error("the kernel does not give {0} bytes of memory now")]
+    Populate(u64),
 }

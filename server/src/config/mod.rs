@@ -183,6 +183,8 @@ pub struct Bounds {
     pub half_open_max: u32,
     /// Memory for all receive buffers.
     pub pool: Size,
+    /// Whether all memory is had at start.
+    pub populate: bool,
     /// Largest capacity of one side's receive buffer.
     #[serde(deserialize_with = "checked::buffer")]
     pub buffer_max: Size,
@@ -190,9 +192,9 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        let Limits { flows_max, pool_bytes, buffer_bytes_max, .. } = Limits::default();
+        let Limits { flows_max, pool_bytes, populate, buffer_bytes_max, .. } = Limits::default();
         let (pool, buffer_max) = (Size(pool_bytes), Size(buffer_bytes_max));
-        Self { flows_max, half_open_max: 0, pool, buffer_max }
+        Self { flows_max, half_open_max: 0, pool, populate, buffer_max }
     }
 }
 
@@ -418,7 +420,7 @@ impl Config {
     ///
     /// When a flow would start with a larger buffer than it may have.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
-        let Bounds { flows_max, half_open_max, pool, buffer_max } = self.limits;
+        let Bounds { flows_max, half_open_max, pool, populate, buffer_max } = self.limits;
         let capacity = |key: &str, size: Size| {
             round_up_to_block(size.0).filter(|bytes| *bytes <= buffer_max.0).ok_or_else(|| {
                 ConfigError::Contradiction(format!(
@@ -438,6 +440,7 @@ impl Config {
                 set => set,
             },
             pool_bytes: pool.0,
+            populate,
             buffer_bytes_max: buffer_max.0,
             defaults: SockOpts {
                 buffer_bytes: Sides {

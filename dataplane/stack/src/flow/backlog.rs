@@ -38,7 +38,6 @@ struct Link {
 
 impl Backlog {
     /// Bytes that a slot costs.
-    #[cfg(test)]
     pub(crate) const SLOT_BYTES: usize = size_of::<Link>();
 
     /// Reserves room for `slots` slots. `None` when there is not enough memory.
@@ -46,6 +45,11 @@ impl Backlog {
         let links = Slab::with_capacity(usize::try_from(slots).ok()?)?;
         let queue = || Queue { head: NONE, tail: NONE, length: 0 };
         Some(Self { links, half_open: queue(), ended: queue() })
+    }
+
+    /// See [`Slab::populate`].
+    pub(crate) fn populate(&self) -> Option<()> {
+        self.links.populate()
     }
 
     /// Asks the cache for what is known of a slot.

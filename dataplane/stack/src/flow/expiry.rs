@@ -43,13 +43,17 @@ struct Link {
 
 impl TimerWheel {
     /// Bytes that a slot costs.
-    #[cfg(test)]
     pub(crate) const SLOT_BYTES: usize = size_of::<Link>();
 
     /// Reserves room for `slots` slots. `None` when there is not enough memory.
     pub(crate) fn new(slots: u32) -> Option<Self> {
         let links = Slab::with_capacity(usize::try_from(slots).ok()?)?;
         Some(Self { heads: alloc::vec![NONE; index(BUCKETS)], links, hand: 0 })
+    }
+
+    /// See [`Slab::populate`].
+    pub(crate) fn populate(&self) -> Option<()> {
+        self.links.populate()
     }
 
     /// Asks the cache for what is known of a slot.

@@ -77,9 +77,17 @@ impl Irregularities {
 }
 
 impl Ledger {
+    /// Bytes that a slot costs.
+    pub(crate) const SLOT_BYTES: usize = size_of::<[Line; 2]>();
+
     /// Reserves room for `slots` flows. `None` when there is not enough memory.
     pub(crate) fn new(slots: u32) -> Option<Self> {
         Slab::zeroed(usize::try_from(slots).ok()?).map(Self)
+    }
+
+    /// See [`Slab::populate`].
+    pub(crate) fn populate(&self) -> Option<()> {
+        self.0.populate()
     }
 
     /// The counters of the flow in a slot, whose page is written.

@@ -32,6 +32,12 @@ impl BufferPool {
         Some(Self { bytes, blocks, fresh: 0, free, foreseen: 0 })
     }
 
+    /// See [`Slab::populate`].
+    pub(crate) fn populate(&self) -> Option<()> {
+        self.bytes.populate()?;
+        self.free.populate()
+    }
+
     /// A block with undefined contents; `None` when all are in use.
     pub(crate) fn take(&mut self) -> Option<BlockId> {
         self.foreseen = self.foreseen.saturating_sub(1);

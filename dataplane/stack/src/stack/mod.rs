@@ -108,6 +108,13 @@ impl Stack {
         };
         let pool =
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
+        if limits.populate {
+            let populated = table.populate().and_then(|()| ledger.populate());
+            let populated = populated.and_then(|()| wheel.populate());
+            let populated = populated.and_then(|()| backlog.populate());
+            let populated = populated.and_then(|()| pool.populate());
+            populated.ok_or_else(|| LimitsError::Populate(limits.memory_bytes()))?;
+        }
         let whole = alloc::vec![0; usize::from(u16::MAX)];
         Ok(Self {
             patience: Patience::new(&limits.timeouts),

@@ -58,9 +58,9 @@ impl Forecast {
         self.0.client.packets != Outlook::UNKNOWN
     }
 
-    /// Takes a plain segment that is just what was to be expected next: of a steady connection, in order,
-    /// and acknowledging nothing that was missed. The connection need not be touched until it
-    /// catches up: it will be as if [`Connection::on_segment`] had taken the segment, but for the
+    /// Takes a plain segment that is just what was to be expected next: of a steady connection, in
+    /// order, and acknowledging nothing that was missed. The connection need not be touched until
+    /// it catches up: it will be as if [`Connection::on_segment`] had taken the segment, but for the
     /// payload. `false`: it is something else, and nothing was done.
     #[inline]
     pub(crate) fn take(&mut self, segment: &Segment<'_>, from: Side) -> bool {

@@ -49,7 +49,6 @@ pub(super) struct Place {
 impl Index {
     /// Bytes that an entry costs at most: the buckets are a power of two, and have room for twice
     /// as many.
-    #[cfg(test)]
     pub(super) const ENTRY_BYTES_MAX: usize = 4 * size_of::<Bucket>() / ENTRIES;
 
     /// An index for so many slots. `None` when there is not enough memory.
@@ -57,6 +56,11 @@ impl Index {
         let entries = usize::try_from(slots).ok()?.checked_mul(2)?;
         let buckets = entries.div_ceil(ENTRIES).next_power_of_two();
         Some(Self { buckets: Slab::zeroed(buckets)?, mask: buckets - 1 })
+    }
+
+    /// See [`Slab::populate`].
+    pub(super) fn populate(&self) -> Option<()> {
+        self.buckets.populate()
     }
 
     /// Asks the cache for the bucket where a tag belongs.
@@ -191,7 +195,10 @@ mod tests {
         /// Nearly all tags belong to two of eight buckets, which overflow; some are the same.
         #[test]
         fn the_index_equals_a_map(
-            ops in prop::collection::vec((0..SLOTS, prop_oneof![6..8u32, 14..16u32, 0..16u32]), 0..120),
+            ops in prop::collection::vec(
+                (0..SLOTS, prop_oneof![6..8u32, 14..16u32, 0..16u32]),
+                0..120,
+            ),
         ) {
             let mut index = Index::new(SLOTS).expect("memory");
             let mut model = BTreeMap::new();

@@ -89,7 +89,6 @@ impl<T, E: Copy> FlowTable<T, E> {
     const TAIL_LINE: usize = core::mem::offset_of!(Entry<T>, tail) / CACHE_LINE;
 
     /// Bytes that a flow costs at most: its slot, the generation, and its part of the index.
-    #[cfg(test)]
     pub(crate) const SLOT_BYTES_MAX: usize =
         Self::SLOT_BYTES + size_of::<u32>() + Index::ENTRY_BYTES_MAX;
 
@@ -110,6 +109,13 @@ impl<T, E: Copy> FlowTable<T, E> {
             free_head: NONE,
             free_tail: NONE,
         })
+    }
+
+    /// See [`Slab::populate`].
+    pub(crate) fn populate(&self) -> Option<()> {
+        self.index.populate()?;
+        self.slots.populate()?;
+        self.generations.populate()
     }
 
     /// Hashes a key, and asks the cache for its place in the index.
