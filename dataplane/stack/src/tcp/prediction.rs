@@ -60,8 +60,8 @@ impl Forecast {
 
     /// Takes a plain segment that is just what was to be expected next: of a steady connection, in
     /// order, and acknowledging nothing that was missed. The connection need not be touched until
-    /// it catches up: it will be as if [`Connection::on_segment`] had taken the segment, but for the
-    /// payload. `false`: it is something else, and nothing was done.
+    /// it catches up: it will be as if [`Connection::on_segment`] had taken the segment, but for
+    /// the payload. `false`: it is something else, and nothing was done.
     #[inline]
     pub(crate) fn take(&mut self, segment: &Segment<'_>, from: Side) -> bool {
         debug_assert!(segment.is_plain(), "nothing else is predicted");
