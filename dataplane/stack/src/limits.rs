@@ -41,8 +41,8 @@ pub struct Limits {
     /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
     pub flows_max: u32,
     /// Flows at once whose handshake is not complete, at least 1. One more makes the oldest of them
-    /// end as [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs
-    /// no more than this, and no established flow.
+    /// end as [`EndCause::Evicted`]: a flood of SYNs costs no more than this, and no established
+    /// flow.
     pub half_open_max: u32,
     /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
     pub pool_bytes: u64,
