@@ -6,10 +6,9 @@
 //! are those of mosd; in the place of a port of DPDK stands a source that counts what a port would
 //! have lost.
 //!
-//! Every step is done again and again, each time next to as long a span in which nothing is asked:
-//! what a machine does besides is the same for both, and the median of the rounds is told. "80 %
-//! load" is 80 % of the packets that the worker has just taken at most, measured again for every
-//! round.
+//! Every step is done again and again, next to as long a span in which nothing is asked, and at
+//! full load to one in which another CPU is merely busy; medians are told. "80 % load" is 80 % of
+//! what the worker has just taken at most, measured again for every round.
 
 #![expect(
     clippy::expect_used,
@@ -62,6 +61,9 @@ const SPAN: Duration = Duration::from_secs(2);
 
 /// How long it is measured what the worker takes at most.
 const CALIBRATION: Duration = Duration::from_secs(1);
+
+/// What is copied again and again to keep a CPU busy, as it fits into the caches of a core.
+const OCCUPIED_BYTES: usize = 1 << 20;
 
 /// No step ends by its time.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -127,12 +129,16 @@ impl Bench {
     /// each.
     fn contrast<T>(&self, name: &str, busy: Busy, mut step: impl FnMut() -> T) -> Vec<T> {
         let (mut quiet, mut asked, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut occupied = Vec::new();
         for _ in 0..self.rounds {
             self.load(busy);
             let (outcome, figures) = self.measure(&mut step);
             outcomes.push(outcome);
             asked.push(figures);
             quiet.push(self.measure(|| thread::sleep(figures.span)).1);
+            if busy == Busy::Always {
+                occupied.push(self.measure(|| occupy(figures.span)).1);
+            }
         }
         let span = median(asked.iter().map(|a| a.span));
         let rate = median(asked.iter().map(|a| a.per_second));
@@ -142,11 +148,25 @@ impl Bench {
             let (asked, quiet) = (lost(&asked), lost(&quiet));
             println!("  lost of a million packets: {asked}, with nothing asked {quiet}");
         } else {
-            let pairs = asked.iter().zip(&quiet);
-            let kept = median(pairs.map(|(a, q)| a.per_second * 1000 / q.per_second.max(1)));
-            println!("  of the packets with nothing asked: {}.{} %", kept / 10, kept % 10);
+            let kept = |of: &[Figures]| {
+                let pairs = of.iter().zip(&quiet);
+                let kept = median(pairs.map(|(a, q)| a.per_second * 1000 / q.per_second.max(1)));
+                format!("{}.{} %", kept / 10, kept % 10)
+            };
+            let (asked, occupied) = (kept(&asked), kept(&occupied));
+            println!("  of the packets with nothing asked: {asked}; {occupied} while a thread");
+            println!("  on the CPUs of the control plane only copies memory");
         }
         outcomes
+    }
+}
+
+/// Keeps a CPU of the control plane busy with what has nothing to do with mosd.
+fn occupy(span: Duration) {
+    let (begin, mut bytes) = (Instant::now(), vec![1_u8; OCCUPIED_BYTES]);
+    while begin.elapsed() < span {
+        bytes.copy_within(..OCCUPIED_BYTES / 2, OCCUPIED_BYTES / 2);
+        std::hint::black_box(&mut bytes);
     }
 }
 
