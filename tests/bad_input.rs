@@ -60,7 +60,7 @@ fn a_value_out_of_range_is_named() {
 
 #[test]
 fn more_memory_than_there_is_is_not_populated() {
-    let limits = "[limits]\nflows_max = 16777216\npool = \"1TiB\"\npopulate = true\n";
+    let limits = "[limits]\nflows_max = 16777216\npool = \"1000000TiB\"\npopulate = true\n";
     let failed = Mosd::fail(&Setup::demo().configured(limits));
     check(&failed, USER, &["limits.populate", "available", "limits.pool"]);
 }

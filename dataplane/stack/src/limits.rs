@@ -125,7 +125,8 @@ impl Limits {
             + Ledger::SLOT_BYTES;
         const BLOCK: u64 = BLOCK_BYTES as u64;
         let blocks = self.pool_bytes / BLOCK;
-        self.flows_max as u64 * FLOW as u64 + blocks * (BLOCK + size_of::<u32>() as u64)
+        let pool = blocks.saturating_mul(BLOCK + size_of::<u32>() as u64);
+        pool.saturating_add(self.flows_max as u64 * FLOW as u64)
     }
 }
 

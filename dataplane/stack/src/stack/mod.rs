@@ -108,15 +108,8 @@ impl Stack {
         };
         let pool =
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
-        if limits.populate {
-            let populated = table.populate().and_then(|()| ledger.populate());
-            let populated = populated.and_then(|()| wheel.populate());
-            let populated = populated.and_then(|()| backlog.populate());
-            let populated = populated.and_then(|()| pool.populate());
-            populated.ok_or_else(|| LimitsError::Populate(limits.memory_bytes()))?;
-        }
         let whole = alloc::vec![0; usize::from(u16::MAX)];
-        Ok(Self {
+        let stack = Self {
             patience: Patience::new(&limits.timeouts),
             limits,
             table,
@@ -128,7 +121,20 @@ impl Stack {
             pool,
             stats: Stats::default(),
             grown: ArrayVec::new(),
-        })
+        };
+        if limits.populate {
+            stack.populate().ok_or_else(|| LimitsError::Populate(limits.memory_bytes()))?;
+        }
+        Ok(stack)
+    }
+
+    /// Has the kernel give all memory now. `None` when it does not.
+    fn populate(&self) -> Option<()> {
+        self.table.populate()?;
+        self.ledger.populate()?;
+        self.wheel.populate()?;
+        self.backlog.populate()?;
+        self.pool.populate()
     }
 
     /// Ends flows that have been silent for too long: looks at `budget` flows at most. Returns how

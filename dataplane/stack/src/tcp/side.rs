@@ -112,7 +112,7 @@ impl TcpSide {
     /// Highest offset that the peer has acknowledged; a FIN is counted.
     #[inline]
     pub(super) const fn snd_una(&self) -> u64 {
-        self.snd_nxt.wrapping_add_signed(self.una as i64)
+        self.at(self.una)
     }
 
     /// Learns that everything before this offset was sent, the FIN apart.
@@ -132,8 +132,7 @@ impl TcpSide {
     /// Offset of the FIN, once one was sent.
     #[inline]
     pub(super) const fn fin(&self) -> Option<u64> {
-        let fin = self.snd_nxt.wrapping_add_signed(self.fin as i64);
-        if self.has_fin() { Some(fin) } else { None }
+        if self.has_fin() { Some(self.at(self.fin)) } else { None }
     }
 
     /// Whether a FIN was sent.
@@ -145,6 +144,12 @@ impl TcpSide {
     /// Learns where the stream ends.
     pub(super) fn learn_fin(&mut self, fin: u64) {
         self.fin = self.distance_to(fin).min(Self::NO_FIN - 1);
+    }
+
+    /// The offset at a distance from `snd_nxt`.
+    #[inline]
+    const fn at(&self, distance: Distance) -> u64 {
+        self.snd_nxt.wrapping_add_signed(distance as i64)
     }
 
     /// How far an offset lies from `snd_nxt`, as far as that can be told.
@@ -253,8 +258,7 @@ impl TcpSide {
 
     /// Whether the peer has received everything up to and with the FIN.
     pub(super) fn is_fin_reached(&self, received: StreamOffset) -> bool {
-        let fin = self.snd_nxt.wrapping_add_signed(self.fin.into());
-        self.has_fin() & (received.0 >= fin)
+        self.has_fin() & (received.0 >= self.at(self.fin))
     }
 
     /// The handshake is not complete on this side.

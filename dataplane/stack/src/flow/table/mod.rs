@@ -149,12 +149,10 @@ impl<T, E: Copy> FlowTable<T, E> {
 
     /// Asks the cache for all of a slot, if there is one.
     pub(crate) fn approach_slot(&self, slot: u32) {
-        if let (Some(slot), Some(generation)) =
-            (self.slots.get(at(slot)), self.generations.get(at(slot)))
-        {
+        if let Some(slot) = self.slots.get(at(slot)) {
             prefetch(slot);
-            prefetch(generation);
         }
+        self.approach_id(slot);
     }
 
     /// The slot of the flow with this key, if it is the one that was approached or another.
