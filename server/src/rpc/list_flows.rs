@@ -38,8 +38,7 @@ pub(crate) const SLOTS_MAX: u32 = 65_536;
 const BLOCK: u32 = 64;
 const _: () = assert!(BLOCK as usize == FLOW_PAGE);
 
-/// Scans of one worker under way at once, at most. The first is alone; each that was not enough
-/// doubles their number.
+/// Scans of one worker under way at once, at most.
 const SCANS_MAX: usize = 16;
 
 /// How long one worker is waited for before it counts as unreachable.
@@ -169,6 +168,7 @@ impl Walk<'_> {
                 return Ok(Visit::PageEnds(scans.expected));
             }
             let patience = self.call.deadline.min(time::Instant::now() + CORE_PATIENCE);
+            scans.at_once = self.scans_to_go().clamp(1, SCANS_MAX);
             let (page, next) = match scans.next(patience).await {
                 Ok(Reply::Scanned { page, next }) => (page, next),
                 Ok(_) => return Err(Rejection::UnexpectedReply(client.worker())),
@@ -183,6 +183,15 @@ impl Walk<'_> {
             self.slots = self.slots.saturating_add(next.saturating_sub(scans.expected));
             scans.advance(next, page);
         }
+    }
+
+    /// How many more scans fill the page, if slots go on to hold flows for it as they did. The first
+    /// is supposed to.
+    fn scans_to_go(&self) -> usize {
+        let Page { page_size, flows, .. } = &self.page;
+        let (wanted, had) = (page_size.saturating_sub(flows.len()), flows.len() + 1);
+        let slots = wanted.saturating_mul(self.slots as usize + 1).div_ceil(had);
+        slots.div_ceil(FLOW_PAGE)
     }
 
     /// Whether the page has to end here: enough slots, or hardly any time left.
@@ -200,6 +209,7 @@ struct Scans<'a> {
     expected: u32,
     /// Where the next command begins.
     ahead: u32,
+    /// Scans to keep under way: what is asked for and not needed costs packets.
     at_once: usize,
     has_answered: bool,
     /// Memory to send down again.
@@ -251,7 +261,6 @@ impl<'a> Scans<'a> {
     fn advance(&mut self, next: u32, page: Box<FlowPage>) {
         self.spare.push_back(page);
         self.has_answered = true;
-        self.at_once = (self.at_once * 2).min(SCANS_MAX);
         if next != self.expected.saturating_add(BLOCK) {
             // The commands under way begin elsewhere: their answers are of no use.
             self.pipeline = Pipeline::default();

@@ -9,6 +9,7 @@ use crate::support::{
     Shared, Table, control, fields, flow, metadata, row, run, settings, shared, worker, worker_id,
 };
 use mos_control::{Command, Refusal};
+use mos_stack::{Gauges, Stats};
 use mos_proto::v1::{ListFlowsRequest, ListFlowsResponse, flow_service_server::FlowService as _};
 use mosd::service::Service;
 use tonic::{Code, Request, Status};
@@ -178,6 +179,35 @@ fn sizes_of_pages_are_bounded() {
         let status = page(&service, of_size(-1, "")).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(fields(&status), ["page_size"]);
+    });
+}
+
+/// Scans that some worker is asked for by a page.
+async fn scans_for(table: Table, request: ListFlowsRequest) -> usize {
+    let scans = shared(0);
+    let slots = table.slots.len() as u64;
+    let counting = worker(0, {
+        let scans = Rc::clone(&scans);
+        move |command| {
+            *scans.borrow_mut() += usize::from(matches!(command, Command::Scan { .. }));
+            table.answer(command)
+        }
+    });
+    counting.board().publish(&Stats::default(), Gauges { flow_slots: slots, ..Gauges::default() });
+    page(&crate::support::service(vec![counting]), request).await.unwrap();
+    *scans.borrow()
+}
+
+#[test]
+fn a_worker_is_asked_for_no_more_than_a_page_needs() {
+    run(async {
+        assert_eq!(scans_for(full(0, 20_000), of_size(1000, "")).await, 1000_usize.div_ceil(64));
+        assert_eq!(scans_for(full(0, 20_000), of_size(0, "")).await, 2);
+        assert_eq!(scans_for(full(0, 20_000), of_size(1, "")).await, 1);
+        // Every other slot is free: after the first block that is known.
+        let mut holey = full(0, 20_000);
+        holey.slots.iter_mut().step_by(2).for_each(|slot| *slot = None);
+        assert!(scans_for(holey, of_size(1000, "")).await <= 2000_usize.div_ceil(64) + 1);
     });
 }
 
