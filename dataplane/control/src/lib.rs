@@ -3,6 +3,7 @@
 //! ```text
 //! control side                             worker side (one lcore)
 //! CommandPort::try_submit  ──── ring ────▶ WorkerPort::take
+//!                          ──── ring ────▶ WorkerPort::take_scan
 //! CommandPort::try_receive ◀─── ring ───── WorkerPort::answer
 //! EventTap::try_receive    ◀─── ring ───── EventFeed
 //! Board (reads)            ◀── atomics ─── Board::publish
@@ -25,7 +26,7 @@ pub use command::{Answer, Command, FlowPage, PeekChunk, Reply, Request, RequestI
 pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, Tapped, event_ring};
 pub use port::{PortMonitor, PortStatus};
 pub use refusal::Refusal;
-pub use ring::{COMMAND_RING, CommandPort, WorkerPort, link};
+pub use ring::{COMMAND_RING, CommandPort, SCAN_RING, WorkerPort, link};
 
 /// The control plane's ends of everything that joins it to one worker.
 #[derive(Debug)]

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use mos_stack::WorkerId;
 
-use crate::{Answer, Board, Request};
+use crate::{Answer, Board, Command, Request};
 
 /// Commands, and answers, that one worker's rings hold.
 pub const COMMAND_RING: usize = 256;
+
+/// Scans that their ring holds.
+pub const SCAN_RING: usize = 64;
 
 /// The control plane's end.
 #[derive(Debug)]
@@ -15,6 +18,7 @@ pub struct CommandPort {
     worker: WorkerId,
     board: Arc<Board>,
     requests: rtrb::Producer<Request>,
+    scans: rtrb::Producer<Request>,
     answers: rtrb::Consumer<Answer>,
 }
 
@@ -24,6 +28,7 @@ pub struct WorkerPort {
     worker: WorkerId,
     board: Arc<Board>,
     requests: rtrb::Consumer<Request>,
+    scans: rtrb::Consumer<Request>,
     answers: rtrb::Producer<Answer>,
 }
 
@@ -32,15 +37,17 @@ pub struct WorkerPort {
 pub fn link(worker: WorkerId) -> (CommandPort, WorkerPort) {
     let board = Arc::new(Board::default());
     let (request_in, request_out) = rtrb::RingBuffer::new(COMMAND_RING);
+    let (scan_in, scan_out) = rtrb::RingBuffer::new(SCAN_RING);
     let (answer_in, answer_out) = rtrb::RingBuffer::new(COMMAND_RING);
     (
         CommandPort {
             worker,
             board: Arc::clone(&board),
             requests: request_in,
+            scans: scan_in,
             answers: answer_out,
         },
-        WorkerPort { worker, board, requests: request_out, answers: answer_in },
+        WorkerPort { worker, board, requests: request_out, scans: scan_out, answers: answer_in },
     )
 }
 
@@ -57,13 +64,16 @@ impl CommandPort {
         &self.board
     }
 
-    /// Sends a request.
+    /// Sends a request: a [`Command::Scan`] on a ring of its own, where it holds up no other
+    /// command while the worker has no time for it.
     ///
     /// # Errors
     ///
     /// Gives the request back when the ring is full.
     pub fn try_submit(&mut self, request: Request) -> Result<(), Request> {
-        self.requests.push(request).map_err(|rtrb::PushError::Full(request)| request)
+        let is_scan = matches!(request.command, Command::Scan { .. });
+        let ring = if is_scan { &mut self.scans } else { &mut self.requests };
+        ring.push(request).map_err(|rtrb::PushError::Full(request)| request)
     }
 
     /// The next answer, if there is one.
@@ -80,7 +90,7 @@ impl CommandPort {
     /// Requests that the worker has not taken yet.
     #[must_use]
     pub fn depth(&self) -> usize {
-        COMMAND_RING - self.requests.slots()
+        COMMAND_RING - self.requests.slots() + SCAN_RING - self.scans.slots()
     }
 }
 
@@ -97,21 +107,33 @@ impl WorkerPort {
         &self.board
     }
 
-    /// The next request, if there is one and there is room for its answer: a request that is
-    /// taken can always be answered.
+    /// The next request that is not a scan, if there is one and there is room for its answer: a
+    /// request that is taken can always be answered.
     pub fn take(&mut self) -> Option<Request> {
-        if self.requests.is_empty() || self.answers.is_full() {
-            return None;
-        }
-        self.requests.pop().ok()
+        Self::take_from(&mut self.requests, &self.answers)
     }
 
-    /// Answers a request taken from [`Self::take`].
+    /// The next [`Command::Scan`], as [`Self::take`] gives all others.
+    pub fn take_scan(&mut self) -> Option<Request> {
+        Self::take_from(&mut self.scans, &self.answers)
+    }
+
+    fn take_from(
+        ring: &mut rtrb::Consumer<Request>,
+        answers: &rtrb::Producer<Answer>,
+    ) -> Option<Request> {
+        if ring.is_empty() || answers.is_full() {
+            return None;
+        }
+        ring.pop().ok()
+    }
+
+    /// Answers a request that was taken.
     ///
     /// # Panics
     ///
-    /// When called more often than [`Self::take`] gave a request.
-    #[expect(clippy::expect_used, reason = "take() has made sure of the room")]
+    /// When called more often than a request was taken.
+    #[expect(clippy::expect_used, reason = "who took the request has made sure of the room")]
     pub fn answer(&mut self, answer: Answer) {
         self.answers.push(answer).map_err(|_full| ()).expect("room for the answer");
     }

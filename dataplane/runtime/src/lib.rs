@@ -14,6 +14,7 @@ mod dpdk;
 mod error;
 pub mod idle;
 mod meminfo;
+pub mod pace;
 mod ports;
 pub mod replay;
 pub mod rerun;

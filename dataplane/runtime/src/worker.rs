@@ -1,23 +1,24 @@
 //! The loop of one worker: time, commands, frames, timers, numbers; and again.
 //!
-//! Every turn is bounded: [`COMMAND_BURST`] commands, one scan among them, one burst of each
-//! source, [`EXPIRY_BUDGET`] timers. Commands apply between bursts, never inside one. Nothing here
-//! blocks, allocates, locks, logs or makes a system call, except that an idle worker may sleep
-//! ([`Idle`]).
+//! Every turn is bounded: [`COMMAND_BURST`] commands, a scan where the pace allows one
+//! ([`SCAN_EVERY`](crate::pace::SCAN_EVERY)), one burst of each source, [`EXPIRY_BUDGET`] timers.
+//! Commands apply between bursts, never inside one. Nothing here blocks, allocates, locks, logs or
+//! makes a system call, except that an idle worker may sleep ([`Idle`]).
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use mos_control::{Answer, Command, Phase, Refusal, Request, WorkerPort};
+use mos_control::{Answer, Phase, Refusal, Request, WorkerPort};
 use mos_stack::{EventSink, Instant, Stack};
 
 use crate::{
     clock::Clock,
     command::apply,
     idle::Idle,
+    pace::ScanPace,
     source::{PacketSource, Received},
 };
 
-/// Commands applied in one turn, at most. No more follow a [`Command::Scan`].
+/// Commands applied in one turn, at most, scans apart.
 pub const COMMAND_BURST: usize = 8;
 
 /// Flows ended for their silence in one turn, at most.
@@ -62,6 +63,16 @@ pub struct Finished<S, E> {
     pub sink: E,
 }
 
+/// What a turn took from the sources.
+#[derive(Debug)]
+struct Taken {
+    packets: usize,
+    /// Packets of the largest burst.
+    largest: usize,
+    /// All sources have come to their end.
+    ended: bool,
+}
+
 /// One turn of the loop.
 #[derive(Debug)]
 struct Turn {
@@ -79,8 +90,9 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         self.idle.prepare_thread();
         self.port.board().publish(self.stack.stats(), self.stack.gauges());
         self.port.board().set_phase(Phase::Running);
+        let mut pace = ScanPace::new();
         while !stop.load(Relaxed) {
-            let turn = self.turn();
+            let turn = self.turn(&mut pace);
             if turn.ended && self.at_end == AtEnd::Finish {
                 self.stack.finish(&mut self.sink);
                 break;
@@ -91,10 +103,11 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         self.close()
     }
 
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self, pace: &mut ScanPace) -> Turn {
         let now = self.time(self.clock.now());
-        let commands = self.commands(now);
-        let (packets, ended) = self.frames(now);
+        let commands = self.commands(now) + self.scan(now, pace);
+        let Taken { packets, largest, ended } = self.frames(now);
+        pace.on_burst(largest);
         let now = self.time(now);
         let expired = self.stack.handle_timeout(now, EXPIRY_BUDGET, &mut self.sink);
         Turn { now, packets, work: commands + packets + expired as usize, ended }
@@ -105,34 +118,46 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         self.sources.iter().filter_map(PacketSource::time).fold(floor, Instant::max)
     }
 
-    /// Applies waiting commands and answers them; a scan, which takes about as long as a burst of
-    /// frames, is the last of its turn. Returns how many there were.
+    /// Applies waiting commands and answers them. Returns how many there were.
     fn commands(&mut self, now: Instant) -> usize {
         for applied in 0..COMMAND_BURST {
-            let Some(Request { id, command }) = self.port.take() else { return applied };
-            let is_scan = matches!(command, Command::Scan { .. });
-            let outcome = apply(command, now, &mut self.stack, &mut self.sink);
-            self.port.answer(Answer { id, outcome });
-            if is_scan {
-                return applied + 1;
-            }
+            let Some(request) = self.port.take() else { return applied };
+            self.apply(request, now);
         }
         COMMAND_BURST
     }
 
-    /// Takes one burst from each source to the stack. Returns how many frames there were, and
-    /// whether all sources have come to their end.
-    fn frames(&mut self, now: Instant) -> (usize, bool) {
+    /// The next scan, when it is time for one. Returns how many there were.
+    fn scan(&mut self, now: Instant, pace: &mut ScanPace) -> usize {
+        let Some(request) = pace.allows().then(|| self.port.take_scan()).flatten() else {
+            return 0;
+        };
+        self.apply(request, now);
+        pace.on_scan();
+        1
+    }
+
+    fn apply(&mut self, Request { id, command }: Request, now: Instant) {
+        let outcome = apply(command, now, &mut self.stack, &mut self.sink);
+        self.port.answer(Answer { id, outcome });
+    }
+
+    /// Takes one burst from each source to the stack.
+    fn frames(&mut self, now: Instant) -> Taken {
         let Self { sources, stack, sink, .. } = self;
-        let (mut packets, mut all_ended) = (0, true);
+        let mut taken = Taken { packets: 0, largest: 0, ended: true };
         for source in sources {
             match source.receive(now, |frames| stack.handle_burst(frames, sink)) {
-                Received::Frames(count) => (packets, all_ended) = (packets + count, false),
-                Received::Nothing => all_ended = false,
+                Received::Frames(count) => {
+                    taken.packets += count;
+                    taken.largest = taken.largest.max(count);
+                    taken.ended = false;
+                }
+                Received::Nothing => taken.ended = false,
                 Received::End => {}
             }
         }
-        (packets, all_ended)
+        taken
     }
 
     /// Publishes the turn. Counters and levels change only in turns that found work.
@@ -151,7 +176,7 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
     fn close(mut self) -> Finished<S, E> {
         self.port.board().publish(self.stack.stats(), self.stack.gauges());
         self.port.board().set_phase(Phase::Stopped);
-        while let Some(Request { id, .. }) = self.port.take() {
+        while let Some(Request { id, .. }) = self.port.take().or_else(|| self.port.take_scan()) {
             let outcome = Err(Refusal::WorkerStopping(self.port.worker()));
             self.port.answer(Answer { id, outcome });
         }

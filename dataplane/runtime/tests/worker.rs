@@ -11,17 +11,20 @@ use std::{
 };
 
 use common::{ask, capture_begin, frames, wait_for};
-use mos_control::{COMMAND_RING, Command, CommandPort, Phase, Refusal, Reply, Request, link};
+use mos_control::{
+    COMMAND_RING, Command, CommandPort, Phase, Refusal, Reply, Request, SCAN_RING, link,
+};
 use mos_dataplane::{
     clock::SourceTime,
     config::IdleMode,
     idle::Idle,
+    pace::SCAN_EVERY,
     source::memory::{MemoryFrame, MemorySource},
     worker::{AtEnd, COMMAND_BURST, Worker},
 };
 use mos_stack::{
     EndCause, EventSink, FlowRef, Instant, Limits, LookupError, SlotCursor, SockOptChange, Stack,
-    Stat, WorkerId,
+    Stat, WorkerId, limits::BURST,
 };
 
 /// Counts the flows that it is told of.
@@ -182,21 +185,26 @@ fn commands_do_not_hold_up_packets() {
 }
 
 #[test]
-fn a_list_holds_up_packets_by_one_page_a_turn() {
-    let (mut commands, worker) = worker(320, AtEnd::Finish);
-    for id in 0..COMMAND_RING as u64 {
-        let command = match id % 3 {
-            0 => Command::Scan { cursor: SlotCursor::default(), page: Box::default() },
-            _ => Command::Clock,
+fn lists_hold_up_a_busy_worker_now_and_then_and_no_other_command_at_all() {
+    let turns = 2 * SCAN_EVERY as usize;
+    let (mut commands, worker) = worker(turns * BURST, AtEnd::Finish);
+    let (scans, others) = (0..SCAN_RING as u64, 100..104_u64);
+    for id in scans.chain(others.clone()) {
+        let command = match id {
+            100.. => Command::Clock,
+            _ => Command::Scan { cursor: SlotCursor::default(), page: Box::default() },
         };
         commands.try_submit(Request { id, command }).expect("room");
     }
+    let scan = Command::Scan { cursor: SlotCursor::default(), page: Box::default() };
+    let full = commands.try_submit(Request { id: 999, command: scan });
+    assert_eq!(full.expect_err("a full ring").id, 999);
+    assert_eq!(commands.depth(), SCAN_RING + others.clone().count());
     worker.run(&AtomicBool::new(false));
-    let answered: Vec<_> = std::iter::from_fn(|| commands.try_receive())
-        .filter(|answer| answer.outcome.is_ok())
-        .map(|answer| answer.id)
-        .collect();
-    // Eleven turns: the first one ends with the scan that it begins with, and each of the others
-    // with the next one.
-    assert_eq!(answered, (0..=30).collect::<Vec<_>>());
+    let (applied, refused): (Vec<_>, Vec<_>) =
+        std::iter::from_fn(|| commands.try_receive()).partition(|answer| answer.outcome.is_ok());
+    // A scan in the first turn, in the middle, and in the turn that finds the end.
+    let expected = others.chain(0..3).collect::<Vec<_>>();
+    assert_eq!(applied.iter().map(|answer| answer.id).collect::<Vec<_>>(), expected);
+    assert_eq!(refused.len(), SCAN_RING - 3);
 }

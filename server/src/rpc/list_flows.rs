@@ -185,8 +185,8 @@ impl Walk<'_> {
         }
     }
 
-    /// How many more scans fill the page, if slots go on to hold flows for it as they did. The first
-    /// is supposed to.
+    /// How many more scans fill the page, if slots go on to hold flows for it as they did. The
+    /// first is supposed to.
     fn scans_to_go(&self) -> usize {
         let Page { page_size, flows, .. } = &self.page;
         let (wanted, had) = (page_size.saturating_sub(flows.len()), flows.len() + 1);

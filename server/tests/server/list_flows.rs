@@ -9,8 +9,8 @@ use crate::support::{
     Shared, Table, control, fields, flow, metadata, row, run, settings, shared, worker, worker_id,
 };
 use mos_control::{Command, Refusal};
-use mos_stack::{Gauges, Stats};
 use mos_proto::v1::{ListFlowsRequest, ListFlowsResponse, flow_service_server::FlowService as _};
+use mos_stack::{Gauges, Stats};
 use mosd::service::Service;
 use tonic::{Code, Request, Status};
 

@@ -59,7 +59,7 @@ pub(crate) fn worker(
 }
 
 fn turn(worker: &mut WorkerPort, script: &mut impl FnMut(Command) -> Outcome) {
-    while let Some(request) = worker.take() {
+    while let Some(request) = worker.take().or_else(|| worker.take_scan()) {
         if let Some(outcome) = script(request.command) {
             worker.answer(Answer { id: request.id, outcome });
         }
