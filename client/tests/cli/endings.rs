@@ -2,14 +2,14 @@
 
 use std::{
     os::unix::net::UnixListener,
-    process::{Child, Command},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
     fake::Fake,
-    run::{Ended, alone, command},
+    run::{Ended, alone, command, interrupt},
 };
 
 #[test]
@@ -82,12 +82,6 @@ fn ctrl_c_works_while_nobody_reads_the_output() {
     }
     child.kill().unwrap();
     assert_eq!(ended.and_then(|status| status.code()), Some(130));
-}
-
-/// What Ctrl-C does.
-fn interrupt(child: &Child) {
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! `mosctl events`: what it prints, and how it ends.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::Command,
-};
+use std::io::{BufRead as _, BufReader};
 
 use crate::{
     fake::{FLOW, Fake},
-    run::Ended,
+    run::{Ended, interrupt},
 };
 
 #[test]
@@ -67,8 +64,7 @@ fn events_are_written_while_the_stream_is_silent_and_ctrl_c_ends_it() {
     let mut child = fake.spawn(&mut fake.command(&["events", "-o", "jsonl"]));
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.take(4).count(), 4);
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    interrupt(&child);
     Ended::of(child.wait_with_output().unwrap()).code(130);
 }
 

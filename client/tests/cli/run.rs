@@ -5,6 +5,8 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::fake::Fake;
 
 /// How a run ended.
@@ -96,4 +98,9 @@ impl Fake {
         command.env("MOSCTL_ENDPOINT", self.endpoint());
         command
     }
+}
+
+/// What Ctrl-C does.
+pub(crate) fn interrupt(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
 }
