@@ -8,6 +8,7 @@ mod irregular;
 mod key;
 mod patience;
 mod record;
+mod rings;
 mod summary;
 mod table;
 

@@ -1,5 +1,7 @@
 //! One emulated endpoint: what it has sent, RFC 9293 section 3.3.1, as stream offsets.
 
+use core::hint::select_unpredictable;
+
 use super::TcpState;
 use crate::{SeqNum, StreamOffset, wire::WindowScale};
 
@@ -237,9 +239,8 @@ impl TcpSide {
     /// Learns that the peer has received everything before this offset.
     pub(super) fn acknowledge(&mut self, offset: u64) {
         self.una = self.distance_to(offset).max(self.una);
-        if self.knowledge == Knowledge::Syn {
-            self.knowledge = Knowledge::Confirmed;
-        }
+        let is_syn = self.knowledge == Knowledge::Syn;
+        self.knowledge = select_unpredictable(is_syn, Knowledge::Confirmed, self.knowledge);
     }
 
     /// What this side may honestly send and be acknowledged, given its peer.
