@@ -10,9 +10,9 @@
 use arrayvec::ArrayVec;
 use mos_memory::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_start};
 
-use super::{Stack, Teller, note_growth};
+use super::{Stack, Teller, note_growth, teller::needs_handle};
 use crate::{
-    EndCause, EventKind, EventKinds, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
+    EndCause, EventKind, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
     flow::{Flow, FlowTable, Shared, Tag},
     limits::BURST,
     reassembly::Reassembler,
@@ -85,7 +85,7 @@ impl Stack {
     #[inline(always)]
     fn take_all(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
         let idle = self.patience.with(Lifetime::Established);
-        if is_heard(sink) {
+        if needs_handle(sink) {
             self.approach_ids(packets);
         }
         self.approach_unforeseen(packets);
@@ -281,7 +281,7 @@ impl Stack {
         (now, idle): (Instant, u64),
         sink: &mut impl EventSink,
     ) -> bool {
-        let id = is_heard(sink).then(|| self.table.id(slot));
+        let id = needs_handle(sink).then(|| self.table.id(slot));
         let Self { table, pool, stats, ledger, grown, .. } = self;
         let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
         let tells_growth = sink.wanted().contains(EventKind::NewData);
@@ -321,9 +321,4 @@ impl Stack {
         };
         self.advance(slot, segment, now, sink)
     }
-}
-
-/// Whether a sink is told of flows by their handles, even if nothing but what they expect comes.
-fn is_heard(sink: &impl EventSink) -> bool {
-    sink.wants_streams() || sink.wanted() != EventKinds::NONE
 }

@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 
-use teller::Teller;
+use teller::{Teller, needs_handle};
 
 use crate::{
     EndCause, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, Instant, Limits,
@@ -220,7 +220,9 @@ impl Stack {
             if page.is_full() {
                 return Some(SlotCursor(slot));
             }
-            self.table.approach_slot(slot.saturating_add(SCAN_AHEAD));
+            let ahead = slot.saturating_add(SCAN_AHEAD);
+            self.table.approach_slot(ahead);
+            self.table.approach_id(ahead);
             page.extend(self.summary_of(slot));
         }
         (stop < end).then_some(SlotCursor(stop))
@@ -288,14 +290,14 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
-        let id = self.table.id(slot);
+        let id = needs_handle(sink).then(|| self.table.id(slot));
         let Self { table, pool, stats, ledger, .. } = self;
         let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
         let tells_growth = sink.wanted().contains(EventKind::NewData);
         let (lifetime, naming) = (flow.connection.lifetime(), flow.naming());
         let read = tells_growth.then(|| flow.next_offsets());
         let tuple = || naming.tuple(&segment.key);
-        let teller = Teller { time: now, flow: Some(id), tuple, sink };
+        let teller = Teller { time: now, flow: id, tuple, sink };
         flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, teller);
         if flow.connection.lifetime() != lifetime {
             self.wheel.hasten(slot, flow.deadline(&self.patience));

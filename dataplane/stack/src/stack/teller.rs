@@ -1,6 +1,9 @@
 //! Who tells a sink what happens to one flow.
 
-use crate::{Event, EventSink, Fact, FlowId, FlowTuple, Instant, Side, StreamOffset, tcp::Witness};
+use crate::{
+    Event, EventKinds, EventSink, Fact, FlowId, FlowTuple, Instant, Side, StreamOffset,
+    tcp::Witness,
+};
 
 /// States facts about one flow to a sink, if it wants them.
 pub(super) struct Teller<'a, S, T> {
@@ -38,4 +41,9 @@ impl<S: EventSink, T: Fn() -> FlowTuple> Witness for Teller<'_, S, T> {
             self.sink.on_stream(flow, side, offset, bytes);
         }
     }
+}
+
+/// Whether a sink wants anything for which it must be told the handle of a flow that lives on.
+pub(super) fn needs_handle(sink: &impl EventSink) -> bool {
+    sink.wants_streams() || sink.wanted() != EventKinds::NONE
 }

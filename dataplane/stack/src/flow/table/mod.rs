@@ -147,12 +147,11 @@ impl<T, E: Copy> FlowTable<T, E> {
         }
     }
 
-    /// Asks the cache for all of a slot, if there is one.
+    /// Asks the cache for all of a slot, if there is one, but for what tells the handle.
     pub(crate) fn approach_slot(&self, slot: u32) {
         if let Some(slot) = self.slots.get(at(slot)) {
             prefetch(slot);
         }
-        self.approach_id(slot);
     }
 
     /// The slot of the flow with this key, if it is the one that was approached or another.
