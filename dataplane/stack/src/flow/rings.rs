@@ -88,6 +88,7 @@ impl Rings {
         self.links[index(list)].next.checked_sub(self.lists)
     }
 
+    /// The sum cannot wrap: for all slots that there is room for, [`Self::new`] has made sure.
     const fn place_of(&self, slot: u32) -> u32 {
         self.lists.wrapping_add(slot)
     }
