@@ -3,7 +3,7 @@
 use mos_stack::limits::BURST;
 
 /// Turns with a full burst from one scan to the next. A scan takes as long as two of them, and more
-/// where its page comes from a distant CPU: so lists cost a busy worker some 2 % of its packets,
+/// where its page comes from a distant CPU: so lists cost a busy worker 2 to 5 % of its packets,
 /// however many clients ask for them. BENCHMARKS.md has what that makes of a list.
 pub const SCAN_EVERY: u32 = 96;
 
