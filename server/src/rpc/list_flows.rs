@@ -168,8 +168,8 @@ impl Walk<'_> {
                 return Ok(Visit::PageEnds(scans.expected));
             }
             let patience = self.call.deadline.min(time::Instant::now() + CORE_PATIENCE);
-            scans.at_once = self.scans_to_go().clamp(1, SCANS_MAX);
-            let (page, next) = match scans.next(patience).await {
+            let at_once = self.scans_to_go().clamp(1, SCANS_MAX);
+            let (page, next) = match scans.next(at_once, patience).await {
                 Ok(Reply::Scanned { page, next }) => (page, next),
                 Ok(_) => return Err(Rejection::UnexpectedReply(client.worker())),
                 Err(_) => return Ok(Visit::Unreachable),
@@ -209,8 +209,6 @@ struct Scans<'a> {
     expected: u32,
     /// Where the next command begins.
     ahead: u32,
-    /// Scans to keep under way: what is asked for and not needed costs packets.
-    at_once: usize,
     has_answered: bool,
     /// Memory to send down again.
     spare: VecDeque<Box<FlowPage>>,
@@ -223,16 +221,16 @@ impl<'a> Scans<'a> {
             pipeline: Pipeline::default(),
             expected: slot,
             ahead: slot,
-            at_once: 1,
             has_answered: false,
             spare: VecDeque::new(),
         }
     }
 
-    /// Keeps scans under way and waits for the answer of the oldest.
-    async fn next(&mut self, deadline: time::Instant) -> Result<Reply, Refusal> {
+    /// Keeps so many scans under way and waits for the answer of the oldest. What is asked for and
+    /// not needed costs packets.
+    async fn next(&mut self, at_once: usize, deadline: time::Instant) -> Result<Reply, Refusal> {
         loop {
-            match (self.fill(), self.pipeline.next(deadline).await) {
+            match (self.fill(at_once), self.pipeline.next(deadline).await) {
                 (_, Some(outcome)) => return outcome,
                 (Err(Refusal::RingFull(_)), None) if time::Instant::now() < deadline => {
                     time::sleep(RING_PAUSE).await;
@@ -243,9 +241,9 @@ impl<'a> Scans<'a> {
         }
     }
 
-    fn fill(&mut self) -> Result<(), Refusal> {
+    fn fill(&mut self, at_once: usize) -> Result<(), Refusal> {
         let slots = self.client.board().gauges().flow_slots;
-        while self.pipeline.len() < self.at_once
+        while self.pipeline.len() < at_once
             && (self.pipeline.is_empty() || u64::from(self.ahead) < slots)
         {
             let mut page = self.spare.pop_front().unwrap_or_default();
