@@ -4,37 +4,11 @@
 //! order in which they happened. A kind that nobody wants is not built.
 
 use crate::{
-    EndCause, FlowId, FlowSummary, FlowTuple, Instant, Side, SockOpts, StreamOffset, TcpState,
+    EndCause, FlowId, FlowSummary, FlowTuple, Head, Instant, Side, SockOpts, StreamOffset,
+    TcpState,
     flow::{Flow, FlowKey, Ledger},
     reassembly::BufferPool,
 };
-
-/// Bytes of each copy that an overlap conflict shows, at most.
-pub const HEAD_BYTES: usize = 32;
-
-/// The first bytes of one copy of a stretch of stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    bytes: [u8; HEAD_BYTES],
-    length: usize,
-}
-
-impl Head {
-    /// The first bytes of `bytes`.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        let length = bytes.len().min(HEAD_BYTES);
-        let mut head = [0; HEAD_BYTES];
-        head[..length].copy_from_slice(&bytes[..length]);
-        Self { bytes: head, length }
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
 
 /// What happened. `side` names the endpoint whose state or receive buffer is meant; the client's
 /// buffer holds what the server sent.

@@ -27,7 +27,7 @@ mod testing;
 mod time;
 pub mod wire;
 
-pub use event::{Event, EventKind, EventKinds, EventSink, Fact, FlowRef, HEAD_BYTES, Head};
+pub use event::{Event, EventKind, EventKinds, EventSink, Fact, FlowRef};
 pub use flow::{
     BufferPositions, BufferSummary, EndCause, FRAGMENTS_MAX, FlowDetails, FlowId, FlowSummary,
     FlowTuple, Fragment, OptionsOrigin, PeekError, Peeked, SideDetails, SideSummary, StreamRead,
@@ -36,7 +36,7 @@ pub use flow::{
 pub use frame::{Checksums, Frame, Link};
 pub use limits::{Limits, LimitsError, Timeouts};
 pub use offset::StreamOffset;
-pub use reassembly::OverlapPolicy;
+pub use reassembly::{HEAD_BYTES, Head, OverlapPolicy};
 use seq::SeqNum;
 pub use side::{Roles, Side, Sides};
 pub use socket::{

@@ -11,6 +11,7 @@
 //! The floor of the ranges is the base.
 
 mod append;
+mod fact;
 mod index;
 mod overlap;
 mod pool;
@@ -18,6 +19,8 @@ mod ranges;
 mod read;
 
 pub(crate) use append::Appended;
+pub(crate) use fact::BufferFact;
+pub use fact::{HEAD_BYTES, Head};
 pub use overlap::OverlapPolicy;
 pub(crate) use pool::BufferPool;
 
@@ -28,8 +31,7 @@ use self::{
 use mos_memory::CACHE_LINE;
 
 use crate::{
-    BufferSummary, Head, StreamOffset,
-    event::HEAD_BYTES,
+    BufferSummary, StreamOffset,
     limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING},
 };
 
@@ -62,14 +64,6 @@ pub(crate) struct Placed {
     pub(crate) first_gap: u64,
     /// Arriving bytes for which there was no block, or no room for another range.
     pub(crate) refused_bytes: u64,
-}
-
-/// What happens to a buffer and is worth telling; offsets are those of the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BufferFact {
-    Gap { offset: u64, length: u64 },
-    Overrun { offset: u64, length: u64 },
-    Conflict { offset: u64, length: u64, held: Head, arrived: Head },
 }
 
 /// Why nothing can be read at an offset.
