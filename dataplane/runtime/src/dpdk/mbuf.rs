@@ -6,8 +6,6 @@ use std::{fmt, mem, ptr::NonNull, slice};
 use arrayvec::ArrayVec;
 use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
 
-use super::mempool::BURST_U16;
-
 /// One packet. Freed when it is dropped; whole bursts are cheaper through [`free_burst`].
 #[repr(transparent)]
 pub(crate) struct Mbuf(NonNull<dpdk_sys::rte_mbuf>);
@@ -20,6 +18,10 @@ impl fmt::Debug for Mbuf {
         f.write_str("Mbuf")
     }
 }
+
+/// [`BURST`] as DPDK counts packets.
+#[expect(clippy::cast_possible_truncation, reason = "a burst is 32 packets")]
+pub(super) const BURST_U16: u16 = BURST as u16;
 
 /// A burst of packets.
 pub(crate) type Burst = ArrayVec<Mbuf, BURST>;

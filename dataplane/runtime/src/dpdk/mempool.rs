@@ -12,7 +12,7 @@ use mos_stack::limits::BURST;
 use super::{
     eal::{Eal, last_errno},
     log,
-    mbuf::Mbuf,
+    mbuf::{BURST_U16, Mbuf},
 };
 
 /// Buffers that each lcore keeps for itself.
@@ -126,9 +126,6 @@ impl Drop for Mempool {
         unsafe { dpdk_sys::rte_mempool_free(self.as_ptr()) }
     }
 }
-
-#[expect(clippy::cast_possible_truncation, reason = "a burst is 32 packets")]
-pub(super) const BURST_U16: u16 = BURST as u16;
 
 #[cfg(test)]
 mod tests {

@@ -13,8 +13,8 @@ use super::{
     devargs::{Bus, Devargs},
     eal::{Eal, error_text},
     log,
-    mbuf::{Burst, Mbuf, as_pointers},
-    mempool::{BURST_U16, Mempool},
+    mbuf::{BURST_U16, Burst, Mbuf, as_pointers},
+    mempool::Mempool,
 };
 
 /// A port that exists but is not configured yet.
