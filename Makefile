@@ -19,7 +19,7 @@ soak: ## The attacks and long runs in full size, with their figures (SOAK="flood
 	cargo build --release --bins
 	cargo run --release -p mos-tests --example soak -- $(SOAK)
 
-# BENCH="--traffic t1 --payload 6 --mode track" measures that alone; BENCHMARKS.md says what it means.
+# BENCH="--traffic t1 --payload 6 --mode track" measures that alone; docs/explanation/performance.md says what it means.
 bench: ## Measure the stack next to the least loop that could do as much: the whole suite
 	@scripts/setup.sh run
 	cargo run --release -p mos-bench -- $(BENCH)

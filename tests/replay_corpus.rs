@@ -1,6 +1,6 @@
 //! `mosd replay` on every capture of the corpus, under both overlap policies, judged by the
 //! corpus' own reference model: every flow of every tier is what it expects, but for the
-//! differences that [`JUSTIFIED`] and SEMANTICS.md name one by one.
+//! differences that [`JUSTIFIED`] and docs/explanation/semantics.md name one by one.
 //!
 //! The corpus lies beside the repository, in `../shared/corpus`.
 
@@ -24,7 +24,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const CAPTURES_MIN: usize = 100;
 const CLEAN_MIN: u64 = 2000;
 
-/// Captures in which the reference is not followed, in which flows, and why; more in SEMANTICS.md.
+/// Captures in which the reference is not followed, in which flows, and why; more in
+/// docs/explanation/semantics.md.
 const JUSTIFIED: [(&str, &[&str], &str); 6] = [
     (
         "suricata-verify__base64-decode-5885_input.pcap",
@@ -159,11 +160,11 @@ fn every_stream_of_the_corpus_is_what_the_reference_expects_or_justified() {
 
 #[test]
 fn what_is_justified_is_said_in_the_semantics() {
-    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SEMANTICS.md");
-    let text = fs::read_to_string(text).expect("SEMANTICS.md");
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/explanation/semantics.md");
+    let text = fs::read_to_string(text).expect("semantics.md");
     for (capture, places, _) in JUSTIFIED {
         let row = text.lines().find(|line| line.contains(capture.trim_end_matches(".pcap")));
-        let row = row.unwrap_or_else(|| panic!("SEMANTICS.md does not name {capture}"));
+        let row = row.unwrap_or_else(|| panic!("semantics.md does not name {capture}"));
         let flow = places.first().and_then(|place| place.rsplit_once(' ')).expect("a flow").0;
         assert!(row.contains(flow), "{row}: does not name {flow}");
     }

@@ -4,7 +4,8 @@ use mos_stack::limits::BURST;
 
 /// Turns with a full burst from one scan to the next. A scan takes as long as two of them, and more
 /// where its page comes from a distant CPU: so lists cost a busy worker 2 to 5 % of its packets,
-/// however many clients ask for them. BENCHMARKS.md has what that makes of a list.
+/// however many clients ask for them. docs/explanation/performance.md says how long a list takes
+/// then.
 pub const SCAN_EVERY: u32 = 96;
 
 /// Says when the next scan may be.

@@ -12,7 +12,7 @@ use mos_bench::mode::{Mode, Verification};
 #[derive(Debug, Parser)]
 #[command(name = "mos-bench", version)]
 pub(crate) struct Args {
-    /// Traffics, as BENCHMARKS.md defines them
+    /// Traffics, as docs/explanation/performance.md defines them
     #[arg(long, value_delimiter = ',')]
     pub(crate) traffic: Vec<Kind>,
     /// Captures, each given again and again to a stack that has forgotten its flows
