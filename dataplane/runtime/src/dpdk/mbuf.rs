@@ -42,6 +42,14 @@ impl Mbuf {
         // SAFETY: the packet is ours, and `bytes` are `length` readable bytes elsewhere.
         unsafe { dpdk_sys::mos_append(self.0.as_ptr(), bytes.as_ptr(), length) == 0 }
     }
+
+    /// Copies the beginning of a packet in several segments.
+    fn copy_out(&self, piece: &mut [u8]) {
+        let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        // SAFETY: the packet is ours, `piece` has `length` bytes, and the shim stops at the end of
+        // the shorter one.
+        unsafe { dpdk_sys::mos_copy_out(self.0.as_ptr(), piece.as_mut_ptr(), length) }
+    }
 }
 
 impl Drop for Mbuf {
@@ -54,24 +62,22 @@ impl Drop for Mbuf {
 
 /// Frees a burst at once.
 pub(crate) fn free_burst(mut burst: Burst) {
-    let packets = as_pointers(&mut burst);
-    let (pointers, count) = (packets.as_mut_ptr(), count_of(packets));
-    // SAFETY: `pointers` are `count` packets that are ours; `forget` keeps us from freeing again.
-    unsafe { dpdk_sys::rte_pktmbuf_free_bulk(pointers, u32::from(count)) }
+    let count = u32::from(count_of(&burst));
+    // SAFETY: the array holds `count` packets that are ours; `forget` keeps us from freeing them
+    // again.
+    unsafe { dpdk_sys::rte_pktmbuf_free_bulk(as_array(&mut burst), count) }
     mem::forget(burst);
 }
 
-/// The packets of a burst as C wants them.
-pub(super) fn as_pointers(burst: &mut [Mbuf]) -> &mut [*mut dpdk_sys::rte_mbuf] {
-    let length = burst.len();
-    // SAFETY: `Mbuf` is a transparent `NonNull`, which has the layout of a pointer; callers only
-    // read the pointers, so that none becomes null.
-    unsafe { slice::from_raw_parts_mut(burst.as_mut_ptr().cast(), length) }
+/// The packets as C's array of pointers: a transparent `NonNull` has the layout of a pointer. C may
+/// reorder them, and must not write anything else there.
+pub(super) const fn as_array(packets: &mut [Mbuf]) -> *mut *mut dpdk_sys::rte_mbuf {
+    packets.as_mut_ptr().cast()
 }
 
-/// How many there are: a burst at most.
-fn count_of<T>(packets: &[T]) -> u16 {
-    u16::try_from(packets.len()).unwrap_or(BURST_U16)
+/// The packets of a burst, as DPDK counts them.
+fn count_of(burst: &Burst) -> u16 {
+    u16::try_from(burst.len()).unwrap_or(BURST_U16)
 }
 
 /// Makes frames of packets.
@@ -107,26 +113,25 @@ impl Framer {
     /// must be used again in between.
     pub(crate) fn frames(
         &mut self,
-        packets: &mut [Mbuf],
+        burst: &Burst,
         now: Instant,
         mut handle: impl FnMut(&[Frame<'_>]),
     ) {
-        let packets = as_pointers(packets);
-        let views = &mut self.views[..packets.len().min(BURST)];
-        // SAFETY: there are as many views as packets, and all packets are allocated.
-        unsafe {
-            dpdk_sys::mos_views(packets.as_ptr(), views.as_mut_ptr(), count_of(packets));
-        }
+        let count = count_of(burst);
+        // SAFETY: `Mbuf` is a pointer in memory, and C only reads these; there is room for a view
+        // of each packet of a burst; all packets are allocated.
+        unsafe { dpdk_sys::mos_views(burst.as_ptr().cast(), self.views.as_mut_ptr(), count) }
+        let views = &self.views[..burst.len()];
         let mut done = 0;
         while done < views.len() {
-            done += run(&packets[done..], &views[done..], &mut self.scratch, now, &mut handle);
+            done += run(&burst[done..], &views[done..], &mut self.scratch, now, &mut handle);
         }
     }
 }
 
 /// Hands over as many frames as the scratch memory suffices for; returns how many.
 fn run(
-    packets: &[*mut dpdk_sys::rte_mbuf],
+    packets: &[Mbuf],
     views: &[dpdk_sys::mos_view],
     scratch: &mut [u8],
     now: Instant,
@@ -146,7 +151,7 @@ fn run(
             }
             let (piece, rest) = mem::take(&mut free).split_at_mut(wanted.min(SCRATCH_BYTES));
             free = rest;
-            copy_out(*packet, piece);
+            packet.copy_out(piece);
             &*piece
         };
         frames.push(Frame {
@@ -163,12 +168,4 @@ fn run(
     }
     handle(&frames);
     frames.len()
-}
-
-/// Copies the beginning of a packet in several segments.
-fn copy_out(packet: *mut dpdk_sys::rte_mbuf, piece: &mut [u8]) {
-    let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-    // SAFETY: the packet is allocated, `piece` has `length` bytes, and the shim stops at the end
-    // of whichever is shorter.
-    unsafe { dpdk_sys::mos_copy_out(packet, piece.as_mut_ptr(), length) }
 }

@@ -19,7 +19,7 @@ use super::{
     interface::{self, Offloads},
     mempool::{Mempool, PoolSize},
     packet_socket::{Before, PacketSockets},
-    port::{self, NewPort, Port, Queues, RX_DESCRIPTORS},
+    port::{NewPort, Port, Queues, RX_DESCRIPTORS, RxQueue, StartedPort},
     source::{PortSource, Spread, ring_slots},
 };
 use crate::{
@@ -125,11 +125,12 @@ impl Opened {
             .map_err(memory_problem)?;
         let workers = self.sources.len();
         let queues = new.queues(devargs, u16::try_from(workers).unwrap_or(u16::MAX));
-        let port = new.start(pool, queues).map_err(PortProblem::Refused)?;
+        let StartedPort { port, rx, tx } = new.start(pool, queues).map_err(PortProblem::Refused)?;
         let handoff_dropped = Arc::default();
-        self.add_sources(index, &port, queues, &handoff_dropped);
-        let injector = |feed| Injector { queue: port::tx_queue(&port), feed };
-        self.injectors.extend(feed(plan.config).map(injector));
+        self.add_sources(index, rx, queues, &handoff_dropped);
+        // Fed ports are of `net_ring`, which has as many queues to send as to receive.
+        let fed = feed(plan.config).into_iter().zip(tx);
+        self.injectors.extend(fed.map(|(feed, queue)| Injector { queue, feed }));
         let name = plan.config.to_string();
         tracing::info!(port = name, driver = port.driver(), queues = port.queues(), "port open");
         self.ports.push(OpenPort { name, port, sockets, handoff_dropped, _offloads: offloads });
@@ -141,12 +142,12 @@ impl Opened {
     fn add_sources(
         &mut self,
         index: usize,
-        port: &Arc<Port>,
+        rx: Vec<RxQueue>,
         queues: Queues,
         handoff_dropped: &Arc<AtomicU64>,
     ) {
         let workers = self.sources.len();
-        for (number, queue) in port::rx_queues(port).enumerate() {
+        for (number, queue) in rx.into_iter().enumerate() {
             // Ports with one queue begin at different workers.
             let receiver = if queues.rss { number } else { (index + number) % workers };
             let spread = if workers > 1 && !queues.rss {

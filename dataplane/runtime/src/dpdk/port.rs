@@ -13,7 +13,7 @@ use super::{
     devargs::{Bus, Devargs},
     eal::{Eal, error_text},
     log,
-    mbuf::{BURST_U16, Burst, Mbuf, as_pointers},
+    mbuf::{BURST_U16, Burst, Mbuf, as_array},
     mempool::Mempool,
 };
 
@@ -25,8 +25,7 @@ pub(crate) struct NewPort {
     driver: String,
 }
 
-/// A running port. Whoever receives or sends on it owns it, too: it is stopped and closed when
-/// the last owner lets go.
+/// A running port. Its queues own it, too: it is stopped and closed when the last owner drops it.
 #[derive(Debug)]
 pub(crate) struct Port {
     id: PortId,
@@ -43,17 +42,29 @@ struct PortId {
     _eal: Arc<Eal>,
 }
 
-/// One receive queue; polled by one thread.
+/// A port that has just been started, and its queues. Only [`NewPort::start`] makes queues, so each
+/// exists once and is used by one thread at a time.
+#[derive(Debug)]
+pub(crate) struct StartedPort {
+    pub(crate) port: Arc<Port>,
+    /// All receive queues, in order.
+    pub(crate) rx: Vec<RxQueue>,
+    /// All transmit queues, in order; some devices have none.
+    pub(crate) tx: Vec<TxQueue>,
+}
+
+/// One receive queue of a started port. Not `Clone`: there is one for each number.
 #[derive(Debug)]
 pub(crate) struct RxQueue {
     port: Arc<Port>,
     queue: u16,
 }
 
-/// The transmit queue; used by one thread.
+/// One transmit queue of a started port. Not `Clone`: there is one for each number.
 #[derive(Debug)]
 pub(crate) struct TxQueue {
     port: Arc<Port>,
+    queue: u16,
 }
 
 /// The counters of a port.
@@ -117,14 +128,20 @@ impl NewPort {
 
     /// Configures and starts the port; received packets come from `pool`. The error is the step
     /// that failed and DPDK's text.
-    pub(crate) fn start(self, pool: Mempool, queues: Queues) -> Result<Arc<Port>, String> {
+    pub(crate) fn start(self, pool: Mempool, queues: Queues) -> Result<StartedPort, String> {
         let Self { id, info, driver } = self;
-        let (result, cause) = log::explained(|| start(id.id, &info, &pool, queues));
-        match (result, cause) {
-            (Ok(()), _) => Ok(Arc::new(Port { id, driver, queues: queues.count, pool })),
-            (Err(problem), None) => Err(problem),
-            (Err(problem), Some(cause)) => Err(format!("{problem}: {cause}")),
+        // Drivers of taps want as many queues to send as to receive; some devices have none.
+        let tx_queues = queues.count.min(info.max_tx_queues);
+        match log::explained(|| start(id.id, &info, &pool, queues, tx_queues)) {
+            (Ok(()), _) => {}
+            (Err(problem), None) => return Err(problem),
+            (Err(problem), Some(cause)) => return Err(format!("{problem}: {cause}")),
         }
+        let port = Arc::new(Port { id, driver, queues: queues.count, pool });
+        let owner = || Arc::clone(&port);
+        let rx = (0..queues.count).map(|queue| RxQueue { port: owner(), queue }).collect();
+        let tx = (0..tx_queues).map(|queue| TxQueue { port: owner(), queue }).collect();
+        Ok(StartedPort { rx, tx, port })
     }
 }
 
@@ -159,22 +176,12 @@ impl Port {
     }
 }
 
-/// All receive queues of a port, each once: the only way to get them.
-pub(crate) fn rx_queues(port: &Arc<Port>) -> impl Iterator<Item = RxQueue> {
-    (0..port.queues).map(|queue| RxQueue { port: Arc::clone(port), queue })
-}
-
-/// The first transmit queue of a port. Call it once for a port.
-pub(crate) fn tx_queue(port: &Arc<Port>) -> TxQueue {
-    TxQueue { port: Arc::clone(port) }
-}
-
 impl RxQueue {
     /// Receives at most one burst; never waits.
     pub(crate) fn receive(&mut self) -> Burst {
         let mut raw = [ptr::null_mut(); BURST];
-        // SAFETY: the port is started while `self.port` lives; this is the only owner of the
-        // queue, and it is borrowed mutably; `raw` has room for a burst.
+        // SAFETY: the port is started while `self.port` lives; `self` is the only value for this
+        // queue, and is borrowed mutably; `raw` has room for a burst.
         let count = unsafe {
             dpdk_sys::mos_rx_burst(self.port.id.id, self.queue, raw.as_mut_ptr(), BURST_U16)
         };
@@ -185,14 +192,14 @@ impl RxQueue {
 }
 
 impl TxQueue {
-    /// Sends the first `most` packets of a burst, or as many as there is room for; returns how
-    /// many that were. Never waits.
+    /// Sends the first `most` packets of a burst, or as many as the queue has room for; returns how
+    /// many were sent. Never waits.
     pub(crate) fn send(&mut self, burst: &mut Burst, most: usize) -> usize {
         let count = u16::try_from(burst.len().min(most)).unwrap_or(BURST_U16);
-        let packets = as_pointers(burst).as_mut_ptr();
-        // SAFETY: the port is started while `self.port` lives; this is the only owner of the
-        // queue; `packets` are at least `count` packets that are ours.
-        let sent = unsafe { dpdk_sys::mos_tx_burst(self.port.id.id, 0, packets, count) };
+        let packets = as_array(burst);
+        // SAFETY: the port is started while `self.port` lives; `self` is the only value for this
+        // queue, and is borrowed mutably; `packets` are at least `count` packets that are ours.
+        let sent = unsafe { dpdk_sys::mos_tx_burst(self.port.id.id, self.queue, packets, count) };
         burst.drain(..usize::from(sent)).for_each(std::mem::forget);
         usize::from(sent)
     }
@@ -242,9 +249,8 @@ fn start(
     info: &dpdk_sys::rte_eth_dev_info,
     pool: &Mempool,
     queues: Queues,
+    tx_queues: u16,
 ) -> Result<(), String> {
-    // Drivers of taps want as many queues to send as to receive; some devices have none.
-    let tx_queues = queues.count.min(info.max_tx_queues);
     let (mut rx_descriptors, mut tx_descriptors) = (RX_DESCRIPTORS, TX_DESCRIPTORS);
     configure(id, info, queues, tx_queues)?;
     // SAFETY: the port is configured; both numbers are read and written.

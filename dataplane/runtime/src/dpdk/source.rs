@@ -64,7 +64,7 @@ impl PacketSource for PortSource {
         if let Some(spread) = &mut self.spread {
             burst = spread.keep_own(burst, &mut self.framer);
         }
-        self.framer.frames(&mut burst, now, handle);
+        self.framer.frames(&burst, now, handle);
         free_burst(burst);
         Received::Frames(received)
     }
@@ -81,12 +81,12 @@ impl PacketSource for HandoffSource {
     fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received {
         let waiting = self.ring.slots().min(BURST);
         let Ok(chunk) = self.ring.read_chunk(waiting) else { return Received::Nothing };
-        let mut burst: Burst = chunk.into_iter().collect();
+        let burst: Burst = chunk.into_iter().collect();
         if burst.is_empty() {
             return if self.ring.is_abandoned() { Received::End } else { Received::Nothing };
         }
         let received = burst.len();
-        self.framer.frames(&mut burst, now, handle);
+        self.framer.frames(&burst, now, handle);
         free_burst(burst);
         Received::Frames(received)
     }
@@ -114,9 +114,9 @@ impl Spread {
     }
 
     /// Gives away the packets of other workers' flows.
-    fn keep_own(&mut self, mut burst: Burst, framer: &mut Framer) -> Burst {
+    fn keep_own(&mut self, burst: Burst, framer: &mut Framer) -> Burst {
         let mut owners: ArrayVec<usize, BURST> = ArrayVec::new();
-        framer.frames(&mut burst, Instant::EPOCH, |frames| {
+        framer.frames(&burst, Instant::EPOCH, |frames| {
             owners.extend(frames.iter().map(|frame| owner(frame, self.rings.len())));
         });
         let mut own = Burst::new();
