@@ -88,7 +88,7 @@ fn crates_import_only_what_lies_below() {
             &[("dataplane/stack/Cargo.toml", &up)],
             &[("utils/Cargo.toml", &unknown)],
             &[("client/Cargo.toml", &client)],
-            &[("server/src/rpc/get_flow.rs", "use mos_dataplane::Dataplane;")],
+            &[("server/src/api/rpc/get_flow.rs", "use mos_dataplane::Dataplane;")],
             &[("dataplane/runtime/src/worker.rs", "use dpdk_sys::rte_mbuf;")],
         ],
     );
@@ -115,12 +115,12 @@ fn modules_of_the_stack_import_only_what_lies_below() {
 fn types_of_the_api_stay_at_the_edge() {
     allow(
         tidy::proto_types_stay_at_the_edge,
-        &[("server/src/rpc/get_flow.rs", "use mos_proto::v1::Flow;")],
+        &[("server/src/api/rpc/get_flow.rs", "use mos_proto::v1::Flow;")],
     );
     guard(
         tidy::proto_types_stay_at_the_edge,
         &[
-            &[("server/src/worker_client.rs", "use mos_proto::v1::Flow;")],
+            &[("server/src/workers/client.rs", "use mos_proto::v1::Flow;")],
             &[("dataplane/runtime/src/worker.rs", "fn f(flow: mos_proto::v1::Flow) {}")],
         ],
     );
@@ -131,15 +131,15 @@ fn errno_and_grpc_codes_stay_in_one_table() {
     allow(
         tidy::numbers_of_errors_stay_in_one_table,
         &[
-            ("server/src/status.rs", "(\"EBADF\", Code::NotFound)"),
-            ("server/src/rpc/x.rs", "// EBADF, see status.rs.\nfn f(code: ExitCode) {}"),
+            ("server/src/api/status.rs", "(\"EBADF\", Code::NotFound)"),
+            ("server/src/api/rpc/x.rs", "// EBADF, see status.rs.\nfn f(code: ExitCode) {}"),
         ],
     );
     guard(
         tidy::numbers_of_errors_stay_in_one_table,
         &[
-            &[("server/src/rpc/x.rs", "Status::new(Code::NotFound, \"\")")],
-            &[("server/src/rpc/x.rs", "let errno = \"EBADF\";")],
+            &[("server/src/api/rpc/x.rs", "Status::new(Code::NotFound, \"\")")],
+            &[("server/src/api/rpc/x.rs", "let errno = \"EBADF\";")],
             &[("dataplane/stack/src/socket/mod.rs", "return Err(EPERM);")],
         ],
     );

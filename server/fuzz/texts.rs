@@ -7,9 +7,8 @@
 
 use mos_stack::Stack;
 use mosd::{
-    config::{Config, ConfigFile},
-    filter::Filter,
-    flow_name::FlowName,
+    Filter, FlowName,
+    boot::config::{Config, ConfigFile},
 };
 
 /// Bytes of one text, at most: more than the longest filter.

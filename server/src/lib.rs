@@ -1,39 +1,42 @@
 //! The control plane of `mosd`: the gRPC services over the workers' command rings.
 //!
 //! ```text
-//! listen ─▶ serve ─▶ service ─▶ rpc/* ─▶ worker_client ─▶ (command ring) ─▶ worker
-//!                       │        │ ▲
-//!                       │        │ └────── fan_out ◀────── (event ring) ◀─── worker
-//!                    status     convert, filter, page_token, answers, streams, vitals
+//! boot ─▶ net ─▶ api ──▶ flows ──▶ workers ─▶ (command ring) ─▶ worker
+//!                 │ └──▶ health ───▶ ▲
+//!                 └────▶ events ◀──────────── (event ring) ◀─── worker
 //! ```
 //!
-//! Speaks to `mos-control` only: everything here runs and is tested against any thread that answers
-//! on a worker port. `main.rs` alone starts the dataplane; `replay` runs a capture through it.
+//! One folder is one room, with one idea. `boot` assembles them, `api` alone knows `mos.v1`, and
+//! `filter` and `words` are known to all. Everything here speaks to `mos-control` only, so that it runs and is tested against any
+//! thread that answers on a worker port. `main.rs` alone starts the dataplane; `replay` runs a
+//! capture through it.
 
-pub mod answers;
-pub mod args;
-pub mod call;
-mod community_id;
-pub mod config;
-pub mod control;
-pub mod convert;
-pub mod etag;
-mod facts;
-pub mod fan_out;
-pub mod filter;
-pub mod flow_name;
-pub mod listen;
-pub mod logging;
-pub mod page_token;
-pub mod rejection;
+mod api;
+mod auth;
+pub mod boot;
+mod events;
+mod filter;
+mod flows;
+mod health;
+mod net;
 pub mod replay;
-mod rpc;
-pub mod serve;
-pub mod service;
-pub mod size;
-pub mod span;
-pub mod status;
-pub mod streams;
-pub mod telemetry;
-pub mod vitals;
-pub mod worker_client;
+mod words;
+mod workers;
+
+pub use api::{
+    rejection::Rejection,
+    service::Service,
+    state::{Control, Settings},
+    streams::{Admission, STREAMS_OPEN_MAX, Streams},
+};
+pub use events::FanOut;
+pub use filter::{Filter, FilterError, FilterErrorKind};
+pub use flows::page_token::PageTokenError;
+pub use health::telemetry;
+pub use net::listen::{Address, AddressError, ListenError, Listeners, PlainTcp};
+pub use words::{
+    flow_name::{FlowName, FlowNameError},
+    size::{Size, SizeError},
+    span::{Span, SpanError},
+};
+pub use workers::{PendingAnswer, WorkerClient};

@@ -20,11 +20,13 @@ use mos_dataplane::{
     cpu,
 };
 use mosd::{
-    args::{CheckArgs, Cli, Command, RunArgs},
-    config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
-    control::{Control, Settings},
-    listen::{Listeners, PlainTcp},
-    logging, replay, serve, telemetry,
+    Control, Listeners, PlainTcp, Settings,
+    boot::{
+        args::{CheckArgs, Cli, Command, RunArgs},
+        config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
+        logging, serve,
+    },
+    replay, telemetry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

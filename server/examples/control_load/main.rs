@@ -41,11 +41,7 @@ use mos_dataplane::{
     worker::{AtEnd, Worker},
 };
 use mos_stack::{Limits, Stack, WorkerId};
-use mosd::{
-    control::{Control, Settings},
-    listen::{Address, Listeners, PlainTcp},
-    serve,
-};
+use mosd::{Address, Control, Listeners, PlainTcp, Settings, boot::serve};
 use tokio::runtime::{Builder, Runtime};
 
 use self::load::{Load, Meter, UNPACED};

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use mos_stack::{OverlapPolicy, Side, StopScope, TcpState};
 
-use crate::span::Span;
+use crate::words::span::Span;
 
 /// A field of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,13 +24,13 @@ use expr::Expr;
 use field::Scope;
 
 /// Longest text of a filter, in bytes.
-pub const TEXT_MAX: usize = 2048;
+pub(crate) const TEXT_MAX: usize = 2048;
 
 /// Most comparisons in a filter.
-pub const COMPARISONS_MAX: usize = 32;
+pub(crate) const COMPARISONS_MAX: usize = 32;
 
 /// Deepest nesting of parentheses and negations.
-pub const DEPTH_MAX: usize = 8;
+pub(crate) const DEPTH_MAX: usize = 8;
 
 /// A filter that has been read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::{
     field::{Field, Kind, Prefix, STATES, Value},
     *,
 };
-use crate::span::Span;
+use crate::words::span::Span;
 
 fn side(state: TcpState) -> SideSummary {
     SideSummary {

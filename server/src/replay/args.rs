@@ -9,8 +9,8 @@ use mos_stack::{
     round_up_to_block,
 };
 
-use crate::args::workers;
-use crate::{size::Size, span::Span};
+use crate::words::bounds::workers;
+use crate::words::{size::Size, span::Span};
 
 /// Nothing that is printed depends on it, and nobody attacks the hash of a replay.
 const HASH_SEED: u64 = 0;
@@ -147,7 +147,8 @@ impl ReplayArgs {
 }
 
 fn buffer_size(text: &str) -> Result<Size, String> {
-    let size: Size = text.parse().map_err(|error: crate::size::SizeError| error.to_string())?;
+    let size: Size =
+        text.parse().map_err(|error: crate::words::size::SizeError| error.to_string())?;
     if size.0 > BUFFER_BYTES_CEILING {
         return Err(format!("{size} is above the limit of {}", Size(BUFFER_BYTES_CEILING)));
     }

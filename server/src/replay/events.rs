@@ -13,7 +13,7 @@ use std::{
 use mos_stack::{Event, FlowTuple, Side};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use crate::facts::{Payload, facts};
+use crate::words::facts::{Payload, facts};
 
 /// Where the events of a replay go.
 #[derive(Debug)]

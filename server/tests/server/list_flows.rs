@@ -11,7 +11,7 @@ use crate::support::{
 use mos_control::{Command, Refusal};
 use mos_proto::v1::{ListFlowsRequest, ListFlowsResponse, flow_service_server::FlowService as _};
 use mos_stack::{Gauges, Stats};
-use mosd::service::Service;
+use mosd::Service;
 use tonic::{Code, Request, Status};
 
 /// Walks in the property test.

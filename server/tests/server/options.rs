@@ -10,7 +10,7 @@ use mos_proto::v1::{
     flow_service_server::FlowService as _, set_sock_opt_request::Change,
 };
 use mos_stack::{Checksums, Frame, Instant, Limits, Link, Side, SockOptName, SockOptNames, Stack};
-use mosd::service::Service;
+use mosd::Service;
 use tonic::{Code, Request, Status};
 
 use crate::support::{control, fields, metadata, row, run, settings, worker, worker_id};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mos_control::{Command, CommandPort, Reply};
 use mos_proto::v1::{PeekFlowRequest, PeekFlowResponse, flow_service_server::FlowService as _};
 use mos_stack::{PeekError, Peeked, StreamOffset};
-use mosd::service::Service;
+use mosd::Service;
 use tonic::{Code, Request, Status};
 
 use crate::support::{control, fields, metadata, row, run, settings, worker};

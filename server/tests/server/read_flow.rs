@@ -10,7 +10,7 @@ use mos_proto::v1::{
     set_sock_opt_request::Change,
 };
 use mos_stack::{Checksums, Frame, Instant, Limits, Link, Stack};
-use mosd::{control::Control, service::Service};
+use mosd::{Control, Service};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Status};
 

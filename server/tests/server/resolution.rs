@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use mos_control::{Command, CommandPort, Refusal, Reply};
 use mos_proto::v1::{GetFlowRequest, GetFlowResponse, flow_service_server::FlowService as _};
 use mos_stack::{FlowDetails, FlowSummary, Sides};
-use mosd::service::Service;
+use mosd::Service;
 use tonic::{Code, Request, Status};
 
 use crate::support::{fields, flow, metadata, row, run, service, worker, worker_id};

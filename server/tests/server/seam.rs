@@ -10,7 +10,7 @@ use std::{
 
 use mos_control::{Answer, Command, Phase, Refusal, Reply, Request, WorkerPort, link};
 use mos_proto::v1::{GetFlowRequest, flow_service_server::FlowService as _};
-use mosd::worker_client::WorkerClient;
+use mosd::WorkerClient;
 use tokio::time::Instant;
 use tonic::Code;
 

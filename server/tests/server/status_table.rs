@@ -5,9 +5,7 @@ use mos_control::Refusal;
 use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
-use mosd::{
-    filter::Filter, flow_name::FlowNameError, page_token::PageTokenError, rejection::Rejection,
-};
+use mosd::{Filter, FlowNameError, PageTokenError, Rejection};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

@@ -10,10 +10,7 @@ use mos_stack::{
     FlowId, FlowSummary, FlowTuple, Gauges, Instant, Limits, OptionsOrigin, SideSummary, Sides,
     SockOpts, Stats, TcpState, WorkerId,
 };
-use mosd::{
-    control::{Control, Settings},
-    service::Service,
-};
+use mosd::{Control, Service, Settings};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

@@ -11,10 +11,7 @@ use mos_stack::{
     EndCause, EventKind, EventKinds, EventSink as _, Fact, FlowId, FlowTuple, Head, Instant, Side,
     StreamOffset,
 };
-use mosd::{
-    control::{Control, Settings},
-    streams::STREAMS_OPEN_MAX,
-};
+use mosd::{Control, STREAMS_OPEN_MAX, Settings};
 use tokio::time::timeout;
 use tonic::{Code, Streaming, transport::Channel};
 

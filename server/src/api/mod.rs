@@ -1,0 +1,12 @@
+//! `mos.v1`: requests, answers and errors as clients see them. No other room knows these types;
+//! `boot/serve.rs` alone puts them on the wire.
+
+pub(crate) mod answers;
+pub(crate) mod convert;
+pub(crate) mod etag;
+pub(crate) mod rejection;
+mod rpc;
+pub(crate) mod service;
+pub(crate) mod state;
+mod status;
+pub(crate) mod streams;

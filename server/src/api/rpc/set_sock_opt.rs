@@ -1,0 +1,138 @@
+//! `FlowService.SetSockOpt`: the typed form and the form of `mtcp_setsockopt(3)`, one path.
+//!
+//! Checks come in the order of that page's ERRORS: the core, the flow, the option, its value; the
+//! owning worker then applies all of the change or nothing.
+
+use mos_control::{Command, Phase, Refusal, Reply};
+use mos_proto::v1;
+use mos_stack::{Applied, FlowId, SockOptError, WorkerId};
+use uuid::{Uuid, Variant};
+
+use super::resolve::{Resolved, refused, resolve, summary};
+use crate::{
+    api::{convert, rejection::Rejection, state::Control},
+    net::call::Call,
+};
+
+/// Changes options of one flow; a repeated request id gets the first answer.
+pub(crate) async fn set_sock_opt(
+    control: &Control,
+    call: &Call,
+    request: v1::SetSockOptRequest,
+) -> Result<v1::SetSockOptResponse, Rejection> {
+    match request_id(&request.request_id)? {
+        Some(id) if !request.validate_only => {
+            let key = (call.principal, id);
+            control.answers.once(key, apply(control, call, request)).await
+        }
+        Some(_) | None => apply(control, call, request).await,
+    }
+}
+
+async fn apply(
+    control: &Control,
+    call: &Call,
+    request: v1::SetSockOptRequest,
+) -> Result<v1::SetSockOptResponse, Rejection> {
+    let v1::SetSockOptRequest { flow, change, etag, validate_only, .. } = request;
+    let core = match &change {
+        Some(v1::set_sock_opt_request::Change::Raw(raw)) => raw.core,
+        Some(v1::set_sock_opt_request::Change::Options(_)) | None => None,
+    };
+    check_core(control, core)?;
+    let Resolved { id, matched_reversed } = resolve(control, call, &flow).await?;
+    check_owner(core, id)?;
+    let change = convert::change(change, control.settings.limits.buffer_bytes_max)?;
+    let expected_revision = match etag.as_str() {
+        "" => None,
+        etag => Some(revision(control, call, id, etag).await?),
+    };
+    let command = Command::SetSockOpt { flow: id, change, expected_revision, validate_only };
+    let outcome = control.workers.ask(id.worker(), command, call.deadline).await;
+    let Applied { options, revision, unchanged, discarded_bytes } = match outcome {
+        Ok(Reply::SockOpt(applied)) => applied,
+        Ok(_) => return Err(Rejection::UnexpectedReply(id.worker())),
+        Err(Refusal::SockOpt(SockOptError::RevisionMismatch { current })) => {
+            return Err(Rejection::EtagMismatch {
+                flow: convert::flow_name(id),
+                current: control.etags.etag(id, current),
+            });
+        }
+        Err(refusal) => return Err(refused(refusal, id)),
+    };
+    if !validate_only && !unchanged {
+        log_change(call, id, &change, discarded_bytes);
+    }
+    Ok(v1::SetSockOptResponse {
+        flow: convert::flow_name(id),
+        options: Some(convert::flow_options(&options)),
+        etag: control.etags.etag(id, revision),
+        unchanged,
+        matched_reversed,
+        discarded_bytes: convert::saturating_i64(discarded_bytes),
+    })
+}
+
+fn log_change(call: &Call, id: FlowId, change: &mos_stack::SockOptChange, discarded_bytes: u64) {
+    let options: Vec<&str> = change.names().map(mos_stack::SockOptName::as_str).collect();
+    let by = call.principal.map(|principal| principal.to_string());
+    tracing::info!(flow = %id, options = options.join(","), discarded_bytes, by, "options changed");
+}
+
+/// The revision that an etag stands for.
+async fn revision(
+    control: &Control,
+    call: &Call,
+    id: FlowId,
+    etag: &str,
+) -> Result<u32, Rejection> {
+    if let Some(revision) = control.etags.revision(id, etag) {
+        return Ok(revision);
+    }
+    let current = summary(control, call, id).await?.revision;
+    Err(Rejection::EtagMismatch {
+        flow: convert::flow_name(id),
+        current: control.etags.etag(id, current),
+    })
+}
+
+/// The core that the raw form names is a running worker. mOS: the mctx is valid.
+pub(super) fn check_core(control: &Control, core: Option<i32>) -> Result<(), Rejection> {
+    let Some(core) = core else { return Ok(()) };
+    let is_running = u16::try_from(core)
+        .ok()
+        .and_then(WorkerId::new)
+        .and_then(|worker| control.workers.get(worker).ok())
+        .is_some_and(|client| matches!(client.board().phase(), Phase::Running | Phase::Drained));
+    if is_running { Ok(()) } else { Err(Rejection::CoreUnusable(core)) }
+}
+
+/// The core that the raw form names owns the flow. mOS: the socket is one of this mctx.
+pub(super) fn check_owner(core: Option<i32>, flow: FlowId) -> Result<(), Rejection> {
+    let owner = flow.worker();
+    match core {
+        Some(core) if core != i32::from(owner.index()) => {
+            Err(Rejection::NotOwner { core, flow, owner })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn request_id(text: &str) -> Result<Option<Uuid>, Rejection> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Uuid::parse_str(text) {
+        Ok(id)
+            if id.get_version_num() == 4
+                && id.get_variant() == Variant::RFC4122
+                && text.len() == 36 =>
+        {
+            Ok(Some(id))
+        }
+        Ok(_) | Err(_) => Err(Rejection::Argument {
+            field: "request_id",
+            problem: format!("{text:?} is not a UUID of version 4"),
+        }),
+    }
+}

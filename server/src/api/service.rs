@@ -1,0 +1,140 @@
+//! The tonic traits of `mos.v1`: each method is one call into `rpc/`.
+
+use std::sync::Arc;
+
+use mos_proto::v1::{
+    self, event_service_server::EventService, flow_service_server::FlowService,
+    system_service_server::SystemService,
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, codegen::BoxStream};
+
+use crate::{
+    api::{rejection::Rejection, rpc, state::Control, status::code_of},
+    net::call::Call,
+};
+
+/// Implements every service over the shared state.
+#[derive(Debug, Clone)]
+pub struct Service(Arc<Control>);
+
+impl Service {
+    /// Services over this state.
+    #[must_use]
+    pub const fn new(control: Arc<Control>) -> Self {
+        Self(control)
+    }
+
+    /// Carries out one RPC and records how long it took and how it ended; of a stream, how long
+    /// it took to open.
+    async fn answer<Q, A>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+        rpc: impl AsyncFnOnce(&Control, &Call, Q) -> Result<A, Rejection>,
+    ) -> Result<Response<A>, Status> {
+        let start = Instant::now();
+        let call = Call::of(&request);
+        let outcome = rpc(&self.0, &call, request.into_inner()).await.map_err(Status::from);
+        let code = code_of(&outcome);
+        metrics::histogram!(
+            "rpc_server_duration_seconds",
+            "rpc_method" => method,
+            "rpc_grpc_status_code" => i32::from(code).to_string()
+        )
+        .record(start.elapsed().as_secs_f64());
+        if let Err(status) = &outcome {
+            tracing::debug!(method, ?code, message = status.message(), "request refused");
+        }
+        outcome.map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl FlowService for Service {
+    async fn list_flows(
+        &self,
+        request: Request<v1::ListFlowsRequest>,
+    ) -> Result<Response<v1::ListFlowsResponse>, Status> {
+        self.answer("mos.v1.FlowService/ListFlows", request, rpc::list_flows).await
+    }
+
+    async fn get_flow(
+        &self,
+        request: Request<v1::GetFlowRequest>,
+    ) -> Result<Response<v1::GetFlowResponse>, Status> {
+        self.answer("mos.v1.FlowService/GetFlow", request, rpc::get_flow).await
+    }
+
+    async fn get_sock_opt(
+        &self,
+        request: Request<v1::GetSockOptRequest>,
+    ) -> Result<Response<v1::GetSockOptResponse>, Status> {
+        self.answer("mos.v1.FlowService/GetSockOpt", request, rpc::get_sock_opt).await
+    }
+
+    async fn set_sock_opt(
+        &self,
+        request: Request<v1::SetSockOptRequest>,
+    ) -> Result<Response<v1::SetSockOptResponse>, Status> {
+        self.answer("mos.v1.FlowService/SetSockOpt", request, rpc::set_sock_opt).await
+    }
+
+    async fn peek_flow(
+        &self,
+        request: Request<v1::PeekFlowRequest>,
+    ) -> Result<Response<v1::PeekFlowResponse>, Status> {
+        self.answer("mos.v1.FlowService/PeekFlow", request, rpc::peek_flow).await
+    }
+
+    type ReadFlowStream = rpc::ReadFlowStream;
+
+    async fn read_flow(
+        &self,
+        request: Request<v1::ReadFlowRequest>,
+    ) -> Result<Response<Self::ReadFlowStream>, Status> {
+        let control = Arc::clone(&self.0);
+        self.answer("mos.v1.FlowService/ReadFlow", request, async |_, call, request| {
+            rpc::read_flow(control, call, request).await
+        })
+        .await
+    }
+}
+
+#[tonic::async_trait]
+impl EventService for Service {
+    type WatchEventsStream = BoxStream<v1::WatchEventsResponse>;
+
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        self.answer("mos.v1.EventService/WatchEvents", request, async |control, _, request| {
+            rpc::watch_events(control, request).await
+        })
+        .await
+    }
+}
+
+#[tonic::async_trait]
+impl SystemService for Service {
+    async fn get_server_info(
+        &self,
+        request: Request<v1::GetServerInfoRequest>,
+    ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
+        self.answer("mos.v1.SystemService/GetServerInfo", request, async |control, _, _| {
+            Ok(rpc::get_server_info(control))
+        })
+        .await
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        self.answer("mos.v1.SystemService/GetStatus", request, async |control, _, _| {
+            Ok(rpc::get_status(control))
+        })
+        .await
+    }
+}

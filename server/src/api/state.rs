@@ -1,0 +1,85 @@
+//! What every RPC shares: the way to the workers, and what this start of the process is.
+
+use std::{sync::Arc, time::SystemTime};
+
+use mos_control::{PortMonitor, WorkerLink};
+use mos_proto::v1;
+use mos_stack::Limits;
+use uuid::Uuid;
+
+use crate::{
+    api::{answers::Answers, etag::Etags, streams::Streams},
+    events::FanOut,
+    flows::page_token::PageTokens,
+    health::vitals::Vitals,
+    workers::Workers,
+};
+
+/// What the configuration decides about the services.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bounds and defaults of every worker's stack.
+    pub limits: Limits,
+    /// Whether payload may be read.
+    pub payload: bool,
+    /// Connections at once, at most.
+    pub connections_max: usize,
+    /// Name of this machine.
+    pub node: String,
+}
+
+/// The state that the services share.
+#[derive(Debug)]
+pub struct Control {
+    /// The way to the workers.
+    pub(crate) workers: Workers,
+    /// The way of events to those who watch.
+    pub events: FanOut,
+    /// The ports' counters.
+    pub(crate) ports: Arc<dyn PortMonitor>,
+    /// What the configuration decides.
+    pub(crate) settings: Settings,
+    /// Changes at every start; flow names belong to it.
+    pub boot: Uuid,
+    /// When this start was.
+    pub(crate) started: SystemTime,
+    /// Etags of this start.
+    pub(crate) etags: Etags,
+    /// Page tokens of this start.
+    pub(crate) page_tokens: PageTokens,
+    /// First answers of `SetSockOpt`.
+    pub(crate) answers: Answers<v1::SetSockOptResponse>,
+    /// The streams that run now.
+    pub streams: Streams,
+    /// What was seen of the workers lately.
+    pub(crate) vitals: Vitals,
+}
+
+impl Control {
+    /// Takes over the ways to the workers. Called within the tokio runtime that serves them.
+    #[must_use]
+    pub fn new(links: Vec<WorkerLink>, ports: Arc<dyn PortMonitor>, settings: Settings) -> Self {
+        let boot = Uuid::new_v4();
+        let (commands, taps): (Vec<_>, Vec<_>) = links
+            .into_iter()
+            .map(|WorkerLink { commands, events }| {
+                let worker = commands.worker();
+                (commands, (worker, events))
+            })
+            .unzip();
+        let workers = Workers::spawn(commands);
+        Self {
+            vitals: Vitals::new(&workers),
+            workers,
+            events: FanOut::spawn(taps),
+            ports,
+            settings,
+            boot,
+            started: SystemTime::now(),
+            etags: Etags::new(boot),
+            page_tokens: PageTokens::new(boot),
+            answers: Answers::default(),
+            streams: Streams::default(),
+        }
+    }
+}

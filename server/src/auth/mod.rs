@@ -1,0 +1,5 @@
+//! Who calls.
+
+mod principal;
+
+pub(crate) use principal::{Peer, Principal};

@@ -1,0 +1,24 @@
+//! The caller of an RPC, as the transport knows it.
+
+use std::{fmt, net::IpAddr};
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Principal {
+    /// The user of a process on this machine, by the Unix socket's credentials.
+    Uid(u32),
+    /// A host, by the address that its connection comes from.
+    Host(IpAddr),
+}
+
+/// What a connection says of its other end; `None` where it does not say.
+pub(crate) type Peer = Option<Principal>;
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => write!(f, "uid {uid}"),
+            Self::Host(address) => address.fmt(f),
+        }
+    }
+}

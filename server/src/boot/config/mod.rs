@@ -1,0 +1,472 @@
+//! The configuration file: its keys, their ranges and defaults, and what is wrong with a file.
+//!
+//! Values are checked while they are read, so that a mistake is told with its line. Every key is
+//! described in `deploy/mosd.toml`; a test keeps the two in step.
+
+mod checked;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use mos_stack::{
+    Limits, OverlapPolicy, Sides, SockOptName, SockOptNames, SockOpts, Timeouts,
+    limits::BUFFER_BYTES_DEFAULT, round_up_to_block,
+};
+use serde::Deserialize;
+pub use toml::Spanned;
+
+use crate::{
+    net::listen::Address,
+    words::{size::Size, span::Span},
+};
+
+/// Everything that the configuration decides.
+#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What to watch, as the runtime reads ports.
+    pub ports: Vec<Spanned<String>>,
+    /// The gRPC services.
+    pub server: Server,
+    /// The metrics listener.
+    pub metrics: Metrics,
+    /// Workers and packet memory.
+    pub dataplane: Dataplane,
+    /// The embedded demo traffic, where `ports` has `demo`.
+    pub demo: Demo,
+    /// Bounds of each worker.
+    pub limits: Bounds,
+    /// Options that a flow starts with.
+    pub options: Options,
+    /// Idle spans after which a flow ends.
+    pub timeouts: Spans,
+    /// The log.
+    pub log: Log,
+}
+
+/// Section `[server]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+pub struct Server {
+    /// Where to listen.
+    pub listen: Vec<Address>,
+    /// Whether plain TCP may go beyond loopback.
+    pub insecure: bool,
+    /// Whether payload may be read.
+    pub payload: bool,
+    /// Connections at once, at most.
+    #[serde(deserialize_with = "checked::connections")]
+    pub connections_max: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![Address::Unix("/run/mosd/mosd.sock".into())],
+            insecure: false,
+            payload: false,
+            connections_max: 1024,
+        }
+    }
+}
+
+/// Section `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where to serve metrics; nowhere when absent.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Section `[dataplane]`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dataplane {
+    /// Workers.
+    #[serde(deserialize_with = "checked::workers")]
+    pub workers: u16,
+    /// CPUs for the workers, in order; empty: chosen.
+    pub cpus: Vec<usize>,
+    /// What a worker does when there is nothing to do.
+    pub idle: Idle,
+    /// Whether packet buffers come from hugepages.
+    pub hugepages: Hugepages,
+    /// Packet buffers in each port's pool.
+    #[serde(deserialize_with = "checked::mbufs")]
+    pub mbufs: u32,
+    /// Bytes of one packet buffer.
+    #[serde(deserialize_with = "checked::mbuf_bytes")]
+    pub mbuf_bytes: u16,
+    /// Whether checksums are verified.
+    pub verify_checksums: bool,
+    /// Whether connections under way are adopted.
+    pub adopt_midstream: bool,
+    /// Whether the VLAN id is part of a flow's key.
+    pub vlan_in_key: bool,
+}
+
+impl Default for Dataplane {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            cpus: Vec::new(),
+            idle: Idle::Auto,
+            hugepages: Hugepages::Auto,
+            mbufs: 16_384,
+            mbuf_bytes: 2048,
+            verify_checksums: true,
+            adopt_midstream: false,
+            vlan_in_key: false,
+        }
+    }
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Idle {
+    /// What suits the machine.
+    Auto,
+    /// Polls without a pause.
+    Busy,
+    /// Polls, and after a while without work sleeps for tens of microseconds.
+    Adaptive,
+    /// Sleeps for 1 ms as soon as there is no work.
+    Sleep,
+}
+
+/// Whether packet buffers come from hugepages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hugepages {
+    /// If there are enough free ones.
+    Auto,
+    /// They must.
+    On,
+    /// Normal pages.
+    Off,
+}
+
+/// Section `[demo]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Demo {
+    /// Conversations at once.
+    #[serde(deserialize_with = "checked::demo_flows")]
+    pub flows: u32,
+    /// Packets a second.
+    #[serde(deserialize_with = "checked::demo_rate")]
+    pub rate_pps: u32,
+    /// The same seed makes the same conversations.
+    pub seed: u32,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { flows: 64, rate_pps: 2000, seed: 1 }
+    }
+}
+
+/// Section `[limits]`: bounds of each worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bounds {
+    /// Flows tracked at once.
+    #[serde(deserialize_with = "checked::flows_max")]
+    pub flows_max: u32,
+    /// Half-open flows at once; 0: a quarter of `flows_max`.
+    pub half_open_max: u32,
+    /// Memory for all receive buffers.
+    pub pool: Size,
+    /// Whether all memory is had at start.
+    pub populate: bool,
+    /// Largest capacity of one side's receive buffer.
+    #[serde(deserialize_with = "checked::buffer")]
+    pub buffer_max: Size,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let Limits { flows_max, pool_bytes, populate, buffer_bytes_max, .. } = Limits::default();
+        let (pool, buffer_max) = (Size(pool_bytes), Size(buffer_bytes_max));
+        Self { flows_max, half_open_max: 0, pool, populate, buffer_max }
+    }
+}
+
+/// Section `[options]`: what a flow starts with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Capacity of the client's receive buffer, which holds what the server sent.
+    #[serde(deserialize_with = "checked::buffer")]
+    pub client_buffer: Size,
+    /// Capacity of the server's receive buffer, which holds what the client sent.
+    #[serde(deserialize_with = "checked::buffer")]
+    pub server_buffer: Size,
+    /// Overlap policy of the client's receive buffer.
+    pub client_overlap: Overlap,
+    /// Overlap policy of the server's receive buffer.
+    pub server_overlap: Overlap,
+    /// Options that nobody may change while a flow lives.
+    pub locked: Vec<Lockable>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client_buffer: Size(BUFFER_BYTES_DEFAULT),
+            server_buffer: Size(BUFFER_BYTES_DEFAULT),
+            client_overlap: Overlap::First,
+            server_overlap: Overlap::First,
+            locked: Vec::new(),
+        }
+    }
+}
+
+/// Which copy of a byte is kept where segments overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// The first that came.
+    First,
+    /// The last that came.
+    Last,
+}
+
+impl From<Overlap> for OverlapPolicy {
+    fn from(overlap: Overlap) -> Self {
+        match overlap {
+            Overlap::First => Self::First,
+            Overlap::Last => Self::Last,
+        }
+    }
+}
+
+/// An option that can be locked, by its key in this section or its name in the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lockable {
+    /// `client_buffer`.
+    #[serde(alias = "client_buffer_bytes")]
+    ClientBuffer,
+    /// `server_buffer`.
+    #[serde(alias = "server_buffer_bytes")]
+    ServerBuffer,
+    /// `client_overlap`.
+    ClientOverlap,
+    /// `server_overlap`.
+    ServerOverlap,
+    /// `stop_monitoring`.
+    StopMonitoring,
+}
+
+impl From<Lockable> for SockOptName {
+    fn from(lockable: Lockable) -> Self {
+        use mos_stack::Side::{Client, Server};
+        match lockable {
+            Lockable::ClientBuffer => Self::Buffer(Client),
+            Lockable::ServerBuffer => Self::Buffer(Server),
+            Lockable::ClientOverlap => Self::Overlap(Client),
+            Lockable::ServerOverlap => Self::Overlap(Server),
+            Lockable::StopMonitoring => Self::StopMonitoring,
+        }
+    }
+}
+
+/// Section `[timeouts]`: idle spans after which a flow ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spans {
+    /// Before the handshake is complete.
+    pub half_open: Span,
+    /// While established.
+    pub idle: Span,
+    /// After the first FIN.
+    pub closing: Span,
+    /// For the fragments of an IP packet.
+    pub fragments: Span,
+    /// After both FINs were acknowledged, or a reset.
+    pub time_wait: Span,
+}
+
+impl Default for Spans {
+    fn default() -> Self {
+        let Timeouts { half_open, idle, closing, fragments, time_wait } = Timeouts::default();
+        Self {
+            half_open: Span(half_open),
+            idle: Span(idle),
+            closing: Span(closing),
+            fragments: Span(fragments),
+            time_wait: Span(time_wait),
+        }
+    }
+}
+
+/// Section `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Least level, or directives by target, as `tracing` reads them.
+    pub level: String,
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The file has a mistake.
+    #[error("{path}, line {line}, column {column}: {message}")]
+    Mistake {
+        /// The file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// Where, in characters from 1.
+        column: usize,
+        /// What.
+        message: String,
+    },
+    /// Two values contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// A configuration file that has been read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ConfigFile {
+    /// Where it was; `None` for the built-in defaults.
+    pub path: Option<PathBuf>,
+    /// What it says.
+    pub config: Config,
+    text: String,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or has a mistake, with its place.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        Self::parse(path, text)
+    }
+
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When it has a mistake, with its place.
+    pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
+        let file = Self { path: Some(path.to_owned()), config: Config::default(), text };
+        match toml::from_str(&file.text) {
+            Ok(config) => Ok(Self { config, ..file }),
+            Err(error) => {
+                let start = error.span().map_or(0, |span| span.start);
+                Err(file.mistake(start, error.message()))
+            }
+        }
+    }
+
+    /// The error for a mistake at this byte of the file.
+    #[must_use]
+    pub fn mistake(&self, start: usize, message: &str) -> ConfigError {
+        let before = self.text.get(..start).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        ConfigError::Mistake {
+            path: self.path.clone().unwrap_or_default(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: message.trim_end().replace('\n', ", "),
+        }
+    }
+}
+
+impl Config {
+    /// Bounds and defaults of each worker's stack.
+    ///
+    /// # Errors
+    ///
+    /// When a flow would start with a larger buffer than it may have.
+    pub fn limits(&self) -> Result<Limits, ConfigError> {
+        let Bounds { flows_max, half_open_max, pool, populate, buffer_max } = self.limits;
+        let capacity = |key: &str, size: Size| {
+            round_up_to_block(size.0).filter(|bytes| *bytes <= buffer_max.0).ok_or_else(|| {
+                ConfigError::Contradiction(format!(
+                    "options.{key} = {size} is above limits.buffer_max = {buffer_max}"
+                ))
+            })
+        };
+        let mut locked = SockOptNames::default();
+        for option in &self.options.locked {
+            locked.insert((*option).into());
+        }
+        let Spans { half_open, idle, closing, fragments, time_wait } = self.timeouts;
+        Ok(Limits {
+            flows_max,
+            half_open_max: match half_open_max {
+                0 => flows_max.div_ceil(4),
+                set => set,
+            },
+            pool_bytes: pool.0,
+            populate,
+            buffer_bytes_max: buffer_max.0,
+            defaults: SockOpts {
+                buffer_bytes: Sides {
+                    client: capacity("client_buffer", self.options.client_buffer)?,
+                    server: capacity("server_buffer", self.options.server_buffer)?,
+                },
+                overlap: Sides {
+                    client: self.options.client_overlap.into(),
+                    server: self.options.server_overlap.into(),
+                },
+                stopped: None,
+            },
+            locked,
+            timeouts: Timeouts {
+                half_open: half_open.0,
+                idle: idle.0,
+                closing: closing.0,
+                fragments: fragments.0,
+                time_wait: time_wait.0,
+            },
+            verify_checksums: self.dataplane.verify_checksums,
+            adopt_midstream: self.dataplane.adopt_midstream,
+            vlan_in_key: self.dataplane.vlan_in_key,
+        })
+    }
+}

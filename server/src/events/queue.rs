@@ -1,0 +1,363 @@
+//! The queue of one subscriber: bounded in bytes, and exact about what found no room.
+//!
+//! ```text
+//!          room: queued ──▶ ┌─────────────────┐ ──▶ delivered
+//! event ──▶                 │ e e e e Lost e e│
+//!          full: counted ─┐ └─────────▲───────┘
+//!                         └─ gate of the core: shut until Lost can be told
+//! ```
+//!
+//! Each core has a gate. A loss shuts it, and what comes from that core is counted instead of
+//! queued, until a `Lost` may be told: not sooner than [`LOST_EVERY`] after the previous one, and
+//! after an overflow not before half the queue is read. Then the `Lost` goes first.
+
+use std::{collections::VecDeque, time::Duration};
+
+use mos_control::NumberedEvent;
+use mos_stack::{Instant as EventTime, WorkerId};
+use tokio::time::Instant;
+
+/// Bytes that one queue takes, at most.
+pub(crate) const QUEUE_BYTES: usize = 1024 * 1024;
+
+/// Least time between two `Lost` with the same core and reason.
+pub(crate) const LOST_EVERY: Duration = Duration::from_secs(1);
+
+/// Items that fit into a queue.
+pub(super) const CAPACITY: usize = QUEUE_BYTES / size_of::<Item>();
+
+/// Items up to which a queue counts as read again after an overflow.
+const HALF: usize = CAPACITY / 2;
+
+/// Losses of one core that may have to be told at once: one for each reason.
+const LOSSES_MAX: usize = 2;
+
+/// What a subscriber is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// Something happened.
+    Event {
+        /// The worker that saw it.
+        core: WorkerId,
+        /// What, with its number.
+        event: NumberedEvent,
+    },
+    /// Something is missing.
+    Lost(Loss),
+}
+
+/// What is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// The worker whose events are missing.
+    pub core: WorkerId,
+    /// Why.
+    pub reason: LossReason,
+    /// How many are missing.
+    pub count: u64,
+    /// Time of the first of them, or of the last event before them.
+    pub first: Option<EventTime>,
+    /// Time of the last of them, or of the first event after them.
+    pub last: Option<EventTime>,
+}
+
+/// Why something is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LossReason {
+    /// The subscriber's queue was full.
+    SlowConsumer,
+    /// The worker's ring was full.
+    RingOverflow,
+}
+
+/// What a look into the queue found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Popped {
+    /// The next item.
+    Item(Item),
+    /// Nothing; a loss is to be told at this time, unless something comes before.
+    Until(Instant),
+    /// Nothing.
+    Nothing,
+}
+
+/// The queue. It is told the time.
+#[derive(Debug)]
+pub(super) struct Queue {
+    items: VecDeque<Item>,
+    gates: Vec<Gate>,
+    /// Something found no room since the queue was last read empty.
+    is_behind: bool,
+}
+
+/// What of one core's events was lost and not told yet. Open as long as that is nothing.
+#[derive(Debug)]
+struct Gate {
+    core: WorkerId,
+    slow: Tally,
+    ring: Tally,
+}
+
+/// Losses of one core for one reason.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Not told yet.
+    loss: Option<Loss>,
+    /// When the previous one was told.
+    told: Option<Instant>,
+    /// The previous one still waits in the queue.
+    is_queued: bool,
+}
+
+impl Queue {
+    /// An empty queue for the events of these workers.
+    pub(super) fn new(workers: impl IntoIterator<Item = WorkerId>) -> Self {
+        Self {
+            items: VecDeque::with_capacity(CAPACITY),
+            gates: workers.into_iter().map(Gate::new).collect(),
+            is_behind: false,
+        }
+    }
+
+    /// Bytes of what is queued.
+    pub(super) fn bytes(&self) -> usize {
+        self.items.len() * size_of::<Item>()
+    }
+
+    /// Whether the reader is late, and could still be saved from a loss by waiting for it. One
+    /// that lost something and has not caught up since is slow, not late: it would only hold up
+    /// the others.
+    pub(super) fn is_crowded(&self, core: WorkerId) -> bool {
+        let is_open = |gate: &Gate| gate.core == core && gate.is_open();
+        self.items.len() > HALF && !self.is_behind && self.gates.iter().any(is_open)
+    }
+
+    /// Takes an event. Returns whether it found room.
+    pub(super) fn offer(&mut self, core: WorkerId, event: &NumberedEvent, now: Instant) -> bool {
+        let Self { items, gates, is_behind } = self;
+        let Some(gate) = gates.iter_mut().find(|gate| gate.core == core) else { return false };
+        let has_room = items.len() + LOSSES_MAX < CAPACITY;
+        let is_read = items.len() <= HALF || gate.slow.loss.is_none();
+        if has_room && is_read && gate.may_open(now) {
+            items.extend(gate.open().into_iter().flatten().map(Item::Lost));
+            items.push_back(Item::Event { core, event: *event });
+            return true;
+        }
+        let only_ring = has_room && gate.slow.loss.is_none();
+        let reason = if only_ring { LossReason::RingOverflow } else { LossReason::SlowConsumer };
+        *is_behind |= !only_ring;
+        let time = Some(event.event.time);
+        gate.shut(Loss { core, reason, count: 1, first: time, last: time });
+        false
+    }
+
+    /// Takes note of events that nobody has seen.
+    pub(super) fn lose(&mut self, loss: Loss) {
+        if loss.count > 0
+            && let Some(gate) = self.gates.iter_mut().find(|gate| gate.core == loss.core)
+        {
+            gate.shut(loss);
+        }
+    }
+
+    /// The next item.
+    pub(super) fn pop(&mut self, now: Instant) -> Popped {
+        let Some(item) = self.items.pop_front() else {
+            self.is_behind = false;
+            return self.pop_loss(now);
+        };
+        if let Item::Lost(Loss { core, reason, .. }) = item
+            && let Some(gate) = self.gates.iter_mut().find(|gate| gate.core == core)
+        {
+            let tally = gate.tally(reason);
+            (tally.told, tally.is_queued) = (Some(now), false);
+        }
+        Popped::Item(item)
+    }
+
+    /// A loss that nothing in the queue waits for. The queue is empty.
+    fn pop_loss(&mut self, now: Instant) -> Popped {
+        let tallies = self.gates.iter_mut().flat_map(|gate| [&mut gate.slow, &mut gate.ring]);
+        let mut earliest: Option<Instant> = None;
+        for tally in tallies {
+            if tally.is_due(now)
+                && let Some(loss) = tally.loss.take()
+            {
+                tally.told = Some(now);
+                return Popped::Item(Item::Lost(loss));
+            }
+            let due = tally.loss.and(tally.told).map(|told| told + LOST_EVERY);
+            earliest = earliest.into_iter().chain(due).min();
+        }
+        earliest.map_or(Popped::Nothing, Popped::Until)
+    }
+}
+
+impl Gate {
+    fn new(core: WorkerId) -> Self {
+        Self { core, slow: Tally::default(), ring: Tally::default() }
+    }
+
+    const fn is_open(&self) -> bool {
+        self.slow.loss.is_none() && self.ring.loss.is_none()
+    }
+
+    /// Whether everything that was lost may be told now.
+    fn may_open(&self, now: Instant) -> bool {
+        [&self.slow, &self.ring].into_iter().all(|tally| tally.loss.is_none() || tally.is_due(now))
+    }
+
+    /// What is to be told before the next event.
+    fn open(&mut self) -> [Option<Loss>; LOSSES_MAX] {
+        [&mut self.slow, &mut self.ring].map(|tally| {
+            tally.is_queued |= tally.loss.is_some();
+            tally.loss.take()
+        })
+    }
+
+    fn shut(&mut self, more: Loss) {
+        let tally = self.tally(more.reason);
+        tally.loss = Some(match tally.loss {
+            Some(loss) => Loss { count: loss.count + more.count, last: more.last, ..loss },
+            None => more,
+        });
+    }
+
+    const fn tally(&mut self, reason: LossReason) -> &mut Tally {
+        match reason {
+            LossReason::SlowConsumer => &mut self.slow,
+            LossReason::RingOverflow => &mut self.ring,
+        }
+    }
+}
+
+impl Tally {
+    /// Whether the previous loss was told long enough ago.
+    fn is_due(&self, now: Instant) -> bool {
+        !self.is_queued && self.told.is_none_or(|told| now >= told + LOST_EVERY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mos_stack::{Event, Fact, FlowTuple};
+
+    use super::*;
+
+    fn core() -> WorkerId {
+        WorkerId::default()
+    }
+
+    fn event(sequence: u64) -> NumberedEvent {
+        let end = ([10, 0, 0, 1], 1).into();
+        let tuple = FlowTuple { client: end, server: end, vlan: None };
+        let time = EventTime::from_nanos(sequence);
+        let event = Event { time, flow: None, tuple, fact: Fact::OrphanPacket };
+        NumberedEvent { sequence, event }
+    }
+
+    fn ring_loss(count: u64) -> Loss {
+        let reason = LossReason::RingOverflow;
+        Loss { core: core(), reason, count, first: None, last: None }
+    }
+
+    /// Everything that can be had now: numbers of events, and losses.
+    fn read(queue: &mut Queue, now: Instant) -> Vec<Result<u64, (LossReason, u64)>> {
+        std::iter::from_fn(|| match queue.pop(now) {
+            Popped::Item(Item::Event { event, .. }) => Some(Ok(event.sequence)),
+            Popped::Item(Item::Lost(loss)) => Some(Err((loss.reason, loss.count))),
+            Popped::Until(_) | Popped::Nothing => None,
+        })
+        .collect()
+    }
+
+    fn offer(queue: &mut Queue, numbers: std::ops::RangeInclusive<u64>, now: Instant) -> usize {
+        numbers.filter(|number| queue.offer(core(), &event(*number), now)).count()
+    }
+
+    #[test]
+    fn a_full_queue_takes_nothing_and_tells_the_loss_where_it_was() {
+        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let many = 2 * CAPACITY as u64;
+        let taken = offer(&mut queue, 1..=many, now);
+        assert!((CAPACITY - LOSSES_MAX..=CAPACITY).contains(&taken), "{taken} of {CAPACITY}");
+        assert!(queue.bytes() <= QUEUE_BYTES);
+        let lost = many - taken as u64;
+        assert!(queue.items.iter().all(|item| matches!(item, Item::Event { .. })));
+        for expected in 1..=HALF as u64 + LOSSES_MAX as u64 {
+            assert!(matches!(queue.pop(now), Popped::Item(Item::Event { event, .. })
+                if event.sequence == expected));
+        }
+        assert_eq!(offer(&mut queue, many + 1..=many + 1, now), 1, "half of it is read");
+        let rest = read(&mut queue, now);
+        assert_eq!(rest[rest.len() - 2..], [Err((LossReason::SlowConsumer, lost)), Ok(many + 1)]);
+    }
+
+    #[test]
+    fn nobody_waits_for_one_that_lost_something_until_it_has_caught_up() {
+        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let all = CAPACITY - LOSSES_MAX;
+        assert_eq!(offer(&mut queue, 1..=all as u64, now), all);
+        assert!(queue.is_crowded(core()));
+        assert_eq!(offer(&mut queue, 1..=1, now), 0);
+        for _ in 0..all - HALF {
+            assert!(matches!(queue.pop(now), Popped::Item(_)));
+        }
+        assert_eq!(offer(&mut queue, 1..=100, now), 100, "they found room, behind the loss");
+        assert!(!queue.is_crowded(core()));
+        assert_eq!(read(&mut queue, now).len(), HALF + 101);
+        assert_eq!(offer(&mut queue, 1..=HALF as u64 + 1, now), HALF + 1);
+        assert!(queue.is_crowded(core()));
+    }
+
+    #[test]
+    fn a_loss_that_nothing_follows_is_told_as_soon_as_all_is_read() {
+        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let taken = offer(&mut queue, 1..=2 * CAPACITY as u64, now);
+        let items = read(&mut queue, now);
+        assert_eq!(items.len(), taken + 1);
+        let lost = 2 * CAPACITY as u64 - taken as u64;
+        assert_eq!(items[taken], Err((LossReason::SlowConsumer, lost)));
+        assert_eq!(queue.pop(now), Popped::Nothing);
+    }
+
+    #[test]
+    fn losses_are_told_once_a_second_and_always_before_the_next_event() {
+        let (mut queue, start) = (Queue::new([core()]), Instant::now());
+        queue.lose(ring_loss(7));
+        assert_eq!(offer(&mut queue, 8..=8, start), 1);
+        assert_eq!(read(&mut queue, start), [Err((LossReason::RingOverflow, 7)), Ok(8)]);
+        queue.lose(ring_loss(2));
+        let soon = start + LOST_EVERY / 2;
+        assert_eq!(offer(&mut queue, 11..=13, soon), 0, "would have to be told a second time");
+        assert_eq!(queue.pop(soon), Popped::Until(start + LOST_EVERY));
+        let later = start + LOST_EVERY;
+        assert_eq!(offer(&mut queue, 14..=15, later), 2);
+        assert_eq!(read(&mut queue, later), [Err((LossReason::RingOverflow, 5)), Ok(14), Ok(15)]);
+    }
+
+    #[test]
+    fn a_loss_that_waits_in_the_queue_is_not_followed_by_another() {
+        let (mut queue, start) = (Queue::new([core()]), Instant::now());
+        queue.lose(ring_loss(1));
+        assert_eq!(offer(&mut queue, 2..=2, start), 1);
+        queue.lose(ring_loss(1));
+        let later = start + 5 * LOST_EVERY;
+        assert_eq!(offer(&mut queue, 4..=4, later), 0, "the reader has not seen the first");
+        assert_eq!(read(&mut queue, later), [Err((LossReason::RingOverflow, 1)), Ok(2)]);
+        let end = later + LOST_EVERY;
+        assert_eq!(read(&mut queue, end), [Err((LossReason::RingOverflow, 2))]);
+    }
+
+    #[test]
+    fn losses_of_one_core_do_not_shut_out_another() {
+        let other = WorkerId::new(1).unwrap();
+        let (mut queue, now) = (Queue::new([core(), other]), Instant::now());
+        for _ in 0..2 {
+            queue.lose(ring_loss(1));
+            let _found_room: bool = queue.offer(core(), &event(2), now);
+        }
+        assert!(queue.offer(other, &event(1), now));
+        assert_eq!(offer(&mut queue, 3..=3, now), 0);
+    }
+}

@@ -1,0 +1,275 @@
+//! The fan-out over real event rings: a test tells events as a worker would, and counts.
+
+use std::time::Duration;
+
+use mos_control::{EventFeed, event_ring};
+use mos_stack::{Event, EventKind, EventSink as _, Fact, FlowTuple, Side, StreamOffset};
+use tokio::time::timeout;
+
+use super::*;
+
+/// Longer than any pause of a task.
+const SETTLE: Duration = Duration::from_millis(50);
+
+impl Subscriber {
+    /// As [`Self::poll_next`].
+    async fn next(&mut self) -> Item {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+}
+
+fn core(index: u16) -> WorkerId {
+    WorkerId::new(index).unwrap()
+}
+
+fn event(port: u16, fact: Fact) -> Event {
+    let end = |port| ([10, 0, 0, 1], port).into();
+    let tuple = FlowTuple { client: end(port), server: end(443), vlan: None };
+    Event { time: EventTime::from_nanos(1), flow: None, tuple, fact }
+}
+
+fn new_data() -> Fact {
+    Fact::NewData { side: Side::Client, offset: StreamOffset(0), end: StreamOffset(1) }
+}
+
+/// A fan-out over one worker, and the worker's end.
+fn one_worker(ring: usize) -> (FanOut, EventFeed) {
+    let (feed, tap) = event_ring(ring);
+    (FanOut::spawn(vec![(core(0), tap)]), feed)
+}
+
+async fn watch(fan_out: &FanOut, kinds: EventKinds) -> Subscriber {
+    fan_out.subscribe(kinds, Filter::parse_for_events("").unwrap()).await.unwrap()
+}
+
+/// Tells events if they are wanted, as a stack does. Returns how many were told.
+fn tell(feed: &mut EventFeed, count: u64) -> u64 {
+    let event = event(1, Fact::OrphanPacket);
+    if !feed.wanted().contains(event.fact.kind()) {
+        return 0;
+    }
+    (0..count).for_each(|_| feed.on_event(&event));
+    count
+}
+
+/// What a subscriber was given.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Given {
+    numbers: Vec<u64>,
+    slow: u64,
+    ring: u64,
+    losses: usize,
+}
+
+impl Given {
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Event { event, .. } => {
+                let told = self.numbers.len() as u64 + self.slow + self.ring;
+                // Every loss was told before the event that follows it.
+                assert_eq!(event.sequence, told + 1);
+                self.numbers.push(event.sequence);
+            }
+            Item::Lost(Loss { reason, count, .. }) => {
+                assert!(count > 0);
+                self.losses += 1;
+                match reason {
+                    LossReason::SlowConsumer => self.slow += count,
+                    LossReason::RingOverflow => self.ring += count,
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.numbers.len() as u64 + self.slow + self.ring
+    }
+
+    /// Reads until all of `happened` is accounted for.
+    async fn read(subscriber: &mut Subscriber, happened: u64) -> Self {
+        let mut given = Self::default();
+        while given.total() < happened {
+            let item = timeout(Duration::from_secs(30), subscriber.next()).await;
+            given.take(item.unwrap_or_else(|_| panic!("{} of {happened}", given.total())));
+        }
+        given
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_subscriber_loses_exactly_what_found_no_room_and_a_fast_one_nothing() {
+    const ROUNDS: u64 = 200;
+    const EACH: u64 = 200;
+    let (fan_out, mut feed) = one_worker(1024);
+    let mut stalled = watch(&fan_out, EventKinds::ALL).await;
+    let mut fast = watch(&fan_out, EventKinds::ALL).await;
+    let mut given = Given::default();
+    for _ in 0..ROUNDS {
+        tell(&mut feed, EACH);
+        let happened = given.total() + EACH;
+        while given.total() < happened {
+            given.take(timeout(SETTLE, fast.next()).await.unwrap());
+        }
+    }
+    assert_eq!((given.numbers.len() as u64, given.losses), (ROUNDS * EACH, 0));
+    let late = Given::read(&mut stalled, ROUNDS * EACH).await;
+    assert_eq!(late.numbers.len() as u64 + late.slow, ROUNDS * EACH);
+    assert_eq!((late.ring, fan_out.dropped()), (0, late.slow));
+    assert!(late.slow > 0 && late.numbers.len() > 4000, "{} delivered", late.numbers.len());
+    assert!(fan_out.queued_bytes() <= 2 * QUEUE_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ring_loses_is_counted_for_everyone_in_its_place() {
+    let (fan_out, mut feed) = one_worker(64);
+    let mut first = watch(&fan_out, EventKinds::ALL).await;
+    let mut second = watch(&fan_out, EventKinds::ALL).await;
+    // The task does not run while the test does not wait.
+    let happened = tell(&mut feed, 100);
+    for subscriber in [&mut first, &mut second] {
+        let given = Given::read(subscriber, happened).await;
+        assert_eq!((given.numbers.len(), given.ring, given.losses), (64, 36, 1));
+    }
+    assert_eq!(fan_out.lost().collect::<Vec<_>>(), [(core(0), 36)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn losses_of_a_ring_that_overflows_again_and_again_are_told_once_a_second() {
+    const ROUNDS: u64 = 40;
+    let (fan_out, mut feed) = one_worker(64);
+    let mut subscriber = watch(&fan_out, EventKinds::ALL).await;
+    let begin = Instant::now();
+    let mut given = Given::default();
+    for _ in 0..ROUNDS {
+        tell(&mut feed, 100);
+        while let Ok(item) = timeout(2 * SETTLE, subscriber.next()).await {
+            given.take(item);
+        }
+    }
+    while given.total() < ROUNDS * 100 {
+        given.take(subscriber.next().await);
+    }
+    let seconds = begin.elapsed().as_secs();
+    assert!(seconds >= 4, "{seconds}");
+    assert!((2..=seconds + 1).contains(&(given.losses as u64)), "{} losses", given.losses);
+    assert!(given.numbers.len() >= 64 * given.losses, "{} events", given.numbers.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_somebody_watches_is_built() {
+    let (fan_out, feed) = one_worker(64);
+    assert_eq!(feed.wanted(), EventKinds::NONE);
+    let (gap, data) = (EventKind::Gap, EventKind::NewData);
+    let first = watch(&fan_out, EventKinds::NONE.with(gap)).await;
+    assert_eq!(feed.wanted(), EventKinds::NONE.with(gap));
+    let second = watch(&fan_out, EventKinds::NONE.with(data)).await;
+    assert_eq!(feed.wanted(), EventKinds::NONE.with(gap).with(data));
+    assert_eq!(fan_out.subscriptions(), 2);
+    drop(first);
+    tokio::time::sleep(SETTLE).await;
+    assert_eq!(feed.wanted(), EventKinds::NONE.with(data));
+    drop(second);
+    tokio::time::sleep(SETTLE).await;
+    assert_eq!((feed.wanted(), fan_out.subscriptions()), (EventKinds::NONE, 0));
+    assert_eq!(fan_out.queued_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_is_given_only_its_types_and_what_its_filter_matches() {
+    let (fan_out, mut feed) = one_worker(64);
+    let filter = Filter::parse_for_events("client.port = 7 AND core = 0").unwrap();
+    let kinds = EventKinds::NONE.with(EventKind::FlowStarted);
+    let mut chosen = fan_out.subscribe(kinds, filter).await.unwrap();
+    let mut all = watch(&fan_out, EventKinds::ALL).await;
+    for (port, fact) in [(7, new_data()), (8, Fact::FlowStarted), (7, Fact::FlowStarted)] {
+        feed.on_event(&event(port, fact));
+    }
+    let Item::Event { event: numbered, .. } = chosen.next().await else { panic!("a loss") };
+    assert_eq!((numbered.sequence, numbered.event.tuple.client.port()), (3, 7));
+    timeout(SETTLE, chosen.next()).await.unwrap_err();
+    assert_eq!(Given::read(&mut all, 3).await.numbers, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_comes_later_is_given_what_happens_from_then_on() {
+    let (fan_out, mut feed) = one_worker(64);
+    let mut first = watch(&fan_out, EventKinds::ALL).await;
+    tell(&mut feed, 70);
+    let mut second = watch(&fan_out, EventKinds::ALL).await;
+    let given = Given::read(&mut first, 70).await;
+    assert_eq!((given.numbers.len(), given.ring), (64, 6));
+    tell(&mut feed, 1);
+    let Item::Event { event, .. } = second.next().await else {
+        panic!("the loss was before its time");
+    };
+    assert_eq!(event.sequence, 71);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_left_by_earlier_watchers_are_nobodys() {
+    let (fan_out, mut feed) = one_worker(64);
+    let first = watch(&fan_out, EventKinds::ALL).await;
+    tell(&mut feed, 10);
+    drop(first);
+    tokio::time::sleep(SETTLE).await;
+    assert_eq!(tell(&mut feed, 10), 0, "nobody watches");
+    let mut second = watch(&fan_out, EventKinds::ALL).await;
+    tell(&mut feed, 1);
+    let Item::Event { event, .. } = second.next().await else { panic!("a loss") };
+    assert_eq!(event.sequence, 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_workers_meet_in_one_stream_each_in_its_order() {
+    let (mut feeds, taps): (Vec<_>, Vec<_>) = (0..3)
+        .map(|index| {
+            let (feed, tap) = event_ring(256);
+            (feed, (core(index), tap))
+        })
+        .unzip();
+    let fan_out = FanOut::spawn(taps);
+    let mut subscriber = watch(&fan_out, EventKinds::ALL).await;
+    for _ in 0..100 {
+        for feed in &mut feeds {
+            tell(feed, 1);
+        }
+    }
+    let mut last = [0; 3];
+    for _ in 0..300 {
+        let Item::Event { core, event } = subscriber.next().await else { panic!("a loss") };
+        let last = &mut last[usize::from(core.index())];
+        assert_eq!(event.sequence, *last + 1);
+        *last = event.sequence;
+    }
+    assert_eq!(last, [100; 3]);
+}
+
+/// A reader that stops for a while again and again.
+const fn pause_after(events: usize) -> Duration {
+    Duration::from_millis(if events.is_multiple_of(1000) { 5 } else { 0 })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivered_and_lost_are_what_happened_while_a_worker_goes_on() {
+    const EVENTS: u64 = 300_000;
+    let (fan_out, mut feed) = one_worker(512);
+    let mut slow = watch(&fan_out, EventKinds::ALL).await;
+    let mut fast = watch(&fan_out, EventKinds::ALL).await;
+    let worker = std::thread::spawn(move || {
+        tell(&mut feed, EVENTS);
+        feed
+    });
+    let fast = tokio::spawn(async move { Given::read(&mut fast, EVENTS).await });
+    let slow = tokio::spawn(async move {
+        let mut given = Given::default();
+        while given.total() < EVENTS {
+            given.take(slow.next().await);
+            tokio::time::sleep(pause_after(given.numbers.len())).await;
+        }
+        given
+    });
+    let (fast, slow) = (fast.await.unwrap(), slow.await.unwrap());
+    assert_eq!((fast.total(), slow.total()), (EVENTS, EVENTS));
+    assert!(slow.losses > 0);
+    drop(worker.join().unwrap());
+}

@@ -1,0 +1,3 @@
+//! Many flows at once, whatever is done with them.
+
+pub(crate) mod page_token;

@@ -1,0 +1,164 @@
+//! The metrics: names, descriptions, and how they are fed from the boards and port counters.
+//!
+//! Base units, `_total` for counters, no label with an address or a port number of a flow. Losses
+//! before a worker are counted by port, because a port cannot tell for which worker a packet was.
+
+use std::net::SocketAddr;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{BuildError, ExporterFuture, PrometheusBuilder};
+use mos_control::PortStatus;
+use mos_stack::{Gauges, Stat};
+
+use crate::{events::FanOut, health::vitals::Vitals, workers::Workers};
+
+/// Upper bounds of the buckets of every duration, in seconds.
+const SECONDS: [f64; 14] =
+    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.05, 0.25, 1.0, 10.0];
+
+/// Why there are no metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The listener cannot be made.
+    #[error("cannot serve metrics on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: BuildError,
+    },
+    /// There is a recorder already.
+    #[error("metrics are already recorded elsewhere in this process")]
+    Recorder,
+}
+
+/// Binds the metrics listener and becomes the process's recorder. The returned future serves it.
+///
+/// # Errors
+///
+/// When the address cannot be bound.
+pub fn install(address: SocketAddr) -> Result<ExporterFuture, TelemetryError> {
+    let failed = |error| TelemetryError::Listen { address, error };
+    let (recorder, exporter) = PrometheusBuilder::new()
+        .with_http_listener(address)
+        .set_buckets(&SECONDS)
+        .map_err(failed)?
+        .build()
+        .map_err(failed)?;
+    metrics::set_global_recorder(recorder).map_err(|_already| TelemetryError::Recorder)?;
+    describe();
+    gauge!("mosd_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(exporter)
+}
+
+fn describe() {
+    describe_gauge!("mosd_build_info", "The version that runs; always 1.");
+    describe_gauge!("mosd_flows", "Flows tracked now.");
+    describe_gauge!("mosd_flow_slots", "Flows that can be tracked at once.");
+    describe_gauge!("mosd_buffer_bytes", Unit::Bytes, "Bytes of receive buffers in use.");
+    describe_gauge!("mosd_buffer_capacity_bytes", Unit::Bytes, "Bytes of the buffer pool.");
+    describe_gauge!("mosd_core_loop_age_seconds", Unit::Seconds, "Time since the loop turned.");
+    describe_gauge!("mosd_core_busy_ratio", "Share of turns that found packets lately.");
+    describe_gauge!("mosd_core_queue_depth", "Commands that the worker has not taken yet.");
+    describe_counter!("mosd_core_unclaimed_answers_total", "Answers that nobody waited for.");
+    describe_histogram!("mosd_core_command_seconds", Unit::Seconds, "Time of a command and back.");
+    describe_histogram!("rpc_server_duration_seconds", Unit::Seconds, "Time of an RPC.");
+    describe_gauge!("mosd_streams", "Server streams open now.");
+    describe_gauge!("mosd_subscriptions", "Subscriptions to events now.");
+    describe_gauge!("mosd_subscription_queue_bytes", Unit::Bytes, "Bytes queued for all of them.");
+    describe_counter!(
+        "mosd_subscription_dropped_total",
+        "Events that found no room in the queue of a slow subscriber."
+    );
+    describe_counter!("mosd_events_lost_total", "Events that found the ring of a core full.");
+    describe_counter!("mosd_packets_total", "Packets by what became of them.");
+    describe_counter!("mosd_flows_ended_total", "Flows ended, by cause.");
+    for (stat, (name, label)) in Stat::ALL.into_iter().map(|stat| (stat, metric(stat))) {
+        if label.is_none() {
+            describe_counter!(name, stat.description().trim());
+        }
+    }
+    describe_counter!("mosd_rx_packets_total", "Packets that a port received.");
+    describe_counter!("mosd_rx_bytes_total", Unit::Bytes, "Bytes that a port received.");
+    describe_counter!("mosd_rx_missed_total", "Packets lost before a worker, by cause.");
+}
+
+/// The metric of a counter, and the label that tells it from others of its family.
+fn metric(stat: Stat) -> (String, Option<(&'static str, &'static str)>) {
+    let (family, value) = stat.name();
+    let label = (!value.is_empty()).then_some(match family {
+        "flows_ended" => ("cause", value),
+        _ => ("result", value),
+    });
+    (format!("mosd_{family}_total"), label)
+}
+
+/// Copies the counters and levels of the workers into the recorder.
+pub(crate) fn publish_cores(workers: &Workers, vitals: &Vitals) {
+    let ages = vitals.loop_ages(workers);
+    let ratios = vitals.busy_ratios(workers);
+    for ((client, age), ratio) in workers.iter().zip(ages).zip(ratios) {
+        let core = client.worker().to_string();
+        let board = client.board();
+        for stat in Stat::ALL {
+            let value = board.stat(stat);
+            match metric(stat) {
+                (name, Some((key, label))) => {
+                    counter!(name, "core" => core.clone(), key => label).absolute(value);
+                }
+                (name, None) => counter!(name, "core" => core.clone()).absolute(value),
+            }
+        }
+        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes } = board.gauges();
+        let level =
+            |name: &'static str, value: f64| gauge!(name, "core" => core.clone()).set(value);
+        level("mosd_flows", float(flows));
+        level("mosd_flow_slots", float(flow_slots));
+        level("mosd_buffer_bytes", float(pool_used_bytes));
+        level("mosd_buffer_capacity_bytes", float(pool_bytes));
+        level("mosd_core_loop_age_seconds", age.as_secs_f64());
+        level("mosd_core_busy_ratio", ratio);
+        level("mosd_core_queue_depth", count(client.depth()));
+        counter!("mosd_core_unclaimed_answers_total", "core" => core.clone())
+            .absolute(client.unclaimed());
+    }
+}
+
+/// Copies how many streams are open now into the recorder.
+pub(crate) fn publish_streams(open: usize) {
+    gauge!("mosd_streams").set(count(open));
+}
+
+/// Copies the subscriptions to events, and what was lost on the way, into the recorder.
+pub(crate) fn publish_events(events: &FanOut) {
+    gauge!("mosd_subscriptions").set(count(events.subscriptions()));
+    gauge!("mosd_subscription_queue_bytes").set(count(events.queued_bytes()));
+    counter!("mosd_subscription_dropped_total").absolute(events.dropped());
+    for (core, lost) in events.lost() {
+        counter!("mosd_events_lost_total", "core" => core.to_string()).absolute(lost);
+    }
+}
+
+/// Copies the counters of one port into the recorder.
+pub(crate) fn publish_port(port: &PortStatus) {
+    let name = || port.name.clone();
+    counter!("mosd_rx_packets_total", "port" => name()).absolute(port.rx_packets);
+    counter!("mosd_rx_bytes_total", "port" => name()).absolute(port.rx_bytes);
+    for (cause, value) in [
+        ("queue_full", port.rx_missed),
+        ("damaged", port.rx_errors),
+        ("no_buffer", port.rx_no_mbuf),
+        ("handoff", port.handoff_dropped),
+    ] {
+        counter!("mosd_rx_missed_total", "port" => name(), "cause" => cause).absolute(value);
+    }
+}
+
+fn count(number: usize) -> f64 {
+    float(u64::try_from(number).unwrap_or(u64::MAX))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats; 2^53 is enough for levels")]
+const fn float(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,95 @@
+//! Who calls, and how long they wait.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+
+use crate::auth::Peer;
+
+/// Longest time that a request may take.
+pub(crate) const DEADLINE_MAX: Duration = Duration::from_secs(10);
+
+/// Time that a request may take when the client does not say.
+pub(crate) const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Kept back from the client's time, so that our own answer reaches it before it gives up.
+const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+
+/// What every RPC knows of its caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    /// Who calls; `None` where the transport does not say.
+    pub principal: Peer,
+    /// When the answer is due.
+    pub deadline: Instant,
+}
+
+impl Call {
+    /// The call that a request stands for.
+    #[must_use]
+    pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
+        let asked = grpc_timeout(request.metadata()).unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX);
+        let patience = asked.saturating_sub(ANSWER_MARGIN.min(asked / 10));
+        Self {
+            principal: request.extensions().get::<Peer>().copied().flatten(),
+            deadline: Instant::now() + patience,
+        }
+    }
+}
+
+/// The client's time limit: at most 8 digits and a unit, as the gRPC protocol spells it.
+fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_time_limit_is_read_in_every_unit() {
+        for (text, expected) in [
+            ("2H", Some(Duration::from_secs(7200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("5S", Some(Duration::from_secs(5))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("10u", Some(Duration::from_micros(10))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("123456789S", None),
+            ("S", None),
+            ("5x", None),
+            ("", None),
+        ] {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            assert_eq!(grpc_timeout(&metadata), expected, "{text:?}");
+        }
+        assert_eq!(grpc_timeout(&MetadataMap::new()), None);
+    }
+
+    #[test]
+    fn a_call_ends_before_its_client_gives_up_and_after_ten_seconds_at_most() {
+        for (text, least, most) in [("1S", 900, 1000), ("1H", 9900, 10_000), ("1m", 0, 1)] {
+            let mut request = tonic::Request::new(());
+            request.metadata_mut().insert("grpc-timeout", text.parse().unwrap());
+            let before = Instant::now();
+            let patience = (Call::of(&request).deadline - before).as_millis();
+            assert!((least..=most).contains(&patience), "{text}: {patience}");
+        }
+    }
+}

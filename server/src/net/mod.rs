@@ -1,0 +1,4 @@
+//! Listeners, connections, and what a request says of its caller and its time limit.
+
+pub(crate) mod call;
+pub(crate) mod listen;

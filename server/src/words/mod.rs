@@ -1,0 +1,8 @@
+//! Words that several rooms share: they know nothing of workers, connections or the API.
+
+pub(crate) mod bounds;
+pub(crate) mod community_id;
+pub(crate) mod facts;
+pub(crate) mod flow_name;
+pub(crate) mod size;
+pub(crate) mod span;
