@@ -6,7 +6,7 @@ use core::ops::Range;
 /// Bytes of one line of the cache on the machines that we know.
 pub const CACHE_LINE: usize = 64;
 
-/// Asks the cache for every line of a value that will soon be used. Changes nothing else.
+/// Prefetches every line of a value. Has no other effect.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
     for line in 0..size_of::<T>().div_ceil(CACHE_LINE) {
@@ -14,21 +14,20 @@ pub fn prefetch<T>(value: &T) {
     }
 }
 
-/// Asks the cache for one line of a value, counted from 0, that will soon be used. Changes nothing
-/// else.
+/// Prefetches one line of a value, counted from 0. Has no other effect.
 #[inline(always)]
 pub fn prefetch_line<T>(value: &T, line: usize) {
     let start: *const i8 = core::ptr::from_ref(value).cast();
     prefetch_at(start.wrapping_add(line.wrapping_mul(CACHE_LINE)));
 }
 
-/// Asks the cache for the line in which bytes begin. Changes nothing else.
+/// Prefetches the line in which `bytes` begin. Has no other effect.
 #[inline(always)]
 pub fn prefetch_start(bytes: &[u8]) {
     prefetch_at(bytes.as_ptr().cast());
 }
 
-/// Asks the cache for every line in which there is one of `bytes`. Changes nothing else.
+/// Prefetches every line that holds one of `bytes`. Has no other effect.
 #[inline(always)]
 pub fn prefetch_bytes(bytes: &[u8]) {
     let Range { start, end } = bytes.as_ptr_range();

@@ -41,9 +41,9 @@ impl Backlog {
         self.queues.populate()
     }
 
-    /// Asks the cache for what is known of a slot.
-    pub(crate) fn approach(&self, slot: u32) {
-        self.queues.approach(slot);
+    /// Prefetches the links of a slot.
+    pub(crate) fn prefetch(&self, slot: u32) {
+        self.queues.prefetch(slot);
     }
 
     /// Puts a slot at the end of a queue, unless it is there already, or in none.

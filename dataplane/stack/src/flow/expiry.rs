@@ -41,9 +41,9 @@ impl TimerWheel {
         self.buckets.populate()
     }
 
-    /// Asks the cache for what is known of a slot.
-    pub(crate) fn approach(&self, slot: u32) {
-        self.buckets.approach(slot);
+    /// Prefetches the links of a slot.
+    pub(crate) fn prefetch(&self, slot: u32) {
+        self.buckets.prefetch(slot);
     }
 
     /// Files a slot under its deadline, wherever it was before.

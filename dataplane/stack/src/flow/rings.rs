@@ -49,8 +49,8 @@ impl Rings {
         self.links.populate()
     }
 
-    /// Asks the cache for what is known of a slot.
-    pub(crate) fn approach(&self, slot: u32) {
+    /// Prefetches the links of a slot.
+    pub(crate) fn prefetch(&self, slot: u32) {
         if let Some(link) = self.links.get(index(self.place_of(slot))) {
             prefetch(link);
         }

@@ -99,34 +99,34 @@ impl Reassembler {
         true
     }
 
-    /// Asks the cache for where the next byte in order will be stored: in its block, or in the one
-    /// that it will probably get.
+    /// Prefetches the place of the next byte in order: in its block, or in the block that it will
+    /// probably get.
     #[inline]
-    pub(crate) fn approach_next(&self, pool: &mut BufferPool) {
-        if let Some(block) = self.expect_block(pool, number_of(self.next)) {
+    pub(crate) fn prefetch_next(&self, pool: &mut BufferPool) {
+        if let Some(block) = self.likely_block(pool, number_of(self.next)) {
             prefetch_start(&pool.block(block)[within_block(self.next)..]);
         }
     }
 
-    /// Asks the cache for where the next `length` bytes in order will be stored: in their blocks,
-    /// or in those that they will probably get.
+    /// Prefetches the places of the next `length` bytes in order: in their blocks, or in the
+    /// blocks that they will probably get.
     #[inline]
-    pub(crate) fn approach_end(&self, pool: &mut BufferPool, length: usize) {
+    pub(crate) fn prefetch_payload_room(&self, pool: &mut BufferPool, length: usize) {
         let (number, start) = (number_of(self.next), within_block(self.next));
         let room = BLOCK_BYTES - start;
-        if let Some(block) = self.expect_block(pool, number) {
+        if let Some(block) = self.likely_block(pool, number) {
             prefetch_bytes(&pool.block(block)[start..start + length.min(room)]);
         }
         if length > room
-            && let Some(block) = self.expect_block(pool, number + 1)
+            && let Some(block) = self.likely_block(pool, number + 1)
         {
             prefetch_bytes(&pool.block(block)[..(length - room).min(BLOCK_BYTES)]);
         }
     }
 
-    /// The block with this number, or else the one that makes room for it, or the pool's next one.
+    /// The block with this number; else the block that will be freed for it, or the pool's next.
     #[inline]
-    fn expect_block(&self, pool: &mut BufferPool, number: u64) -> Option<BlockId> {
+    fn likely_block(&self, pool: &mut BufferPool, number: u64) -> Option<BlockId> {
         let freed = || number.checked_sub(number_of(self.capacity()) + 1);
         self.index
             .get(pool, number)

@@ -1,11 +1,11 @@
 //! The way of packets through the stack: a burst at a time, in stages.
 //!
 //! ```text
-//! parse 32, hash 32 ─▶ look 32 flows up ─▶ look for 32 buffers ─▶ take one by one,
-//!                                                                 the next payload in view
+//! parse 32, hash 32 ─▶ look up 32 flows ─▶ look up 32 buffers ─▶ take one by one,
+//!                                                                prefetch the next payload
 //! ```
 //!
-//! What one stage asks the cache for is there when the next one needs it.
+//! What one stage prefetches is in the cache when the next stage needs it.
 
 use arrayvec::ArrayVec;
 use mos_memory::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_start};
@@ -67,7 +67,7 @@ impl Stack {
             let mut packets = ArrayVec::new();
             self.parse(frames, &mut packets);
             for packet in &mut packets {
-                packet.likely = self.approach(packet);
+                packet.likely = self.prefetch_likely(packet);
             }
             self.take_all(&packets, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
@@ -80,27 +80,27 @@ impl Stack {
         }
     }
 
-    /// Takes packets one by one. The cache has room for where every payload begins and will begin,
-    /// but not for all of them: the rest of each is asked for while the one before is taken.
+    /// Takes packets one by one. The first lines of all payloads and of their places fit into the
+    /// cache, whole payloads do not: the rest of each is prefetched while its predecessor is taken.
     #[inline(always)]
     fn take_all(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
         let idle = self.patience.with(Lifetime::Established);
         if needs_handle(sink) {
-            self.approach_ids(packets);
+            self.prefetch_ids(packets);
         }
-        self.approach_unforeseen(packets);
+        self.prefetch_unforeseen(packets);
         let is_stored = self.pool.used_bytes() > 0;
-        let has_long = is_stored && self.approach_buffers(packets);
+        let has_long = is_stored && self.prefetch_buffers(packets);
         for (at, packet) in packets.iter().enumerate() {
             if has_long && let Some(next) = packets.get(at + 1) {
-                self.approach_payload(next);
+                self.prefetch_payload(next);
             }
             self.take(packet, idle, sink);
         }
     }
 
-    /// Parses and hashes, and asks the cache for the flows' places in the table's index. What is no
-    /// segment has no use for a tag.
+    /// Parses each frame, hashes the key of its flow and prefetches the bucket of the table's index.
+    /// What is no segment needs no tag.
     #[inline(always)]
     fn parse<'a>(&self, frames: &[Frame<'a>], packets: &mut ArrayVec<Packet<'a>, BURST>) {
         let verify = self.verify();
@@ -111,7 +111,7 @@ impl Stack {
             // Each writes where the packet will be, and nothing is moved.
             match parse_common(frame, verify) {
                 Some(segment) => {
-                    let tag = self.table.expect(&segment.key);
+                    let tag = self.table.hash_and_prefetch(&segment.key);
                     let is_plain = segment.is_plain();
                     let parsed = Ok(Parsed::Segment(segment));
                     let arrival = frame.arrival;
@@ -131,7 +131,7 @@ impl Stack {
         let (tag, is_plain) = match &mut parsed {
             Ok(Parsed::Segment(segment)) => {
                 self.complete(segment);
-                (self.table.expect(&segment.key), segment.is_plain())
+                (self.table.hash_and_prefetch(&segment.key), segment.is_plain())
             }
             Ok(Parsed::Fragment(_)) | Err(_) => (Tag::default(), false),
         };
@@ -150,51 +150,49 @@ impl Stack {
         if self.limits.verify_checksums { Verify::Software } else { Verify::Never }
     }
 
-    /// The slot whose flow has a packet's tag, if there is one: nearly always the packet's own. The
-    /// cache is asked for it.
+    /// The first slot with a packet's tag: nearly always that of its flow. Prefetches it.
     #[inline(always)]
-    fn approach(&self, packet: &Packet<'_>) -> Option<u32> {
+    fn prefetch_likely(&self, packet: &Packet<'_>) -> Option<u32> {
         let Ok(Parsed::Segment(segment)) = &packet.parsed else { return None };
-        self.table.approach(&segment.key, packet.tag)
+        self.table.prefetch_likely(&segment.key, packet.tag)
     }
 
-    /// Asks the cache for what tells the handles of flows.
+    /// Prefetches what the handles of flows are made from.
     #[inline(always)]
-    fn approach_ids(&self, packets: &[Packet<'_>]) {
+    fn prefetch_ids(&self, packets: &[Packet<'_>]) {
         for slot in packets.iter().filter_map(|packet| packet.likely) {
-            self.table.approach_id(slot);
+            self.table.prefetch_id(slot);
         }
     }
 
-    /// Asks the cache for everything about flows for which more is to be done than to take what
-    /// they expect.
+    /// Prefetches the cold lines of flows that will leave the predicted path.
     #[inline(always)]
-    fn approach_unforeseen(&self, packets: &[Packet<'_>]) {
+    fn prefetch_unforeseen(&self, packets: &[Packet<'_>]) {
         let (mut unforeseen, mut count) = ([0; BURST], 0);
         for packet in packets {
             let Some(slot) = packet.likely else { continue };
             let Some((_, flow)) = self.table.get(slot) else { continue };
-            // What cannot be foretold is no branch: each is noted, and some stay.
+            // Branch-free filter: always write, advance only if kept.
             unforeseen[count % BURST] = slot;
             count += usize::from(!(packet.is_plain & flow.is_foreseen()));
         }
         for slot in unforeseen.into_iter().take(count) {
-            self.table.approach_slot(slot);
-            self.wheel.approach(slot);
-            self.backlog.approach(slot);
+            self.table.prefetch_slot(slot);
+            self.wheel.prefetch(slot);
+            self.backlog.prefetch(slot);
         }
     }
 
-    /// Asks the cache for the buffers where payloads will probably go, and for where they begin.
-    /// Returns whether any of them is long.
+    /// Prefetches the buffers that payloads will probably go to, and their places in these. Returns
+    /// whether any payload is longer than a line of the cache.
     #[inline(always)]
-    fn approach_buffers(&mut self, packets: &[Packet<'_>]) -> bool {
+    fn prefetch_buffers(&mut self, packets: &[Packet<'_>]) -> bool {
         let Self { table, pool, .. } = self;
         let (mut buffers, mut count, mut longest) = ([None; BURST], 0, 0);
         for packet in packets {
             let Some((buffer, is_used)) = packet.buffer(table) else { continue };
             let length = packet.payload().len();
-            // Who sends data is a matter of luck, too.
+            // The same branch-free filter: which side sends data is not predictable.
             buffers[count % BURST] = Some(buffer);
             count += usize::from(is_used & (length > 0));
             longest = longest.max(length);
@@ -204,21 +202,21 @@ impl Stack {
         }
         pool.foresee_anew();
         for buffer in buffers.iter().take(count).flatten() {
-            buffer.approach_next(pool);
+            buffer.prefetch_next(pool);
         }
         pool.foresee_anew();
         longest > CACHE_LINE
     }
 
-    /// Asks the cache for a payload that is long, and for where it will probably go.
+    /// Prefetches a payload that is longer than a line, and the place where it will probably go.
     #[inline(always)]
-    fn approach_payload(&mut self, packet: &Packet<'_>) {
+    fn prefetch_payload(&mut self, packet: &Packet<'_>) {
         let payload = packet.payload();
         if payload.len() > CACHE_LINE
             && let Some((buffer, true)) = packet.buffer(&self.table)
         {
             prefetch_bytes(payload);
-            buffer.approach_end(&mut self.pool, payload.len());
+            buffer.prefetch_payload_room(&mut self.pool, payload.len());
         }
     }
 

@@ -59,7 +59,7 @@ pub struct Gauges {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlotCursor(pub u32);
 
-/// How many slots before its turn a walk over the slots asks the cache for one.
+/// How many slots ahead a walk over the slots prefetches.
 const SCAN_AHEAD: u32 = 16;
 
 /// Most flows that [`Stack::find`] reports.
@@ -221,8 +221,8 @@ impl Stack {
                 return Some(SlotCursor(slot));
             }
             let ahead = slot.saturating_add(SCAN_AHEAD);
-            self.table.approach_slot(ahead);
-            self.table.approach_id(ahead);
+            self.table.prefetch_slot(ahead);
+            self.table.prefetch_id(ahead);
             page.extend(self.summary_of(slot));
         }
         (stop < end).then_some(SlotCursor(stop))

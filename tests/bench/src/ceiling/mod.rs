@@ -132,7 +132,7 @@ impl Ceiling {
         }
     }
 
-    /// Finds a likely slot for each header, and asks the cache for its state.
+    /// Finds a likely slot for each header, and prefetches its state.
     fn probe(&mut self, headers: &[Header<'_>]) -> ArrayVec<(Probe, Option<u32>), BURST> {
         let probes: ArrayVec<Probe, BURST> =
             headers.iter().map(|header| self.table.probe(header.addresses, header.ports)).collect();

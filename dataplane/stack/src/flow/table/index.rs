@@ -63,9 +63,9 @@ impl Index {
         self.buckets.populate()
     }
 
-    /// Asks the cache for the bucket where a tag belongs.
+    /// Prefetches the bucket where a tag belongs.
     #[inline]
-    pub(super) fn approach(&self, tag: Tag) {
+    pub(super) fn prefetch(&self, tag: Tag) {
         if let Some(bucket) = self.buckets.get(self.home(tag)) {
             prefetch(bucket);
         }

@@ -118,46 +118,46 @@ impl<T, E: Copy> FlowTable<T, E> {
         self.generations.populate()
     }
 
-    /// Hashes a key, and asks the cache for its place in the index.
+    /// Hashes a key and prefetches its bucket of the index.
     #[inline]
-    pub(crate) fn expect(&self, key: &FlowKey) -> Tag {
+    pub(crate) fn hash_and_prefetch(&self, key: &FlowKey) -> Tag {
         let tag = self.tag(key);
-        self.index.approach(tag);
+        self.index.prefetch(tag);
         tag
     }
 
-    /// The slot that a key with this tag probably has; the cache is asked for the line of it that
-    /// every packet needs, and for the rest of a key of IPv6.
+    /// The first slot with this tag: nearly always the key's own. Prefetches the line of it that
+    /// every packet needs, and the line with the rest of an IPv6 key.
     #[inline]
-    pub(crate) fn approach(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
+    pub(crate) fn prefetch_likely(&self, key: &FlowKey, tag: Tag) -> Option<u32> {
         let slot = self.index.find(tag, |_| true)?;
         if let Some(slot) = self.slots.get(at(slot)) {
             prefetch_line(slot, 0);
-            // For IPv4 the same line again, which is cheaper than a branch.
+            // IPv4 prefetches line 0 twice: cheaper than a mispredicted branch.
             prefetch_line(slot, usize::from(key.is_v6()) * Self::TAIL_LINE);
         }
         Some(slot)
     }
 
-    /// Asks the cache for what tells the handle of a slot.
+    /// Prefetches the generation of a slot, which its handle needs.
     #[inline]
-    pub(crate) fn approach_id(&self, slot: u32) {
+    pub(crate) fn prefetch_id(&self, slot: u32) {
         if let Some(generation) = self.generations.get(at(slot)) {
             prefetch(generation);
         }
     }
 
-    /// Asks the cache for all of a slot, if there is one, but for what tells the handle.
-    pub(crate) fn approach_slot(&self, slot: u32) {
+    /// Prefetches all of a slot, if it exists, except its generation.
+    pub(crate) fn prefetch_slot(&self, slot: u32) {
         if let Some(slot) = self.slots.get(at(slot)) {
             prefetch(slot);
         }
     }
 
-    /// The slot of the flow with this key, if it is the one that was approached or another.
+    /// The slot of the flow with this key, if it is the likely one or another.
     #[inline]
-    pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, approached: Option<u32>) -> Option<u32> {
-        approached.filter(|slot| self.has_key(*slot, key)).or_else(|| self.find(key, tag))
+    pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, likely: Option<u32>) -> Option<u32> {
+        likely.filter(|slot| self.has_key(*slot, key)).or_else(|| self.find(key, tag))
     }
 
     /// The slot of the flow with this key.
@@ -278,7 +278,7 @@ impl<T, E: Copy> FlowTable<T, E> {
                 *generation = (*generation + 1) & GENERATION_MASK;
             }
             match self.slots.get(at(next)) {
-                // The next flow will need the next free slot, which nobody has touched for long.
+                // The next flow needs the next free slot, which was last touched long ago.
                 Some(following) => prefetch(following),
                 None => self.free_tail = NONE,
             }
