@@ -10,7 +10,9 @@ use crate::{
     Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
-    tcp::{Ahead, Arrival, Beginning, Connection, Forecast, Lifetime, Witness, Workbench, fact_of},
+    tcp::{
+        Arrival, Beginning, Connection, Lifetime, Prediction, Unsynced, Witness, Workbench, fact_of,
+    },
     wire::Segment,
 };
 
@@ -21,8 +23,8 @@ use crate::{
 #[repr(C)]
 pub(crate) struct Flow {
     pub(crate) last_packet: Instant,
-    /// What is expected next. The connection lags behind what came as foreseen.
-    forecast: Forecast,
+    /// What comes next. The connection does not count yet what was accepted as predicted.
+    prediction: Prediction,
     pub(crate) socket: MonitorSocket,
     vlan: u16,
     /// Which end of the key is the client.
@@ -89,7 +91,7 @@ impl Flow {
         let client = if is_answer { segment.from.other() } else { segment.from };
         Self {
             last_packet: now,
-            forecast: Forecast::UNKNOWN,
+            prediction: Prediction::NONE,
             socket: MonitorSocket::new(defaults),
             vlan: segment.vlan.unwrap_or(NO_VLAN),
             client,
@@ -121,19 +123,18 @@ impl Flow {
         witness: impl Witness,
     ) {
         let from = self.side_of(segment.from);
-        self.fall_back();
+        self.stop_predicting();
         self.last_packet = self.last_packet.max(now);
         let frozen = self.connection.frozen();
         let (connection, mut on) = self.workbench(slot, frozen, shared, witness);
         connection.on_segment(segment, from, &mut on);
-        self.look_ahead();
+        self.predict_next();
     }
 
-    /// Takes a plain segment that is just what was to be expected next, which a flow that has been
-    /// silent for as many as `idle` nanoseconds expects no more. `false`: it is something else, and
-    /// nothing was done.
+    /// Takes a plain segment that is the predicted one. A flow that has been silent for `idle`
+    /// nanoseconds predicts none. `false`: it is another segment, and nothing was done.
     #[inline]
-    pub(crate) fn on_expected<W: Witness>(
+    pub(crate) fn on_predicted<W: Witness>(
         &mut self,
         segment: &Segment<'_>,
         slot: u32,
@@ -145,7 +146,7 @@ impl Flow {
         if self.last_packet.after_nanos(idle) <= now {
             return false;
         }
-        if !self.forecast.take(segment, from) {
+        if !self.prediction.accept(segment, from) {
             return false;
         }
         self.last_packet = self.last_packet.max(now);
@@ -160,36 +161,36 @@ impl Flow {
                 let shared = Shared { pool, stats, ledger };
                 let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness);
                 on.place_rest(arrival, appended);
-                self.fall_back();
-                self.look_ahead();
+                self.stop_predicting();
+                self.predict_next();
             }
         }
         true
     }
 
-    /// Whether it is known what comes next, so that packets need little of the flow.
+    /// Whether the next segments are predicted, so that they need little of the flow.
     #[inline]
-    pub(crate) const fn is_foreseen(&self) -> bool {
-        self.forecast.is_known()
+    pub(crate) const fn is_predicted(&self) -> bool {
+        self.prediction.is_some()
     }
 
-    /// Looks ahead, after anything that was not foreseen.
-    fn look_ahead(&mut self) {
+    /// Predicts the next segments, after one that was not predicted.
+    fn predict_next(&mut self) {
         let received = self.buffers.each_ref().map(Reassembler::next);
-        self.forecast = self.connection.look_ahead(received);
+        self.prediction = self.connection.predict_next(received);
     }
 
-    /// Ends prediction until [`Self::look_ahead`]: brings the connection, and buffers that hold
-    /// nothing, to where they would be without it.
-    pub(crate) fn fall_back(&mut self) {
-        if !self.forecast.is_known() {
+    /// Stops predicting until [`Self::predict_next`]: brings the connection, and buffers without
+    /// capacity, to the state that they would have without prediction.
+    pub(crate) fn stop_predicting(&mut self) {
+        if !self.prediction.is_some() {
             return;
         }
         for side in Side::BOTH.into_iter().filter(|side| !self.has_buffer[*side]) {
-            self.buffers[side].pass_to(self.connection.sent(&self.forecast, side.peer()));
+            self.buffers[side].skip_to(self.connection.sent(&self.prediction, side.peer()));
         }
-        self.connection.catch_up(&self.forecast);
-        self.forecast = Forecast::UNKNOWN;
+        self.connection.sync(&self.prediction);
+        self.prediction = Prediction::NONE;
     }
 
     /// The buffer for what comes from one end of the key, and whether it holds anything at all.
@@ -229,8 +230,8 @@ impl Flow {
 
     /// How far a side's stream can be read.
     fn next_offset(&self, side: Side) -> StreamOffset {
-        if self.forecast.is_known() && !self.has_buffer[side] {
-            self.connection.sent(&self.forecast, side.peer())
+        if self.prediction.is_some() && !self.has_buffer[side] {
+            self.connection.sent(&self.prediction, side.peer())
         } else {
             self.buffers[side].next()
         }
@@ -274,7 +275,7 @@ impl Flow {
         mut tell: impl FnMut(Fact),
     ) -> Option<u64> {
         let before = self.options();
-        self.fall_back();
+        self.stop_predicting();
         let mut discarded = 0;
         for side in Side::BOTH {
             let mut tell = |fact| tell(fact_of(side, fact));
@@ -290,7 +291,7 @@ impl Flow {
             let tcp = &mut self.connection.sides[side];
             tcp.frozen = tcp.frozen.or(Some(tcp.state));
         }
-        self.look_ahead();
+        self.predict_next();
         if planned != before {
             self.socket.adopt(planned);
             tell(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
@@ -328,7 +329,7 @@ impl Flow {
             if self.is_irregular { ledger.get(id.slot()) } else { Sides::default() };
         let side = |side: Side| {
             let tcp = &self.connection.sides[side];
-            let Ahead { packets, bytes } = self.connection.ahead(&self.forecast, side);
+            let Unsynced { packets, bytes } = self.connection.unsynced(&self.prediction, side);
             SideSummary {
                 state: tcp.frozen.unwrap_or(tcp.state),
                 packets: tcp.packets + packets,

@@ -131,6 +131,6 @@ impl Reassembler {
         self.index
             .get(pool, number)
             .or_else(|| self.index.get(pool, freed()?))
-            .or_else(|| pool.foresee())
+            .or_else(|| pool.next_likely())
     }
 }

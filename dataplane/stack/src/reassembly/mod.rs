@@ -103,10 +103,10 @@ impl Reassembler {
         }
     }
 
-    /// Where there is no room for anything: passes over everything below `end`.
-    pub(crate) fn pass_to(&mut self, end: StreamOffset) {
-        debug_assert!(self.capacity == 0, "held bytes are not passed over");
-        self.skip_to(end.0);
+    /// Counts everything below `end` as received, in a buffer of capacity 0.
+    pub(crate) fn skip_to(&mut self, end: StreamOffset) {
+        debug_assert!(self.capacity == 0, "held bytes are not skipped");
+        self.skip_unheld(end.0);
     }
 
     /// Places the bytes at `offset`. Bytes before the window are ignored; bytes behind it move it.
@@ -121,7 +121,7 @@ impl Reassembler {
         let mut placed = Placed::default();
         let end = offset.plus(bytes.len() as u64).0;
         if self.capacity == 0 {
-            self.skip_to(end);
+            self.skip_unheld(end);
             return placed;
         }
         if let Some(appended) = self.append(pool, offset, bytes, tell) {
@@ -147,7 +147,7 @@ impl Reassembler {
     ) -> Placed {
         let mut placed = Placed::default();
         if self.capacity == 0 {
-            self.skip_to(end.0);
+            self.skip_unheld(end.0);
         } else {
             self.give_up(pool, end.0, &mut placed, tell);
             self.check(pool);
@@ -187,7 +187,7 @@ impl Reassembler {
         if capacity == 0 {
             let newest = self.ranges.last(pool).map_or(self.next, |last| last.end);
             self.release(pool);
-            self.skip_to(newest);
+            self.skip_unheld(newest);
         } else {
             let live = self.live_blocks();
             if !self.index.grow(pool, capacity, live) {
@@ -269,8 +269,8 @@ impl Reassembler {
         }
     }
 
-    /// Follows the stream without holding it.
-    const fn skip_to(&mut self, end: u64) {
+    /// Moves `next` to `end` or behind it, and the empty window with it.
+    const fn skip_unheld(&mut self, end: u64) {
         if self.next < end {
             self.next = end;
         }

@@ -19,8 +19,8 @@ pub(crate) struct BufferPool {
     /// Blocks from here on were never used.
     fresh: u32,
     free: Slab<BlockId>,
-    /// Blocks that [`Self::foresee`] has named, and that were not taken yet.
-    foreseen: usize,
+    /// Blocks that [`Self::next_likely`] has named and [`Self::take`] has not taken yet.
+    lookahead: usize,
 }
 
 impl BufferPool {
@@ -29,7 +29,7 @@ impl BufferPool {
         let blocks = u32::try_from(bytes / BLOCK_BYTES as u64).ok().filter(|n| *n != u32::MAX)?;
         let count = usize::try_from(blocks).ok()?;
         let (bytes, free) = (Slab::zeroed(count)?, Slab::with_capacity(count)?);
-        Some(Self { bytes, blocks, fresh: 0, free, foreseen: 0 })
+        Some(Self { bytes, blocks, fresh: 0, free, lookahead: 0 })
     }
 
     /// See [`Slab::populate`].
@@ -40,7 +40,7 @@ impl BufferPool {
 
     /// A block with undefined contents; `None` when all are in use.
     pub(crate) fn take(&mut self) -> Option<BlockId> {
-        self.foreseen = self.foreseen.saturating_sub(1);
+        self.lookahead = self.lookahead.saturating_sub(1);
         if let Some(block) = self.free.pop() {
             return Some(block);
         }
@@ -49,17 +49,17 @@ impl BufferPool {
         Some(block)
     }
 
-    /// The block that will probably be taken next, or, asked again, the one after it. Nothing is
-    /// known of fresh ones.
-    pub(crate) fn foresee(&mut self) -> Option<BlockId> {
-        let next = self.free.len().checked_sub(self.foreseen + 1)?;
-        self.foreseen += 1;
+    /// The block that will probably be taken next; on the next call, the one after it. `None` for
+    /// blocks that were never used.
+    pub(crate) fn next_likely(&mut self) -> Option<BlockId> {
+        let next = self.free.len().checked_sub(self.lookahead + 1)?;
+        self.lookahead += 1;
         self.free.get(next).copied()
     }
 
-    /// Looks ahead from here on: not all that was foreseen comes to pass.
-    pub(crate) const fn foresee_anew(&mut self) {
-        self.foreseen = 0;
+    /// Restarts the lookahead; blocks it named may not have been taken.
+    pub(crate) const fn restart_lookahead(&mut self) {
+        self.lookahead = 0;
     }
 
     /// Returns a block.

@@ -167,10 +167,10 @@ proptest! {
                 }
                 Op::Resize { blocks } => {
                     let capacity = blocks * BLOCK;
-                    let foreseen = buffer.shrink_bytes(&pool, capacity);
+                    let planned = buffer.shrink_bytes(&pool, capacity);
                     let resized = buffer.resize(&mut pool, capacity, &mut |_| {});
-                    prop_assert_eq!(resized.map(|(discarded, _)| discarded), Some(foreseen));
-                    prop_assert_eq!(foreseen, model.resize(capacity));
+                    prop_assert_eq!(resized.map(|(discarded, _)| discarded), Some(planned));
+                    prop_assert_eq!(planned, model.resize(capacity));
                     resized.map(|(_, placed)| placed).unwrap_or_default()
                 }
             };

@@ -69,7 +69,7 @@ impl Stack {
             for packet in &mut packets {
                 packet.likely = self.prefetch_likely(packet);
             }
-            self.take_all(&packets, sink);
+            self.handle_packets(&packets, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
             self.stats.add(Stat::FrameBytes, bytes);
             for at in 0..self.grown.len() {
@@ -80,22 +80,22 @@ impl Stack {
         }
     }
 
-    /// Takes packets one by one. The first lines of all payloads and of their places fit into the
-    /// cache, whole payloads do not: the rest of each is prefetched while its predecessor is taken.
+    /// Handles packets one by one. The first lines of all payloads and of their places fit into the
+    /// cache, whole payloads do not: the rest of each is prefetched one packet before its turn.
     #[inline(always)]
-    fn take_all(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
+    fn handle_packets(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
         let idle = self.patience.with(Lifetime::Established);
         if needs_handle(sink) {
             self.prefetch_ids(packets);
         }
-        self.prefetch_unforeseen(packets);
+        self.prefetch_unpredicted(packets);
         let is_stored = self.pool.used_bytes() > 0;
         let has_long = is_stored && self.prefetch_buffers(packets);
         for (at, packet) in packets.iter().enumerate() {
             if has_long && let Some(next) = packets.get(at + 1) {
                 self.prefetch_payload(next);
             }
-            self.take(packet, idle, sink);
+            self.handle_packet(packet, idle, sink);
         }
     }
 
@@ -167,16 +167,16 @@ impl Stack {
 
     /// Prefetches the cold lines of flows that will leave the predicted path.
     #[inline(always)]
-    fn prefetch_unforeseen(&self, packets: &[Packet<'_>]) {
-        let (mut unforeseen, mut count) = ([0; BURST], 0);
+    fn prefetch_unpredicted(&self, packets: &[Packet<'_>]) {
+        let (mut unpredicted, mut count) = ([0; BURST], 0);
         for packet in packets {
             let Some(slot) = packet.likely else { continue };
             let Some((_, flow)) = self.table.get(slot) else { continue };
             // Branch-free filter: always write, advance only if kept.
-            unforeseen[count % BURST] = slot;
-            count += usize::from(!(packet.is_plain & flow.is_foreseen()));
+            unpredicted[count % BURST] = slot;
+            count += usize::from(!(packet.is_plain & flow.is_predicted()));
         }
-        for slot in unforeseen.into_iter().take(count) {
+        for slot in unpredicted.into_iter().take(count) {
             self.table.prefetch_slot(slot);
             self.wheel.prefetch(slot);
             self.backlog.prefetch(slot);
@@ -200,11 +200,11 @@ impl Stack {
         for buffer in buffers.iter().take(count).flatten() {
             prefetch(*buffer);
         }
-        pool.foresee_anew();
+        pool.restart_lookahead();
         for buffer in buffers.iter().take(count).flatten() {
             buffer.prefetch_next(pool);
         }
-        pool.foresee_anew();
+        pool.restart_lookahead();
         longest > CACHE_LINE
     }
 
@@ -220,24 +220,28 @@ impl Stack {
         }
     }
 
-    /// Takes one packet. A flow may be silent for `idle` nanoseconds.
+    /// Handles one packet. An established flow times out after `idle` nanoseconds of silence.
     #[inline(always)]
-    fn take(&mut self, packet: &Packet<'_>, idle: u64, sink: &mut impl EventSink) {
+    fn handle_packet(&mut self, packet: &Packet<'_>, idle: u64, sink: &mut impl EventSink) {
         if packet.is_plain
             && let Ok(Parsed::Segment(segment)) = &packet.parsed
             && let Some(slot) = packet.likely
-            && self.advance_expected(slot, segment, (packet.arrival, idle), sink)
+            && self.advance_predicted(slot, segment, (packet.arrival, idle), sink)
         {
             self.stats.count(Stat::PacketsMonitored);
         } else {
-            let outcome = self.handle_other(packet, sink);
+            let outcome = self.handle_unpredicted(packet, sink);
             self.stats.count_packet(outcome);
         }
     }
 
-    /// Takes a packet that is not what a flow expects.
+    /// Handles a packet that its flow has not predicted.
     #[inline(never)]
-    fn handle_other(&mut self, packet: &Packet<'_>, sink: &mut impl EventSink) -> PacketOutcome {
+    fn handle_unpredicted(
+        &mut self,
+        packet: &Packet<'_>,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
         let Packet { arrival, tag, likely, .. } = *packet;
         match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
@@ -264,15 +268,15 @@ impl Stack {
         };
         let whole = core::mem::take(&mut self.whole);
         let parsed = parse_assembled(fragment, &whole[..length], self.verify());
-        let outcome = self.handle_other(&self.packet(parsed.map(Parsed::Segment), now), sink);
+        let outcome = self.handle_unpredicted(&self.packet(parsed.map(Parsed::Segment), now), sink);
         self.whole = whole;
         outcome
     }
 
-    /// Hands a plain segment to the flow in a slot, if it is its own and what it expects next.
-    /// Nothing else can come of it then: no flow begins or ends, and no timer comes nearer.
+    /// Hands a plain segment to the flow in a slot, if it belongs to it and is predicted. Then no
+    /// flow begins or ends, and no deadline comes nearer.
     #[inline]
-    fn advance_expected(
+    fn advance_predicted(
         &mut self,
         slot: u32,
         segment: &Segment<'_>,
@@ -285,17 +289,17 @@ impl Stack {
         let tells_growth = sink.wanted().contains(EventKind::NewData);
         let read = tells_growth.then(|| flow.next_offsets());
         let shared = Shared { pool, stats, ledger };
-        let is_expected = flow.on_expected(segment, slot, (now, idle), shared, |naming| {
+        let is_predicted = flow.on_predicted(segment, slot, (now, idle), shared, |naming| {
             let tuple = move || naming.tuple(&segment.key);
             Teller { time: now, flow: id, tuple, sink }
         });
-        if let Some(read) = read.filter(|_| is_expected) {
+        if let Some(read) = read.filter(|_| is_predicted) {
             note_growth(grown, slot, flow, read);
         }
-        is_expected
+        is_predicted
     }
 
-    /// Handles a segment that was not expected; `known` is the slot of its flow.
+    /// Handles a segment that was not predicted; `known` is the slot of its flow.
     #[inline]
     fn handle_segment(
         &mut self,

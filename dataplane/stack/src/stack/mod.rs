@@ -358,7 +358,7 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> bool {
         let Some(flow) = self.table.get_mut(slot) else { return true };
-        flow.fall_back();
+        flow.stop_predicting();
         let cause = if flow.deadline(&self.patience) <= now {
             flow.connection.cause_of_silence()
         } else if flow.connection.is_superseded_by(

@@ -8,7 +8,7 @@ mod side;
 mod state;
 mod workbench;
 
-pub(crate) use prediction::{Ahead, Forecast};
+pub(crate) use prediction::{Prediction, Unsynced};
 use side::REACH_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
@@ -24,7 +24,7 @@ use crate::{
 /// No copy of a segment is older than this: twice the maximum segment lifetime of RFC 9293.
 const COPY_LIFETIME: Duration = Duration::from_secs(240);
 
-/// Both endpoints of one connection. While segments are predicted it lags behind, see [`Forecast`].
+/// Both endpoints of one connection. Lags behind while segments are predicted, see [`Prediction`].
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sides: Sides<TcpSide>,

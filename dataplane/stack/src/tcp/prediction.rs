@@ -1,9 +1,9 @@
 //! The common segment, taken in few steps.
 //!
-//! Jacobson's header prediction, "4BSD TCP Header Prediction" (1990), as a monitor needs it: once a
-//! connection is established, most segments are just what was to be expected next. What that is
-//! takes few bytes, in the one line of the cache that every packet needs; all else that is known of
-//! the connection catches up when something else comes, or when somebody asks.
+//! Jacobson's header prediction, "4BSD TCP Header Prediction" (1990), as a monitor needs it: on an
+//! established connection most segments carry the next bytes in order. Their numbers take 24 bytes,
+//! in the one line of the cache that every packet needs. A segment with these numbers changes them
+//! and no more of the connection, which is synced when another segment comes, or when it is read.
 
 use super::{Connection, TcpSide, TcpState, side::REACH_UNKNOWN, window_scale};
 use crate::{
@@ -11,67 +11,67 @@ use crate::{
     wire::{Segment, WindowScale},
 };
 
-/// What both sides of a connection send next, if all goes well, and what has come true of it.
+/// What both sides of a connection send next if nothing is lost, and what was accepted as such.
 #[derive(Debug)]
-pub(crate) struct Forecast(Sides<Outlook>);
+pub(crate) struct Prediction(Sides<SidePrediction>);
 
-/// What one side sends next, and what it has sent as foreseen.
+/// What one side sends next, and what it has sent as predicted.
 #[derive(Debug, Clone, Copy)]
-struct Outlook {
+struct SidePrediction {
     /// The number of its next byte.
     next: SeqNum,
     /// What its peer has acknowledged.
     acknowledged: SeqNum,
-    /// Segments that came as foreseen, or [`Self::UNKNOWN`].
+    /// Segments accepted as predicted, or [`Self::NONE`].
     packets: u16,
     /// The largest window that they advertised, unscaled.
     window: u16,
 }
 
-/// By what one side is ahead of what the connection knows.
+/// What a side has sent as predicted that [`Connection`] has not yet counted.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ahead {
+pub(crate) struct Unsynced {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
 }
 
-impl Outlook {
-    /// In place of a number of packets: nothing is foreseen.
-    const UNKNOWN: u16 = u16::MAX;
+impl SidePrediction {
+    /// In place of a number of packets: nothing is predicted.
+    const NONE: u16 = u16::MAX;
 
-    /// Packets that one forecast reaches for. None has 2^16 bytes, so that all of them have less
-    /// than 2^31, and what is not acknowledged at their end less than 2^32.
+    /// Most packets of one prediction. Each has fewer than 2^16 bytes, so that they have fewer than
+    /// 2^31 together, and fewer than 2^32 are unacknowledged behind the last.
     const PACKETS_MAX: u16 = (1 << 15) - 1;
 }
 
-impl Forecast {
-    /// That nothing is foreseen.
-    pub(crate) const UNKNOWN: Self = {
+impl Prediction {
+    /// No prediction.
+    pub(crate) const NONE: Self = {
         let (next, acknowledged) = (SeqNum(0), SeqNum(0));
-        let side = Outlook { next, acknowledged, packets: Outlook::UNKNOWN, window: 0 };
+        let side = SidePrediction { next, acknowledged, packets: SidePrediction::NONE, window: 0 };
         Self(Sides { client: side, server: side })
     };
 
-    /// Whether anything is foreseen.
+    /// Whether anything is predicted.
     #[inline]
-    pub(crate) const fn is_known(&self) -> bool {
-        self.0.client.packets != Outlook::UNKNOWN
+    pub(crate) const fn is_some(&self) -> bool {
+        self.0.client.packets != SidePrediction::NONE
     }
 
-    /// Takes a plain segment that is just what was to be expected next: of a steady connection, in
-    /// order, and acknowledging nothing that was missed. The connection need not be touched until
-    /// it catches up: it will be as if [`Connection::on_segment`] had taken the segment, but for
-    /// the payload. `false`: it is something else, and nothing was done.
+    /// Accepts a plain segment that is the predicted one: of a steady connection, in order, and
+    /// acknowledging nothing that was not captured. [`Connection::sync`] later does to the
+    /// connection what [`Connection::on_segment`] would do now, except for the payload. `false`: it
+    /// is another segment, and nothing was done.
     #[inline]
-    pub(crate) fn take(&mut self, segment: &Segment<'_>, from: Side) -> bool {
+    pub(crate) fn accept(&mut self, segment: &Segment<'_>, from: Side) -> bool {
         debug_assert!(segment.is_plain(), "nothing else is predicted");
         let Roles { sender, receiver } = self.0.roles(from);
         let next = segment.seq.plus(segment.payload_length);
         let outstanding = receiver.next.bytes_since(segment.ack);
-        let is_expected = segment.seq == sender.next
-            && sender.packets < Outlook::PACKETS_MAX
+        let is_predicted = segment.seq == sender.next
+            && sender.packets < SidePrediction::PACKETS_MAX
             && outstanding <= receiver.next.bytes_since(receiver.acknowledged);
-        if !is_expected || !predicts() {
+        if !is_predicted || !predicts() {
             return false;
         }
         sender.next = next;
@@ -83,31 +83,31 @@ impl Forecast {
 }
 
 impl Connection {
-    /// Looks ahead, after anything that was not foreseen: whether nothing but data in order comes
-    /// next, if all goes well. `received` is what each side has received so far.
-    pub(crate) fn look_ahead(&self, received: Sides<StreamOffset>) -> Forecast {
+    /// Predicts the next segments, after one that was not predicted: data in order, if the
+    /// connection is steady. `received` is what each side has received so far.
+    pub(crate) fn predict_next(&self, received: Sides<StreamOffset>) -> Prediction {
         let Sides { client, server } = &self.sides;
         let is_steady = self.is_established
             && self.ended.is_none()
             && self.pending_reset.is_none()
             && is_steady(client, received.server)
             && is_steady(server, received.client);
-        let outlooks = || Some((outlook(client, server)?, outlook(server, client)?));
-        match is_steady.then(outlooks).flatten() {
-            Some((client, server)) => Forecast(Sides { client, server }),
-            None => Forecast::UNKNOWN,
+        let predictions = || Some((predict_side(client, server)?, predict_side(server, client)?));
+        match is_steady.then(predictions).flatten() {
+            Some((client, server)) => Prediction(Sides { client, server }),
+            None => Prediction::NONE,
         }
     }
 
-    /// Catches up with what came as foreseen.
-    pub(crate) fn catch_up(&mut self, forecast: &Forecast) {
-        if !forecast.is_known() {
+    /// Counts what was accepted as predicted.
+    pub(crate) fn sync(&mut self, prediction: &Prediction) {
+        if !prediction.is_some() {
             return;
         }
         for side in Side::BOTH {
-            let Ahead { packets, bytes } = self.ahead(forecast, side);
-            let Outlook { next, acknowledged, window, .. } = forecast.0[side];
-            let is_answered = forecast.0[side.peer()].packets > 0;
+            let Unsynced { packets, bytes } = self.unsynced(prediction, side);
+            let SidePrediction { next, acknowledged, window, .. } = prediction.0[side];
+            let is_answered = prediction.0[side.peer()].packets > 0;
             let Roles { sender, receiver } = self.sides.roles(side);
             sender.packets += packets;
             sender.payload_bytes += bytes;
@@ -121,21 +121,21 @@ impl Connection {
         }
     }
 
-    /// What a side has sent as foreseen.
+    /// What a side has sent as predicted since the last [`Self::sync`].
     #[inline]
-    pub(crate) fn ahead(&self, forecast: &Forecast, side: Side) -> Ahead {
-        if !forecast.is_known() {
-            return Ahead::default();
+    pub(crate) fn unsynced(&self, prediction: &Prediction, side: Side) -> Unsynced {
+        if !prediction.is_some() {
+            return Unsynced::default();
         }
-        let Outlook { next, packets, .. } = forecast.0[side];
+        let SidePrediction { next, packets, .. } = prediction.0[side];
         let bytes = next.bytes_since(self.sides[side].next_seq());
-        Ahead { packets: packets.into(), bytes: bytes.into() }
+        Unsynced { packets: packets.into(), bytes: bytes.into() }
     }
 
     /// How much a side has sent.
     #[inline]
-    pub(crate) fn sent(&self, forecast: &Forecast, side: Side) -> StreamOffset {
-        StreamOffset(self.sides[side].snd_nxt() + self.ahead(forecast, side).bytes)
+    pub(crate) fn sent(&self, prediction: &Prediction, side: Side) -> StreamOffset {
+        StreamOffset(self.sides[side].snd_nxt() + self.unsynced(prediction, side).bytes)
     }
 }
 
@@ -148,9 +148,9 @@ const fn is_steady(side: &TcpSide, received: StreamOffset) -> bool {
 }
 
 /// What a side sends next, unless what its segments say of its peer could not be understood.
-fn outlook(side: &TcpSide, peer: &TcpSide) -> Option<Outlook> {
+fn predict_side(side: &TcpSide, peer: &TcpSide) -> Option<SidePrediction> {
     let (next, acknowledged) = (side.next_seq(), side.acknowledged_seq()?);
-    known_scale(side, peer).map(|_| Outlook { next, acknowledged, packets: 0, window: 0 })
+    known_scale(side, peer).map(|_| SidePrediction { next, acknowledged, packets: 0, window: 0 })
 }
 
 /// By what the windows of `side` are scaled. A window of unknown scale that has come to the size
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(flow.sides.server.buffer.next, StreamOffset(bytes));
     }
 
-    /// More packets and more bytes than one forecast can count, and numbers that wrap.
+    /// More packets and more bytes than one prediction can count, and numbers that wrap.
     #[test]
     fn a_long_upload_is_counted_as_without_prediction() {
         is_the_same_without_prediction(80_000, 2);
