@@ -245,7 +245,7 @@ impl Stack {
         let Packet { arrival, tag, likely, .. } = *packet;
         match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
-                let known = self.table.reach(&segment.key, tag, likely);
+                let known = self.table.lookup(&segment.key, tag, likely);
                 self.handle_segment(segment, tag, known, arrival, sink)
             }
             Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, arrival, sink),

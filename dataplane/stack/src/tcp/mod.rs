@@ -9,7 +9,7 @@ mod state;
 mod workbench;
 
 pub(crate) use prediction::{Prediction, Unsynced};
-use side::REACH_UNKNOWN;
+use side::WINDOW_UNKNOWN;
 pub(crate) use side::TcpSide;
 pub use state::TcpState;
 pub(crate) use workbench::{Arrival, Witness, Workbench, fact_of};
@@ -388,7 +388,7 @@ fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
     }
     match window_scale(sender, receiver) {
         Some(scale) => scale.apply(segment.window),
-        None => WindowScale::clamped(WindowScale::MAX).apply(segment.window).min(REACH_UNKNOWN),
+        None => WindowScale::clamped(WindowScale::MAX).apply(segment.window).min(WINDOW_UNKNOWN),
     }
 }
 

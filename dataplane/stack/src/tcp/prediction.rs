@@ -5,7 +5,7 @@
 //! in the one line of the cache that every packet needs. A segment with these numbers changes them
 //! and no more of the connection, which is synced when another segment comes, or when it is read.
 
-use super::{Connection, TcpSide, TcpState, side::REACH_UNKNOWN, window_scale};
+use super::{Connection, TcpSide, TcpState, side::WINDOW_UNKNOWN, window_scale};
 use crate::{
     Roles, SeqNum, Side, Sides, StreamOffset,
     wire::{Segment, WindowScale},
@@ -156,7 +156,7 @@ fn predict_side(side: &TcpSide, peer: &TcpSide) -> Option<SidePrediction> {
 /// By what the windows of `side` are scaled. A window of unknown scale that has come to the size
 /// that is assumed at most does not grow any more, and need not be scaled.
 fn known_scale(side: &TcpSide, peer: &TcpSide) -> Option<WindowScale> {
-    let is_full = side.max_window >= REACH_UNKNOWN;
+    let is_full = side.max_window >= WINDOW_UNKNOWN;
     window_scale(side, peer).or_else(|| is_full.then_some(WindowScale::NONE))
 }
 

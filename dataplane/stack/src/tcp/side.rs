@@ -5,13 +5,13 @@ use core::hint::select_unpredictable;
 use super::TcpState;
 use crate::{SeqNum, StreamOffset, wire::WindowScale};
 
-/// Reach granted beyond what was seen, where the receiver's window is unknown or small, in bytes.
-const REACH_MIN: u32 = 65_536;
+/// The smallest window that the bounds assume, in bytes, where the known one is smaller.
+const WINDOW_MIN: u32 = 65_536;
 
 /// The window of a peer of which too little was captured to know it, in bytes: more than hosts
 /// grant without having been tuned to, and little enough that a forged segment does not empty a
 /// buffer of the largest size.
-pub(super) const REACH_UNKNOWN: u32 = 1 << 24;
+pub(super) const WINDOW_UNKNOWN: u32 = 1 << 24;
 
 /// The bounds of van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), for what one
 /// side sends and for what its peer acknowledges, as stream offsets.
@@ -245,8 +245,8 @@ impl TcpSide {
 
     /// What this side may honestly send and be acknowledged, given its peer.
     pub(super) fn bounds(&self, peer: &Self) -> Bounds {
-        let granted = if peer.is_unheard() { REACH_UNKNOWN } else { peer.max_window };
-        let window = i64::from(granted.max(REACH_MIN));
+        let granted = if peer.is_unheard() { WINDOW_UNKNOWN } else { peer.max_window };
+        let window = i64::from(granted.max(WINDOW_MIN));
         let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una().cast_signed());
         Bounds { low: sent.min(acknowledged) - window, high: sent.max(acknowledged) + window }
     }

@@ -154,9 +154,9 @@ impl<T, E: Copy> FlowTable<T, E> {
         }
     }
 
-    /// The slot of the flow with this key, if it is the likely one or another.
+    /// The slot of the flow with this key; `likely` is tried first.
     #[inline]
-    pub(crate) fn reach(&self, key: &FlowKey, tag: Tag, likely: Option<u32>) -> Option<u32> {
+    pub(crate) fn lookup(&self, key: &FlowKey, tag: Tag, likely: Option<u32>) -> Option<u32> {
         likely.filter(|slot| self.has_key(*slot, key)).or_else(|| self.find(key, tag))
     }
 
