@@ -1,4 +1,4 @@
-//! Facts that the stack states while it works, and who is told them.
+//! Facts that the stack emits while it works, and the sink that takes them.
 //!
 //! mOS: the `MOS_ON_*` events. Each fact is stated exactly once, and the facts of one flow in the
 //! order in which they happened. A kind that nobody wants is not built.
@@ -245,17 +245,17 @@ pub struct FlowRef<'a> {
     pub(crate) ledger: &'a Ledger,
 }
 
-/// Is told what happens to flows. Called on the worker, within a burst: must not block.
+/// Takes what happens to flows. Called on the worker, within a burst: must not block.
 pub trait EventSink {
-    /// The kinds that [`Self::on_event`] is to be told.
+    /// The kinds that [`Self::on_event`] takes.
     fn wanted(&self) -> EventKinds {
         EventKinds::NONE
     }
 
-    /// Something of a wanted kind has happened.
+    /// Takes an event of a wanted kind.
     fn on_event(&mut self, _event: &Event) {}
 
-    /// Whether [`Self::on_stream`] is to be told.
+    /// Whether [`Self::on_stream`] is called.
     fn wants_streams(&self) -> bool {
         false
     }
@@ -263,17 +263,17 @@ pub trait EventSink {
     /// More of what a side receives can be read: every byte once and in order, as it is buffered
     /// first. Where `offset` is beyond the end of the bytes before, what lies in between is a gap,
     /// or had to make room first. The bytes are the segment's own where it came in order, so they
-    /// need not be fetched again. Not told of a side without a buffer, nor of what lies behind a
+    /// need not be fetched again. Not called for a side without a buffer, nor for what lies behind a
     /// hole that is still open when the flow ends: [`Self::flow_ended`] can read that.
     fn on_stream(&mut self, _flow: FlowId, _side: Side, _offset: StreamOffset, _bytes: &[u8]) {}
 
     /// A flow has ended; its buffers are returned to the pool after the call. The cause is absent
     /// where the flow was still open when [`Stack::finish`](crate::Stack::finish) was called.
-    /// Told whatever is wanted, before the [`Fact::FlowEnded`].
+    /// Called whatever is wanted, before the [`Fact::FlowEnded`].
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>);
 }
 
-/// Nobody listens.
+/// Wants nothing.
 impl EventSink for () {
     fn flow_ended(&mut self, _flow: &FlowRef<'_>, _cause: Option<EndCause>) {}
 }

@@ -11,7 +11,8 @@ use crate::{
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
     tcp::{
-        Arrival, Beginning, Connection, Lifetime, Prediction, Unsynced, Witness, Workbench, fact_of,
+        Arrival, Beginning, Connection, FlowSink, Lifetime, Prediction, Unsynced, Workbench,
+        fact_of,
     },
     wire::Segment,
 };
@@ -120,13 +121,13 @@ impl Flow {
         slot: u32,
         now: Instant,
         shared: Shared<'_>,
-        witness: impl Witness,
+        sink: impl FlowSink,
     ) {
         let from = self.side_of(segment.from);
         self.stop_predicting();
         self.last_packet = self.last_packet.max(now);
         let frozen = self.connection.frozen();
-        let (connection, mut on) = self.workbench(slot, frozen, shared, witness);
+        let (connection, mut on) = self.workbench(slot, frozen, shared, sink);
         connection.on_segment(segment, from, &mut on);
         self.predict_next();
     }
@@ -134,13 +135,13 @@ impl Flow {
     /// Takes a plain segment that is the predicted one. A flow that has been silent for `idle`
     /// nanoseconds predicts none. `false`: it is another segment, and nothing was done.
     #[inline]
-    pub(crate) fn on_predicted<W: Witness>(
+    pub(crate) fn on_predicted<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         slot: u32,
         (now, idle): (Instant, u64),
         shared: Shared<'_>,
-        witness: impl FnOnce(Naming) -> W,
+        make_sink: impl FnOnce(Naming) -> S,
     ) -> bool {
         let from = self.side_of(segment.from);
         if self.last_packet.after_nanos(idle) <= now {
@@ -154,12 +155,12 @@ impl Flow {
         let (receiver, payload) = (from.peer(), segment.payload);
         if !payload.is_empty() && self.has_buffer[receiver] {
             let Shared { pool, stats, ledger } = shared;
-            let mut witness = witness(self.naming());
+            let mut sink = make_sink(self.naming());
             let buffer = &mut self.buffers[receiver];
             let arrival = Arrival { side: receiver, offset: buffer.next(), bytes: payload };
-            if let Err(appended) = arrival.append(buffer, pool, stats, &mut witness) {
+            if let Err(appended) = arrival.append(buffer, pool, stats, &mut sink) {
                 let shared = Shared { pool, stats, ledger };
-                let (_, mut on) = self.workbench(slot, Sides::default(), shared, witness);
+                let (_, mut on) = self.workbench(slot, Sides::default(), shared, sink);
                 on.place_rest(arrival, appended);
                 self.stop_predicting();
                 self.predict_next();
@@ -202,13 +203,13 @@ impl Flow {
 
     /// Lays out what a segment works on; `frozen` are the sides that are no longer monitored.
     #[inline]
-    fn workbench<'a, W: Witness>(
+    fn workbench<'a, S: FlowSink>(
         &'a mut self,
         slot: u32,
         frozen: Sides<bool>,
         shared: Shared<'a>,
-        witness: W,
-    ) -> (&'a mut Connection, Workbench<'a, W>) {
+        sink: S,
+    ) -> (&'a mut Connection, Workbench<'a, S>) {
         let Shared { pool, stats, ledger } = shared;
         let bench = Workbench {
             buffers: &mut self.buffers,
@@ -217,7 +218,7 @@ impl Flow {
             stats,
             page: Page { ledger, slot, is_written: &mut self.is_irregular },
             frozen,
-            witness,
+            sink,
         };
         (&mut self.connection, bench)
     }
@@ -272,15 +273,15 @@ impl Flow {
         slot: u32,
         pool: &mut BufferPool,
         ledger: &mut Ledger,
-        mut tell: impl FnMut(Fact),
+        mut emit: impl FnMut(Fact),
     ) -> Option<u64> {
         let before = self.options();
         self.stop_predicting();
         let mut discarded = 0;
         for side in Side::BOTH {
-            let mut tell = |fact| tell(fact_of(side, fact));
+            let mut emit = |fact| emit(fact_of(side, fact));
             let capacity = planned.buffer_bytes[side];
-            let (bytes, placed) = self.buffers[side].resize(pool, capacity, &mut tell)?;
+            let (bytes, placed) = self.buffers[side].resize(pool, capacity, &mut emit)?;
             discarded += bytes;
             self.has_buffer[side] = capacity > 0;
             if placed.is_irregular() {
@@ -294,7 +295,7 @@ impl Flow {
         self.predict_next();
         if planned != before {
             self.socket.adopt(planned);
-            tell(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
+            emit(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
         }
         Some(discarded)
     }

@@ -38,13 +38,13 @@ impl Reassembler {
         pool: &mut BufferPool,
         offset: StreamOffset,
         bytes: &[u8],
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) -> Option<Appended> {
         if self.next != offset.0 || bytes.len() as u64 > self.capacity() {
             return None;
         }
         let held = self.ranges.only(offset.0).filter(|held| held.end == offset.0)?;
-        let overwritten_bytes = self.make_room(pool, held, bytes.len() as u64, tell);
+        let overwritten_bytes = self.make_room(pool, held, bytes.len() as u64, emit);
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = BLOCK_BYTES - within_block(self.next);
@@ -69,7 +69,7 @@ impl Reassembler {
         pool: &mut BufferPool,
         held: Span,
         length: u64,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) -> u64 {
         let (old, end) = (self.base(), held.end + length);
         let base = end.saturating_sub(self.capacity());
@@ -78,7 +78,7 @@ impl Reassembler {
         }
         let evicted = base.saturating_sub(held.start);
         if evicted > 0 {
-            tell(BufferFact::Overrun { offset: old, length: evicted });
+            emit(BufferFact::Overrun { offset: old, length: evicted });
             self.overwritten += evicted;
         }
         if number_of(old) < number_of(base) {

@@ -116,7 +116,7 @@ impl Reassembler {
         offset: StreamOffset,
         bytes: &[u8],
         policy: OverlapPolicy,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) -> Placed {
         let mut placed = Placed::default();
         let end = offset.plus(bytes.len() as u64).0;
@@ -124,14 +124,14 @@ impl Reassembler {
             self.skip_unheld(end);
             return placed;
         }
-        if let Some(appended) = self.append(pool, offset, bytes, tell) {
+        if let Some(appended) = self.append(pool, offset, bytes, emit) {
             return appended.placed(bytes);
         }
-        self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, tell);
+        self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, emit);
         let span = Span { start: offset.0.max(self.base()), end };
         let skipped = usize::try_from(span.start - offset.0).unwrap_or(usize::MAX);
         if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
-            self.store(pool, span, bytes, policy, &mut placed, tell);
+            self.store(pool, span, bytes, policy, &mut placed, emit);
         }
         self.overwritten += placed.overwritten_bytes;
         self.check(pool);
@@ -143,13 +143,13 @@ impl Reassembler {
         &mut self,
         pool: &BufferPool,
         end: StreamOffset,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) -> Placed {
         let mut placed = Placed::default();
         if self.capacity == 0 {
             self.skip_unheld(end.0);
         } else {
-            self.give_up(pool, end.0, &mut placed, tell);
+            self.give_up(pool, end.0, &mut placed, emit);
             self.check(pool);
         }
         placed
@@ -180,7 +180,7 @@ impl Reassembler {
         &mut self,
         pool: &mut BufferPool,
         capacity: u64,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) -> Option<(u64, Placed)> {
         let held = self.ranges.total(pool);
         let mut placed = Placed::default();
@@ -194,12 +194,12 @@ impl Reassembler {
                 return None;
             }
             // What a resize discards is reported as such, not as overwritten.
-            let mut tell = |fact| match fact {
-                BufferFact::Gap { .. } => tell(fact),
+            let mut emit = |fact| match fact {
+                BufferFact::Gap { .. } => emit(fact),
                 BufferFact::Overrun { .. } | BufferFact::Conflict { .. } => {}
             };
             if let Some(last) = self.ranges.last(pool) {
-                self.slide(pool, last.end.saturating_sub(capacity), &mut placed, &mut tell);
+                self.slide(pool, last.end.saturating_sub(capacity), &mut placed, &mut emit);
             }
         }
         self.capacity = bounded(capacity);
@@ -283,17 +283,17 @@ impl Reassembler {
         pool: &mut BufferPool,
         base: u64,
         placed: &mut Placed,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) {
         let old = self.base();
         if base <= old {
             return;
         }
-        self.give_up(pool, base, placed, tell);
+        self.give_up(pool, base, placed, emit);
         let evicted = self.ranges.held_in(pool, Span { start: old, end: base });
         placed.overwritten_bytes += evicted;
         if evicted > 0 {
-            tell(BufferFact::Overrun { offset: old, length: evicted });
+            emit(BufferFact::Overrun { offset: old, length: evicted });
         }
         let live = self.live_blocks();
         self.index.release(pool, live.start..number_of(base).min(live.end));
@@ -306,7 +306,7 @@ impl Reassembler {
         pool: &BufferPool,
         end: u64,
         placed: &mut Placed,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) {
         let mut at = self.next;
         while at < end {
@@ -314,7 +314,7 @@ impl Reassembler {
             let gap_end = held.map_or(end, |span| span.start.min(end)).max(at);
             if gap_end > at {
                 placed.add_gap(at, gap_end - at);
-                tell(BufferFact::Gap { offset: at, length: gap_end - at });
+                emit(BufferFact::Gap { offset: at, length: gap_end - at });
             }
             at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
         }
@@ -341,13 +341,13 @@ impl Reassembler {
         bytes: &[u8],
         policy: OverlapPolicy,
         placed: &mut Placed,
-        tell: &mut impl FnMut(BufferFact),
+        emit: &mut impl FnMut(BufferFact),
     ) {
         while !self.ranges.reserve(pool, span) {
             // The oldest range gives way, if reading has passed it; else the newest is dropped.
             match self.ranges.first(pool).filter(|first| first.end <= self.next.min(span.start)) {
                 Some(first) if self.ranges.last(pool) != Some(first) => {
-                    self.slide(pool, first.end, placed, tell);
+                    self.slide(pool, first.end, placed, emit);
                 }
                 _ => {
                     placed.refused_bytes += span.length();
@@ -379,7 +379,7 @@ impl Reassembler {
             rest = &rest[length..];
         }
         if let Some(conflict) = conflict {
-            tell(conflict);
+            emit(conflict);
         }
         if at > span.start {
             self.ranges.insert(pool, Span { start: span.start, end: at });

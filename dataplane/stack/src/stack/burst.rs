@@ -10,7 +10,7 @@
 use arrayvec::ArrayVec;
 use mos_memory::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_start};
 
-use super::{Stack, Teller, note_growth, teller::needs_handle};
+use super::{Emitter, Stack, emitter::needs_handle, note_growth};
 use crate::{
     EndCause, EventKind, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
     flow::{Flow, FlowTable, Shared, Tag},
@@ -74,7 +74,7 @@ impl Stack {
             self.stats.add(Stat::FrameBytes, bytes);
             for at in 0..self.grown.len() {
                 let (slot, side, from) = self.grown[at];
-                self.tell_new_data(slot, side, from, sink);
+                self.emit_new_data(slot, side, from, sink);
             }
             self.grown.clear();
         }
@@ -286,12 +286,12 @@ impl Stack {
         let id = needs_handle(sink).then(|| self.table.id(slot));
         let Self { table, pool, stats, ledger, grown, .. } = self;
         let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
-        let tells_growth = sink.wanted().contains(EventKind::NewData);
-        let read = tells_growth.then(|| flow.next_offsets());
+        let wants_growth = sink.wanted().contains(EventKind::NewData);
+        let read = wants_growth.then(|| flow.next_offsets());
         let shared = Shared { pool, stats, ledger };
         let is_predicted = flow.on_predicted(segment, slot, (now, idle), shared, |naming| {
             let tuple = move || naming.tuple(&segment.key);
-            Teller { time: now, flow: id, tuple, sink }
+            Emitter { time: now, flow: id, tuple, sink }
         });
         if let Some(read) = read.filter(|_| is_predicted) {
             note_growth(grown, slot, flow, read);
@@ -313,7 +313,7 @@ impl Stack {
             Some(slot) => slot,
             None if !self.opens_flow(segment) => {
                 let tuple = segment.tuple();
-                Teller { time: now, flow: None, tuple: || tuple, sink }.tell(Fact::OrphanPacket);
+                Emitter { time: now, flow: None, tuple: || tuple, sink }.emit(Fact::OrphanPacket);
                 return PacketOutcome::Orphan;
             }
             None => match self.begin(tag, segment, now, sink) {

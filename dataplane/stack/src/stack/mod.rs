@@ -1,17 +1,17 @@
 //! The stack of one worker: the only public entry point.
 
 mod burst;
+mod emitter;
 mod options;
 mod read;
 mod room;
-mod teller;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 
-use teller::{Teller, needs_handle};
+use emitter::{Emitter, needs_handle};
 
 use crate::{
     EndCause, EventKind, EventSink, Fact, FlowId, FlowRef, FlowSummary, Instant, Limits,
@@ -293,12 +293,12 @@ impl Stack {
         let id = needs_handle(sink).then(|| self.table.id(slot));
         let Self { table, pool, stats, ledger, .. } = self;
         let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
-        let tells_growth = sink.wanted().contains(EventKind::NewData);
+        let wants_growth = sink.wanted().contains(EventKind::NewData);
         let (lifetime, naming) = (flow.connection.lifetime(), flow.naming());
-        let read = tells_growth.then(|| flow.next_offsets());
+        let read = wants_growth.then(|| flow.next_offsets());
         let tuple = || naming.tuple(&segment.key);
-        let teller = Teller { time: now, flow: id, tuple, sink };
-        flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, teller);
+        let emitter = Emitter { time: now, flow: id, tuple, sink };
+        flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, emitter);
         if flow.connection.lifetime() != lifetime {
             self.wheel.hasten(slot, flow.deadline(&self.patience));
             self.backlog.file(slot, flow.dispensable());
@@ -329,12 +329,12 @@ impl Stack {
         self.backlog.file(slot, dispensable);
         let flow = Some(self.table.id(slot));
         let tuple = || naming.tuple(&segment.key);
-        Teller { time: now, flow, tuple, sink }.tell(Fact::FlowStarted);
+        Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
         Some(slot)
     }
 
-    /// States that more of a side's stream can be read.
-    fn tell_new_data(
+    /// Emits that more of a side's stream can be read.
+    fn emit_new_data(
         &self,
         slot: u32,
         side: Side,
@@ -344,7 +344,7 @@ impl Stack {
         if let Some((key, flow)) = self.table.get(slot) {
             let (time, end) = (flow.last_packet, flow.next_offsets()[side]);
             let (tuple, flow) = (|| flow.tuple(&key), Some(self.table.id(slot)));
-            Teller { time, flow, tuple, sink }.tell(Fact::NewData { side, offset, end });
+            Emitter { time, flow, tuple, sink }.emit(Fact::NewData { side, offset, end });
         }
     }
 
@@ -376,10 +376,10 @@ impl Stack {
 
     /// Removes a flow. One that was stopped has been reported already.
     fn end(&mut self, slot: u32, now: Instant, cause: Option<EndCause>, sink: &mut impl EventSink) {
-        // What it received in this burst is told first, so that it is never lost.
+        // What it received in this burst is emitted first, so that it is never lost.
         while let Some(at) = self.grown.iter().position(|(grown, _, _)| *grown == slot) {
             let (_, side, from) = self.grown.remove(at);
-            self.tell_new_data(slot, side, from, sink);
+            self.emit_new_data(slot, side, from, sink);
         }
         let id = self.table.id(slot);
         if let Some((key, flow)) = self.table.get(slot)
@@ -387,7 +387,7 @@ impl Stack {
         {
             sink.flow_ended(&self.view(id, key, flow), cause);
             let tuple = || flow.tuple(&key);
-            Teller { time: now, flow: Some(id), tuple, sink }.tell(Fact::FlowEnded(cause));
+            Emitter { time: now, flow: Some(id), tuple, sink }.emit(Fact::FlowEnded(cause));
             if let Some(cause) = cause {
                 self.stats.count_end(cause);
             }

@@ -1,6 +1,6 @@
 //! Options of a flow that is under watch: first planned, then put in force whole.
 
-use super::{Stack, Teller};
+use super::{Emitter, Stack};
 use crate::{
     Applied, EndCause, EventSink, Fact, FlowId, Instant, LookupError, Side, SockOptChange,
     SockOptError, SockOpts, StopScope, socket::MonitorSocket,
@@ -31,15 +31,15 @@ impl Stack {
             sink.flow_ended(&self.view(id, key, flow), Some(EndCause::Stopped));
             self.stats.count_end(EndCause::Stopped);
         }
-        let mut teller = Teller { time: now, flow: Some(id), tuple: || tuple, sink };
+        let mut emitter = Emitter { time: now, flow: Some(id), tuple: || tuple, sink };
         if let Some(flow) = self.table.get_mut(slot) {
             let free_bytes = self.pool.free_bytes();
             applied.discarded_bytes = flow
-                .adopt(planned, slot, &mut self.pool, &mut self.ledger, |fact| teller.tell(fact))
+                .adopt(planned, slot, &mut self.pool, &mut self.ledger, |fact| emitter.emit(fact))
                 .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
         }
         if is_ending {
-            teller.tell(Fact::FlowEnded(Some(EndCause::Stopped)));
+            emitter.emit(Fact::FlowEnded(Some(EndCause::Stopped)));
         }
         Ok(applied)
     }

@@ -9,10 +9,10 @@ mod state;
 mod workbench;
 
 pub(crate) use prediction::{Prediction, Unsynced};
-use side::WINDOW_UNKNOWN;
 pub(crate) use side::TcpSide;
+use side::WINDOW_UNKNOWN;
 pub use state::TcpState;
-pub(crate) use workbench::{Arrival, Witness, Workbench, fact_of};
+pub(crate) use workbench::{Arrival, FlowSink, Workbench, fact_of};
 
 use core::time::Duration;
 
@@ -135,11 +135,11 @@ impl Connection {
     }
 
     /// Takes one segment, sent by `from`.
-    pub(crate) fn on_segment<W: Witness>(
+    pub(crate) fn on_segment<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, W>,
+        on: &mut Workbench<'_, S>,
     ) {
         if !on.frozen[from] {
             let sender = &mut self.sides[from];
@@ -170,11 +170,11 @@ impl Connection {
 
     /// What comes after the end.
     #[cold]
-    fn on_late<W: Witness>(
+    fn on_late<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, W>,
+        on: &mut Workbench<'_, S>,
     ) {
         // Where both sides closed, bytes that come behind the last acknowledgement are theirs.
         if self.ended == Some(EndCause::Fin) && !segment.flags.is_rst() {
@@ -183,11 +183,11 @@ impl Connection {
     }
 
     /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
-    fn on_handshake<W: Witness>(
+    fn on_handshake<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, W>,
+        on: &mut Workbench<'_, S>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         if !segment.flags.is_syn() {
@@ -216,11 +216,11 @@ impl Connection {
     }
 
     /// What the sender acknowledges of what the receiver sent, and the window it grants.
-    fn on_acknowledgement<W: Witness>(
+    fn on_acknowledgement<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, W>,
+        on: &mut Workbench<'_, S>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         sender.max_window = sender.max_window.max(window(segment, sender, receiver));
@@ -245,11 +245,11 @@ impl Connection {
 
     /// Payload and FIN.
     #[inline(always)]
-    fn on_data<W: Witness>(
+    fn on_data<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, W>,
+        on: &mut Workbench<'_, S>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
         let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
@@ -285,7 +285,7 @@ impl Connection {
             on.stats.count(Stat::Retransmits);
             let length = u64::from(segment.payload_length);
             let side = from.peer();
-            on.tell(side, Fact::Retransmission { side, offset, length });
+            on.emit(side, Fact::Retransmission { side, offset, length });
         }
         true
     }
@@ -294,11 +294,11 @@ impl Connection {
     /// expects. One that merely lies in the window waits for what follows: the receiver challenges
     /// it, and an honest sender repeats it with the right number. RFC 5961 section 3.2. `false`:
     /// it is not believed.
-    fn on_reset<W: Witness>(
+    fn on_reset<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
-        on: &mut Workbench<'_, W>,
+        on: &mut Workbench<'_, S>,
     ) -> bool {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
         let next = on.buffers[from.peer()].next().0;
@@ -337,7 +337,7 @@ impl Connection {
 
     /// Draws the conclusions for both sides: from FINs, and the ends of the handshake and of the
     /// connection.
-    fn settle<W: Witness>(&mut self, from: Side, on: &mut Workbench<'_, W>) {
+    fn settle<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
         if self.ended.is_some() {
             return;
         }
@@ -348,7 +348,7 @@ impl Connection {
         if !self.is_established && !client.is_opening() && !server.is_opening() {
             self.is_established = true;
             on.stats.count(Stat::FlowsEstablished);
-            on.tell_of_flow(Fact::FlowEstablished);
+            on.emit_for_flow(Fact::FlowEstablished);
         }
         if client.fin().is_some() && server.fin().is_some() && client.is_done() && server.is_done()
         {
@@ -362,7 +362,7 @@ impl Connection {
     }
 
     /// Draws the conclusions from FINs that were reached or acknowledged, for the sender first.
-    fn settle_fins<W: Witness>(&mut self, from: Side, on: &mut Workbench<'_, W>) {
+    fn settle_fins<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
         // RFC 9293 3.10.7.4: the ACK of a segment is taken before its FIN.
         for side in [from, from.peer()] {
             let tcp = &mut self.sides[side];

@@ -1,4 +1,4 @@
-//! What a segment works on besides its connection: buffers, counters, and who is told.
+//! What a segment works on besides its connection: buffers, counters, and the sink.
 
 use super::{TcpSide, TcpState};
 use crate::{
@@ -8,20 +8,20 @@ use crate::{
     wire::Segment,
 };
 
-/// Who is told about one flow.
-pub(crate) trait Witness {
-    /// Something has happened.
-    fn tell(&mut self, fact: Fact);
+/// Takes the facts and the streams of one flow.
+pub(crate) trait FlowSink {
+    /// Takes a fact.
+    fn emit(&mut self, fact: Fact);
 
-    /// Whether it wants to hear the streams.
-    fn hears(&self) -> bool;
+    /// Whether it wants the streams.
+    fn wants_stream(&self) -> bool;
 
-    /// More of what `side` receives can be read.
-    fn hear(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]);
+    /// Takes the next readable bytes of what `side` receives.
+    fn emit_stream(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]);
 }
 
 /// What a segment works on besides the connection.
-pub(crate) struct Workbench<'a, W> {
+pub(crate) struct Workbench<'a, S> {
     /// Each side's receive buffer.
     pub(crate) buffers: &'a mut Sides<Reassembler>,
     pub(crate) pool: &'a mut BufferPool,
@@ -31,8 +31,8 @@ pub(crate) struct Workbench<'a, W> {
     pub(crate) stats: &'a mut Stats,
     /// What is out of the ordinary about the flow.
     pub(crate) page: Page<'a>,
-    /// Is told what happens, but for sides that are frozen.
-    pub(crate) witness: W,
+    /// Takes the facts, except those of frozen sides.
+    pub(crate) sink: S,
 }
 
 /// Bytes that a side receives.
@@ -44,24 +44,24 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    /// Appends the bytes and lets them be heard, if they are the next ones, as they nearly always
-    /// are, and there is room for all. `Err`: not so, and so much was done.
+    /// Appends the bytes and emits them, if they are the next ones in order, as nearly always, and
+    /// all of them found room. `Err`: what was done instead, if anything.
     #[inline(always)]
     pub(crate) fn append(
         self,
         buffer: &mut Reassembler,
         pool: &mut BufferPool,
         stats: &mut Stats,
-        witness: &mut impl Witness,
+        sink: &mut impl FlowSink,
     ) -> Result<Appended, Option<Appended>> {
         let Self { side, offset, bytes } = self;
-        // Nobody is kept from being told: a side that is frozen has no room for anything.
-        let mut tell = |fact| witness.tell(fact_of(side, fact));
-        match buffer.append(pool, offset, bytes, &mut tell) {
+        // No frozen check: a stopped side has capacity 0, so `append` never succeeds for it.
+        let mut emit = |fact| sink.emit(fact_of(side, fact));
+        match buffer.append(pool, offset, bytes, &mut emit) {
             Some(appended) if appended.refused_bytes == 0 => {
                 stats.add(Stat::OverwrittenBytes, appended.overwritten_bytes);
-                if witness.hears() {
-                    witness.hear(side, offset, bytes);
+                if sink.wants_stream() {
+                    sink.emit_stream(side, offset, bytes);
                 }
                 Ok(appended)
             }
@@ -70,19 +70,19 @@ impl Arrival<'_> {
     }
 }
 
-impl<W: Witness> Workbench<'_, W> {
-    /// States a fact about a side, unless the side is no longer monitored.
-    pub(super) fn tell(&mut self, side: Side, fact: Fact) {
+impl<S: FlowSink> Workbench<'_, S> {
+    /// Emits a fact about a side, unless the side is no longer monitored.
+    pub(super) fn emit(&mut self, side: Side, fact: Fact) {
         if !self.frozen[side] {
-            self.witness.tell(fact);
+            self.sink.emit(fact);
         }
     }
 
-    /// States a fact about the whole flow, unless neither side is monitored any longer: it has been
-    /// told to have ended then.
-    pub(super) fn tell_of_flow(&mut self, fact: Fact) {
+    /// Emits a fact about the whole flow, unless neither side is monitored any longer: its end was
+    /// emitted then.
+    pub(super) fn emit_for_flow(&mut self, fact: Fact) {
         if !(self.frozen.client && self.frozen.server) {
-            self.witness.tell(fact);
+            self.sink.emit(fact);
         }
     }
 
@@ -90,14 +90,14 @@ impl<W: Witness> Workbench<'_, W> {
     pub(super) fn enter(&mut self, side: Side, tcp: &mut TcpSide, state: TcpState) {
         if tcp.state != state {
             let from = core::mem::replace(&mut tcp.state, state);
-            self.tell(side, Fact::StateChanged { side, from, to: state });
+            self.emit(side, Fact::StateChanged { side, from, to: state });
         }
     }
 
     /// Places bytes that a side receives.
     pub(super) fn place(&mut self, arrival: Arrival<'_>) -> Placed {
-        let Self { buffers, pool, stats, witness, .. } = self;
-        match arrival.append(&mut buffers[arrival.side], pool, stats, witness) {
+        let Self { buffers, pool, stats, sink, .. } = self;
+        match arrival.append(&mut buffers[arrival.side], pool, stats, sink) {
             Ok(appended) => appended.placed(arrival.bytes),
             Err(appended) => self.place_rest(arrival, appended),
         }
@@ -111,21 +111,21 @@ impl<W: Witness> Workbench<'_, W> {
         appended: Option<Appended>,
     ) -> Placed {
         let Arrival { side, offset, bytes } = arrival;
-        let Self { buffers, pool, overlap, frozen, witness, .. } = self;
+        let Self { buffers, pool, overlap, frozen, sink, .. } = self;
         let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
         let before = if appended.is_some() { offset } else { buffer.next() };
-        let mut tell = |fact| {
+        let mut emit = |fact| {
             if !is_frozen {
-                witness.tell(fact_of(side, fact));
+                sink.emit(fact_of(side, fact));
             }
         };
         let placed = match appended {
             Some(appended) => appended.placed(bytes),
-            None => buffer.place(pool, offset, bytes, overlap[side], &mut tell),
+            None => buffer.place(pool, offset, bytes, overlap[side], &mut emit),
         };
         self.count(side, &placed);
-        if self.witness.hears() {
-            self.let_hear(side, before);
+        if self.sink.wants_stream() {
+            self.emit_readable(side, before);
         }
         placed
     }
@@ -141,27 +141,27 @@ impl<W: Witness> Workbench<'_, W> {
 
     /// Gives up what `side` has not received below `end`.
     pub(super) fn give_up_below(&mut self, side: Side, end: StreamOffset) {
-        let Self { buffers, pool, frozen, witness, .. } = self;
+        let Self { buffers, pool, frozen, sink, .. } = self;
         let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
         let before = buffer.next();
         let placed = buffer.give_up_below(pool, end, &mut |fact| {
             if !is_frozen {
-                witness.tell(fact_of(side, fact));
+                sink.emit(fact_of(side, fact));
             }
         });
         self.count(side, &placed);
-        if self.witness.hears() {
-            self.let_hear(side, before);
+        if self.sink.wants_stream() {
+            self.emit_readable(side, before);
         }
     }
 
-    /// Lets the bytes be heard that can be read since the stream ended at `before`.
-    fn let_hear(&mut self, side: Side, before: StreamOffset) {
-        let Self { buffers, pool, witness, .. } = self;
+    /// Emits the bytes that became readable since the stream ended at `before`.
+    fn emit_readable(&mut self, side: Side, before: StreamOffset) {
+        let Self { buffers, pool, sink, .. } = self;
         let buffer = &buffers[side];
         let mut at = before;
         while let Some((offset, piece)) = buffer.readable_piece(pool, at) {
-            witness.hear(side, offset, piece);
+            sink.emit_stream(side, offset, piece);
             at = offset.plus(piece.len() as u64);
         }
     }

@@ -1,22 +1,22 @@
-//! Who tells a sink what happens to one flow.
+//! Emits what happens to one flow into the sink of a stack.
 
 use crate::{
     Event, EventKinds, EventSink, Fact, FlowId, FlowTuple, Instant, Side, StreamOffset,
-    tcp::Witness,
+    tcp::FlowSink,
 };
 
-/// States facts about one flow to a sink, if it wants them.
-pub(super) struct Teller<'a, S, T> {
+/// Emits the facts of one flow, or of a packet of no flow, that its sink wants.
+pub(super) struct Emitter<'a, S, T> {
     pub(super) time: Instant,
     pub(super) flow: Option<FlowId>,
-    /// Spells the tuple out, which is not needed while nobody listens.
+    /// Makes the tuple, only for a fact that the sink wants.
     pub(super) tuple: T,
     pub(super) sink: &'a mut S,
 }
 
-impl<S: EventSink, T: Fn() -> FlowTuple> Teller<'_, S, T> {
+impl<S: EventSink, T: Fn() -> FlowTuple> Emitter<'_, S, T> {
     #[inline]
-    pub(super) fn tell(&mut self, fact: Fact) {
+    pub(super) fn emit(&mut self, fact: Fact) {
         if self.sink.wanted().contains(fact.kind()) {
             let (time, flow, tuple) = (self.time, self.flow, (self.tuple)());
             self.sink.on_event(&Event { time, flow, tuple, fact });
@@ -24,26 +24,26 @@ impl<S: EventSink, T: Fn() -> FlowTuple> Teller<'_, S, T> {
     }
 }
 
-impl<S: EventSink, T: Fn() -> FlowTuple> Witness for Teller<'_, S, T> {
+impl<S: EventSink, T: Fn() -> FlowTuple> FlowSink for Emitter<'_, S, T> {
     #[inline]
-    fn tell(&mut self, fact: Fact) {
-        Teller::tell(self, fact);
+    fn emit(&mut self, fact: Fact) {
+        Emitter::emit(self, fact);
     }
 
     #[inline]
-    fn hears(&self) -> bool {
+    fn wants_stream(&self) -> bool {
         self.sink.wants_streams()
     }
 
     #[inline]
-    fn hear(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) {
+    fn emit_stream(&mut self, side: Side, offset: StreamOffset, bytes: &[u8]) {
         if let Some(flow) = self.flow {
             self.sink.on_stream(flow, side, offset, bytes);
         }
     }
 }
 
-/// Whether a sink wants anything for which it must be told the handle of a flow that lives on.
+/// Whether a sink wants anything that names the flow before its end.
 pub(super) fn needs_handle(sink: &impl EventSink) -> bool {
     sink.wants_streams() || sink.wanted() != EventKinds::NONE
 }
