@@ -58,14 +58,14 @@ enum Mark {
 /// In place of a VLAN id.
 const NO_VLAN: u16 = u16::MAX;
 
-/// Which end of a key is the client, and the VLAN id.
+/// What turns a key into a tuple: which end is the client, and the VLAN id.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Naming {
+pub(crate) struct Orientation {
     client: End,
     vlan: u16,
 }
 
-impl Naming {
+impl Orientation {
     /// The addresses and ports.
     pub(crate) fn tuple(self, key: &FlowKey) -> FlowTuple {
         FlowTuple {
@@ -141,7 +141,7 @@ impl Flow {
         slot: u32,
         (now, idle): (Instant, u64),
         shared: Shared<'_>,
-        make_sink: impl FnOnce(Naming) -> S,
+        make_sink: impl FnOnce(Orientation) -> S,
     ) -> bool {
         let from = self.side_of(segment.from);
         if self.last_packet.after_nanos(idle) <= now {
@@ -155,7 +155,7 @@ impl Flow {
         let (receiver, payload) = (from.peer(), segment.payload);
         if !payload.is_empty() && self.has_buffer[receiver] {
             let Shared { pool, stats, ledger } = shared;
-            let mut sink = make_sink(self.naming());
+            let mut sink = make_sink(self.orientation());
             let buffer = &mut self.buffers[receiver];
             let arrival = Arrival { side: receiver, offset: buffer.next(), bytes: payload };
             if let Err(appended) = arrival.append(buffer, pool, stats, &mut sink) {
@@ -307,14 +307,14 @@ impl Flow {
         }
     }
 
-    /// What it takes besides the key to spell the tuple out.
-    pub(crate) const fn naming(&self) -> Naming {
-        Naming { client: self.client, vlan: self.vlan }
+    /// What turns the flow's key into its tuple.
+    pub(crate) const fn orientation(&self) -> Orientation {
+        Orientation { client: self.client, vlan: self.vlan }
     }
 
     /// The flow's addresses and ports.
     pub(crate) fn tuple(&self, key: &FlowKey) -> FlowTuple {
-        self.naming().tuple(key)
+        self.orientation().tuple(key)
     }
 
     /// Everything that may be known of the flow.

@@ -289,8 +289,8 @@ impl Stack {
         let wants_growth = sink.wanted().contains(EventKind::NewData);
         let read = wants_growth.then(|| flow.next_offsets());
         let shared = Shared { pool, stats, ledger };
-        let is_predicted = flow.on_predicted(segment, slot, (now, idle), shared, |naming| {
-            let tuple = move || naming.tuple(&segment.key);
+        let is_predicted = flow.on_predicted(segment, slot, (now, idle), shared, |orientation| {
+            let tuple = move || orientation.tuple(&segment.key);
             Emitter { time: now, flow: id, tuple, sink }
         });
         if let Some(read) = read.filter(|_| is_predicted) {

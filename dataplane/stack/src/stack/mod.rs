@@ -294,9 +294,9 @@ impl Stack {
         let Self { table, pool, stats, ledger, .. } = self;
         let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
         let wants_growth = sink.wanted().contains(EventKind::NewData);
-        let (lifetime, naming) = (flow.connection.lifetime(), flow.naming());
+        let (lifetime, orientation) = (flow.connection.lifetime(), flow.orientation());
         let read = wants_growth.then(|| flow.next_offsets());
-        let tuple = || naming.tuple(&segment.key);
+        let tuple = || orientation.tuple(&segment.key);
         let emitter = Emitter { time: now, flow: id, tuple, sink };
         flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, emitter);
         if flow.connection.lifetime() != lifetime {
@@ -323,12 +323,12 @@ impl Stack {
             self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
         let (_, flow) = self.table.get(slot)?;
         let (deadline, dispensable) = (flow.deadline(&self.patience), flow.dispensable());
-        let naming = flow.naming();
+        let orientation = flow.orientation();
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
         self.backlog.file(slot, dispensable);
         let flow = Some(self.table.id(slot));
-        let tuple = || naming.tuple(&segment.key);
+        let tuple = || orientation.tuple(&segment.key);
         Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
         Some(slot)
     }
