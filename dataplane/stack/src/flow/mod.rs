@@ -6,11 +6,11 @@ mod expiry;
 mod id;
 mod irregular;
 mod key;
-mod patience;
 mod record;
 mod rings;
 mod summary;
 mod table;
+mod timeouts;
 
 pub(crate) use backlog::{Backlog, Dispensable};
 pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDetails, StreamRead};
@@ -18,11 +18,11 @@ pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use irregular::{Ledger, Page};
 pub(crate) use key::{End, FlowKey};
-pub(crate) use patience::Patience;
 pub(crate) use record::{Flow, Shared};
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };
 pub(crate) use table::{Absent, FlowTable, Tag};
+pub(crate) use timeouts::FlowTimeouts;
 
 const _: () = assert!(FlowTable::<Flow, EndCause>::SLOT_BYTES == 320, "five lines of the cache");

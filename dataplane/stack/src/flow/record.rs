@@ -3,8 +3,8 @@
 use mos_memory::CACHE_LINE;
 
 use super::{
-    BufferPositions, BufferSummary, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTuple,
-    Ledger, Page, Patience, SideDetails, SideSummary, key::KeyHead,
+    BufferPositions, BufferSummary, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTimeouts,
+    FlowTuple, Ledger, Page, SideDetails, SideSummary, key::KeyHead,
 };
 use crate::{
     Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
@@ -252,8 +252,8 @@ impl Flow {
 
     /// When the flow ends unless another packet comes.
     #[inline]
-    pub(crate) const fn deadline(&self, patience: &Patience) -> Instant {
-        self.last_packet.after_nanos(patience.with(self.connection.lifetime()))
+    pub(crate) const fn deadline(&self, timeouts: &FlowTimeouts) -> Instant {
+        self.last_packet.after_nanos(timeouts.of(self.connection.lifetime()))
     }
 
     /// Whether the flow goes first when room is needed.

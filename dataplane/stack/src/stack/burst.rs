@@ -84,7 +84,7 @@ impl Stack {
     /// cache, whole payloads do not: the rest of each is prefetched one packet before its turn.
     #[inline(always)]
     fn handle_packets(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
-        let idle = self.patience.with(Lifetime::Established);
+        let idle = self.timeouts.of(Lifetime::Established);
         if needs_handle(sink) {
             self.prefetch_ids(packets);
         }

@@ -18,7 +18,9 @@ use crate::{
     LimitsError, LookupError, PacketOutcome, PeekError, Peeked, Side, Sides, Stat, Stats,
     StreamOffset, WorkerId,
     assembly::Assemblies,
-    flow::{Absent, Backlog, Flow, FlowKey, FlowTable, Ledger, Patience, Shared, Tag, TimerWheel},
+    flow::{
+        Absent, Backlog, Flow, FlowKey, FlowTable, FlowTimeouts, Ledger, Shared, Tag, TimerWheel,
+    },
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
     wire::Segment,
@@ -28,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Stack {
     limits: Limits,
-    patience: Patience,
+    timeouts: FlowTimeouts,
     table: FlowTable<Flow, EndCause>,
     ledger: Ledger,
     wheel: TimerWheel,
@@ -110,7 +112,7 @@ impl Stack {
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
         let whole = alloc::vec![0; usize::from(u16::MAX)];
         let stack = Self {
-            patience: Patience::new(&limits.timeouts),
+            timeouts: FlowTimeouts::new(&limits.timeouts),
             limits,
             table,
             ledger,
@@ -145,9 +147,9 @@ impl Stack {
         for looked_at in 0..budget {
             let Some(slot) = self.wheel.pop(now, &mut steps) else { return looked_at };
             let Some((_, flow)) = self.table.get(slot) else { continue };
-            let deadline = flow.deadline(&self.patience);
+            let deadline = flow.deadline(&self.timeouts);
             if deadline <= now {
-                let cause = flow.connection.cause_of_silence();
+                let cause = flow.connection.timeout_cause();
                 self.end(slot, now, Some(cause), sink);
             } else {
                 self.wheel.file(slot, deadline);
@@ -300,7 +302,7 @@ impl Stack {
         let emitter = Emitter { time: now, flow: id, tuple, sink };
         flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, emitter);
         if flow.connection.lifetime() != lifetime {
-            self.wheel.hasten(slot, flow.deadline(&self.patience));
+            self.wheel.hasten(slot, flow.deadline(&self.timeouts));
             self.backlog.file(slot, flow.dispensable());
         }
         if let Some(read) = read {
@@ -322,7 +324,7 @@ impl Stack {
         let slot =
             self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
         let (_, flow) = self.table.get(slot)?;
-        let (deadline, dispensable) = (flow.deadline(&self.patience), flow.dispensable());
+        let (deadline, dispensable) = (flow.deadline(&self.timeouts), flow.dispensable());
         let orientation = flow.orientation();
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
@@ -359,8 +361,8 @@ impl Stack {
     ) -> bool {
         let Some(flow) = self.table.get_mut(slot) else { return true };
         flow.stop_predicting();
-        let cause = if flow.deadline(&self.patience) <= now {
-            flow.connection.cause_of_silence()
+        let cause = if flow.deadline(&self.timeouts) <= now {
+            flow.connection.timeout_cause()
         } else if flow.connection.is_superseded_by(
             segment,
             flow.side_of(segment.from),

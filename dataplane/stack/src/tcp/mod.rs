@@ -97,8 +97,8 @@ impl Connection {
         };
     }
 
-    /// How the connection has ended if nothing more comes.
-    pub(crate) fn cause_of_silence(&self) -> EndCause {
+    /// How the connection has ended when it times out.
+    pub(crate) fn timeout_cause(&self) -> EndCause {
         let reset = self.pending_reset.map(|_| EndCause::Rst);
         self.ended.or(reset).unwrap_or(EndCause::Timeout)
     }

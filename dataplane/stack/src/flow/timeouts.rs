@@ -2,11 +2,11 @@
 
 use crate::{limits::Timeouts, tcp::Lifetime, time::nanos_of};
 
-/// The configured timeouts as packets need them: in nanoseconds, by what a connection has come to.
+/// The configured timeouts in nanoseconds, by [`Lifetime`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience([u64; 4]);
+pub(crate) struct FlowTimeouts([u64; 4]);
 
-impl Patience {
+impl FlowTimeouts {
     pub(crate) fn new(timeouts: &Timeouts) -> Self {
         let mut nanos = [0; 4];
         for (lifetime, span) in [
@@ -20,9 +20,9 @@ impl Patience {
         Self(nanos)
     }
 
-    /// Nanoseconds of silence that end such a connection.
+    /// The timeout of a connection with this lifetime, in nanoseconds.
     #[inline]
-    pub(crate) const fn with(&self, lifetime: Lifetime) -> u64 {
+    pub(crate) const fn of(&self, lifetime: Lifetime) -> u64 {
         self.0[lifetime as usize]
     }
 }
