@@ -24,7 +24,7 @@ use crate::{Instant, limits::SLOT_REST};
 
 const NONE: u32 = u32::MAX;
 
-/// Flows by slot and by key. `E` is what is remembered of the last flow of a free slot.
+/// Flows by slot and by key. `E` says how the last flow of a free slot ended.
 #[derive(Debug)]
 pub(crate) struct FlowTable<T, E> {
     worker: WorkerId,
@@ -48,7 +48,7 @@ struct Slot<T, E>(State<T, E>);
 #[derive(Debug)]
 enum State<T, E> {
     Live(Entry<T>),
-    Free { next: u32, released: Instant, epitaph: E },
+    Free { next: u32, released: Instant, cause: E },
 }
 
 /// What every packet needs comes first, and shares the first line with the beginning of the value.
@@ -77,7 +77,7 @@ impl<T> Entry<T> {
 pub(crate) enum Absent<E> {
     /// The handle was never given out, as far as is known.
     Unknown,
-    /// Its value is gone; the epitaph is kept until the slot is used again.
+    /// Its flow has ended; how, is known until the slot is used again.
     Gone(Option<E>),
 }
 
@@ -183,11 +183,11 @@ impl<T, E: Copy> FlowTable<T, E> {
         Some(slot)
     }
 
-    /// Removes the flow in a slot; `epitaph` answers for its handle until the slot is used again.
-    pub(crate) fn remove(&mut self, slot: u32, now: Instant, epitaph: E) {
+    /// Removes the flow in a slot. Its handle resolves to `cause` until the slot is used again.
+    pub(crate) fn remove(&mut self, slot: u32, now: Instant, cause: E) {
         let Some((key, _)) = self.get(slot) else { return };
         self.index.remove(self.tag(&key), slot);
-        let free = State::Free { next: NONE, released: now, epitaph };
+        let free = State::Free { next: NONE, released: now, cause };
         self.slots[at(slot)].0 = free;
         match self.free_tail {
             NONE => self.free_head = slot,
@@ -237,7 +237,7 @@ impl<T, E: Copy> FlowTable<T, E> {
         let age = generation.wrapping_sub(self.first_generation(slot)) & GENERATION_MASK;
         match state {
             State::Live(_) if behind == 0 => Ok(slot),
-            State::Free { epitaph, .. } if behind == 0 => Err(Absent::Gone(Some(*epitaph))),
+            State::Free { cause, .. } if behind == 0 => Err(Absent::Gone(Some(*cause))),
             _ if behind < (1 << (FlowId::GENERATION_BITS - 1)) && behind <= age => {
                 Err(Absent::Gone(None))
             }
