@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::{
     EndCause, SockOptNames, SockOpts,
-    flow::{Backlog, Flow, FlowId, FlowTable, Ledger, TimerWheel},
+    flow::{EvictionQueues, Flow, FlowId, FlowTable, Ledger, TimerWheel},
 };
 
 /// Frames handled at once, at most: one receive burst.
@@ -121,7 +121,7 @@ impl Limits {
     pub const fn memory_bytes(&self) -> u64 {
         const FLOW: usize = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX
             + TimerWheel::SLOT_BYTES
-            + Backlog::SLOT_BYTES
+            + EvictionQueues::SLOT_BYTES
             + Ledger::SLOT_BYTES;
         const BLOCK: u64 = BLOCK_BYTES as u64;
         let blocks = self.pool_bytes / BLOCK;

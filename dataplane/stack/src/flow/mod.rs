@@ -1,7 +1,7 @@
 //! Flows: their handles, keys, table, timers, and what is known of them.
 
-mod backlog;
 mod details;
+mod eviction;
 mod expiry;
 mod id;
 mod irregular;
@@ -12,8 +12,8 @@ mod summary;
 mod table;
 mod timeouts;
 
-pub(crate) use backlog::{Backlog, Dispensable};
 pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDetails, StreamRead};
+pub(crate) use eviction::{Evictable, EvictionQueues};
 pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use irregular::{Ledger, Page};

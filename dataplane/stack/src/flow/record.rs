@@ -3,7 +3,7 @@
 use mos_memory::CACHE_LINE;
 
 use super::{
-    BufferPositions, BufferSummary, Dispensable, End, FlowId, FlowKey, FlowSummary, FlowTimeouts,
+    BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowSummary, FlowTimeouts,
     FlowTuple, Ledger, Page, SideDetails, SideSummary, key::KeyHead,
 };
 use crate::{
@@ -256,11 +256,11 @@ impl Flow {
         self.last_packet.after_nanos(timeouts.of(self.connection.lifetime()))
     }
 
-    /// Whether the flow goes first when room is needed.
-    pub(crate) const fn dispensable(&self) -> Option<Dispensable> {
+    /// Whether the flow may be evicted when room is needed, and why.
+    pub(crate) const fn evictable(&self) -> Option<Evictable> {
         match self.connection.lifetime() {
-            Lifetime::HalfOpen => Some(Dispensable::HalfOpen),
-            Lifetime::TimeWait => Some(Dispensable::Ended),
+            Lifetime::HalfOpen => Some(Evictable::HalfOpen),
+            Lifetime::TimeWait => Some(Evictable::Ended),
             Lifetime::Established | Lifetime::Closing => None,
         }
     }

@@ -63,7 +63,10 @@ impl Stack {
     /// flows looked for, and then each packet is taken.
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
         for frames in frames.chunks(BURST) {
-            self.make_memory(frames.first().map_or(Instant::EPOCH, |first| first.arrival), sink);
+            self.evict_for_memory(
+                frames.first().map_or(Instant::EPOCH, |first| first.arrival),
+                sink,
+            );
             let mut packets = ArrayVec::new();
             self.parse(frames, &mut packets);
             for packet in &mut packets {
@@ -179,7 +182,7 @@ impl Stack {
         for slot in unpredicted.into_iter().take(count) {
             self.table.prefetch_slot(slot);
             self.wheel.prefetch(slot);
-            self.backlog.prefetch(slot);
+            self.evictable.prefetch(slot);
         }
     }
 

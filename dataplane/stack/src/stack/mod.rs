@@ -2,9 +2,9 @@
 
 mod burst;
 mod emitter;
+mod evict;
 mod options;
 mod read;
-mod room;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -19,7 +19,8 @@ use crate::{
     StreamOffset, WorkerId,
     assembly::Assemblies,
     flow::{
-        Absent, Backlog, Flow, FlowKey, FlowTable, FlowTimeouts, Ledger, Shared, Tag, TimerWheel,
+        Absent, EvictionQueues, Flow, FlowKey, FlowTable, FlowTimeouts, Ledger, Shared, Tag,
+        TimerWheel,
     },
     limits::{BUFFER_BYTES_CEILING, BURST, FLOWS_CEILING},
     reassembly::{BufferPool, OutOfBuffer},
@@ -34,7 +35,7 @@ pub struct Stack {
     table: FlowTable<Flow, EndCause>,
     ledger: Ledger,
     wheel: TimerWheel,
-    backlog: Backlog,
+    evictable: EvictionQueues,
     assemblies: Assemblies,
     /// Payload of a packet that was put together from fragments.
     whole: Vec<u8>,
@@ -101,10 +102,10 @@ impl Stack {
         let table = FlowTable::new(worker, limits.flows_max, seed);
         let ledger = Ledger::new(limits.flows_max);
         let wheel = TimerWheel::new(limits.flows_max);
-        let backlog = Backlog::new(limits.flows_max);
+        let evictable = EvictionQueues::new(limits.flows_max);
         let assemblies = Assemblies::new(seed, limits.timeouts.fragments);
-        let (Some(table), Some(ledger), Some(wheel), Some(backlog), Some(assemblies)) =
-            (table, ledger, wheel, backlog, assemblies)
+        let (Some(table), Some(ledger), Some(wheel), Some(evictable), Some(assemblies)) =
+            (table, ledger, wheel, evictable, assemblies)
         else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
@@ -117,7 +118,7 @@ impl Stack {
             table,
             ledger,
             wheel,
-            backlog,
+            evictable,
             assemblies,
             whole,
             pool,
@@ -135,7 +136,7 @@ impl Stack {
         self.table.populate()?;
         self.ledger.populate()?;
         self.wheel.populate()?;
-        self.backlog.populate()?;
+        self.evictable.populate()?;
         self.pool.populate()
     }
 
@@ -303,7 +304,7 @@ impl Stack {
         flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, emitter);
         if flow.connection.lifetime() != lifetime {
             self.wheel.hasten(slot, flow.deadline(&self.timeouts));
-            self.backlog.file(slot, flow.dispensable());
+            self.evictable.file(slot, flow.evictable());
         }
         if let Some(read) = read {
             note_growth(&mut self.grown, slot, flow, read);
@@ -319,16 +320,16 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> Option<u32> {
-        self.make_room(now, sink);
+        self.evict_for_flow(now, sink);
         let defaults = self.limits.defaults;
         let slot =
             self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
         let (_, flow) = self.table.get(slot)?;
-        let (deadline, dispensable) = (flow.deadline(&self.timeouts), flow.dispensable());
+        let (deadline, evictable) = (flow.deadline(&self.timeouts), flow.evictable());
         let orientation = flow.orientation();
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
-        self.backlog.file(slot, dispensable);
+        self.evictable.file(slot, evictable);
         let flow = Some(self.table.id(slot));
         let tuple = || orientation.tuple(&segment.key);
         Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
@@ -395,7 +396,7 @@ impl Stack {
             }
         }
         self.wheel.remove(slot);
-        self.backlog.remove(slot);
+        self.evictable.remove(slot);
         if let Some(flow) = self.table.get_mut(slot) {
             flow.release(&mut self.pool);
         }

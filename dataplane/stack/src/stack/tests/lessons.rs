@@ -199,7 +199,7 @@ fn mos_14_as_many_flows_as_configured_at_a_few_hundred_bytes_each() {
     assert_eq!(world.stack.stats().get(Stat::PacketsTableFull), 0);
     assert_eq!(world.stack.gauges().pool_used_bytes, 0, "an idle flow has no buffer memory");
     let table = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX;
-    let each = table + TimerWheel::SLOT_BYTES + Backlog::SLOT_BYTES;
+    let each = table + TimerWheel::SLOT_BYTES + EvictionQueues::SLOT_BYTES;
     std::println!("bytes of an idle flow: {each}, of which {table} in its table");
     assert!(each <= 384, "{each} bytes for each idle flow");
 }

@@ -1,18 +1,18 @@
-//! Flows that go first when room is needed: those that were never established, and those that
-//! have ended and only wait for stray packets. Oldest first, each in constant time.
+//! Queues of the flows that are evicted when room is needed: those that were never established, and
+//! those that have ended and only absorb stray packets. The oldest goes first, in constant time.
 
 use super::rings::Rings;
 
-/// Why a flow may go.
+/// Why a flow may be evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dispensable {
+pub(crate) enum Evictable {
     /// Its handshake is not complete.
     HalfOpen,
     /// It has ended.
     Ended,
 }
 
-impl Dispensable {
+impl Evictable {
     /// The number of its queue.
     const fn list(self) -> u32 {
         self as u32
@@ -21,13 +21,13 @@ impl Dispensable {
 
 /// Two queues of slots; a slot stands in one of them, or in none.
 #[derive(Debug)]
-pub(crate) struct Backlog {
+pub(crate) struct EvictionQueues {
     queues: Rings,
     /// Slots in the queue of half-open flows.
     half_open: u32,
 }
 
-impl Backlog {
+impl EvictionQueues {
     /// Bytes that a slot costs.
     pub(crate) const SLOT_BYTES: usize = Rings::SLOT_BYTES;
 
@@ -47,12 +47,12 @@ impl Backlog {
     }
 
     /// Puts a slot at the end of a queue, unless it is there already, or in none.
-    pub(crate) fn file(&mut self, slot: u32, queue: Option<Dispensable>) {
-        let (before, after) = (self.queues.list_of(slot), queue.map(Dispensable::list));
+    pub(crate) fn file(&mut self, slot: u32, queue: Option<Evictable>) {
+        let (before, after) = (self.queues.list_of(slot), queue.map(Evictable::list));
         if before == after {
             return;
         }
-        let is_half_open = |list| u32::from(list == Some(Dispensable::HalfOpen.list()));
+        let is_half_open = |list| u32::from(list == Some(Evictable::HalfOpen.list()));
         self.half_open = self.half_open + is_half_open(after) - is_half_open(before);
         match after {
             Some(list) => self.queues.enter(slot, list),
@@ -66,7 +66,7 @@ impl Backlog {
     }
 
     /// The slot that has stood longest in a queue.
-    pub(crate) fn oldest(&self, kind: Dispensable) -> Option<u32> {
+    pub(crate) fn oldest(&self, kind: Evictable) -> Option<u32> {
         self.queues.first(kind.list())
     }
 
@@ -87,15 +87,15 @@ mod tests {
     proptest! {
         #[test]
         fn the_queues_equal_two_lists(ops in prop::collection::vec((0..8u32, 0..4u8), 0..200)) {
-            let mut backlog = Backlog::new(8).expect("memory");
+            let mut queues = EvictionQueues::new(8).expect("memory");
             let mut model: [Vec<u32>; 2] = Default::default();
             for (slot, op) in ops {
                 let queue = match op {
-                    0 => Some(Dispensable::HalfOpen),
-                    1 => Some(Dispensable::Ended),
+                    0 => Some(Evictable::HalfOpen),
+                    1 => Some(Evictable::Ended),
                     _ => None,
                 };
-                backlog.file(slot, queue);
+                queues.file(slot, queue);
                 let stays = queue.is_some_and(|queue| model[queue as usize].contains(&slot));
                 if !stays {
                     for list in &mut model {
@@ -105,10 +105,10 @@ mod tests {
                         model[queue as usize].push(slot);
                     }
                 }
-                for kind in [Dispensable::HalfOpen, Dispensable::Ended] {
-                    prop_assert_eq!(backlog.oldest(kind), model[kind as usize].first().copied());
+                for kind in [Evictable::HalfOpen, Evictable::Ended] {
+                    prop_assert_eq!(queues.oldest(kind), model[kind as usize].first().copied());
                 }
-                prop_assert_eq!(backlog.half_open() as usize, model[0].len());
+                prop_assert_eq!(queues.half_open() as usize, model[0].len());
             }
         }
     }
