@@ -1,7 +1,7 @@
 //! What is out of the ordinary about a flow: counters that stay zero for nearly every one.
 //!
-//! They lie apart from the flows, by slot, and cost no memory until something happens: an honest
-//! flow never touches its place here.
+//! They lie apart from the flows, by slot, and cost no memory until one is counted: an honest flow
+//! never touches its entry.
 
 use mos_memory::Slab;
 
@@ -23,16 +23,16 @@ pub(crate) struct Irregularities {
 /// The counters of one side as they are kept, in the order of [`Irregularities`].
 type Line = [u64; 6];
 
-/// Those of all flows of one table, by slot: client, server.
+/// The counters of all flows of one table, by slot: client, server.
 #[derive(Debug)]
 pub(crate) struct Ledger(Slab<[Line; 2]>);
 
-/// The page of one flow, which may never have been written.
+/// The entry of one flow, which may never have been written.
 #[derive(Debug)]
-pub(crate) struct Page<'a> {
+pub(crate) struct LedgerEntry<'a> {
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) slot: u32,
-    /// Whether the page is this flow's and not that of one before it.
+    /// Whether the entry was written for this flow, and not for an earlier one in the slot.
     pub(crate) is_written: &'a mut bool,
 }
 
@@ -90,14 +90,14 @@ impl Ledger {
         self.0.populate()
     }
 
-    /// The counters of the flow in a slot, whose page is written.
+    /// The counters of the flow in a slot, whose entry was written.
     pub(crate) fn get(&self, slot: u32) -> Sides<Irregularities> {
         let [client, server] = self.0.get(slot as usize).copied().unwrap_or_default();
         Sides { client: Irregularities::of(client), server: Irregularities::of(server) }
     }
 }
 
-impl Page<'_> {
+impl LedgerEntry<'_> {
     /// Counts what became of bytes that a side receives.
     pub(crate) fn count(&mut self, side: Side, placed: &Placed) {
         self.change(side, |irregularities| irregularities.count(placed));
@@ -109,11 +109,11 @@ impl Page<'_> {
     }
 
     fn change(&mut self, side: Side, change: impl FnOnce(&mut Irregularities)) {
-        let Some(page) = self.ledger.0.get_mut(self.slot as usize) else { return };
+        let Some(entry) = self.ledger.0.get_mut(self.slot as usize) else { return };
         if !core::mem::replace(self.is_written, true) {
-            *page = Default::default();
+            *entry = Default::default();
         }
-        let [client, server] = page;
+        let [client, server] = entry;
         let line = match side {
             Side::Client => client,
             Side::Server => server,

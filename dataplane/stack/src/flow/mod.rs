@@ -16,7 +16,7 @@ pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDet
 pub(crate) use eviction::{Evictable, EvictionQueues};
 pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
-pub(crate) use irregular::{Ledger, Page};
+pub(crate) use irregular::{Ledger, LedgerEntry};
 pub(crate) use key::{End, FlowKey};
 pub(crate) use record::{Flow, Shared};
 pub use summary::{

@@ -4,7 +4,7 @@ use mos_memory::CACHE_LINE;
 
 use super::{
     BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowSummary, FlowTimeouts,
-    FlowTuple, Ledger, Page, SideDetails, SideSummary, key::KeyHead,
+    FlowTuple, Ledger, LedgerEntry, SideDetails, SideSummary, key::KeyHead,
 };
 use crate::{
     Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
@@ -216,7 +216,7 @@ impl Flow {
             pool,
             overlap: self.socket.overlap,
             stats,
-            page: Page { ledger, slot, is_written: &mut self.is_irregular },
+            entry: LedgerEntry { ledger, slot, is_written: &mut self.is_irregular },
             frozen,
             sink,
         };
@@ -285,7 +285,8 @@ impl Flow {
             discarded += bytes;
             self.has_buffer[side] = capacity > 0;
             if placed.is_irregular() {
-                Page { ledger, slot, is_written: &mut self.is_irregular }.count(side, &placed);
+                LedgerEntry { ledger, slot, is_written: &mut self.is_irregular }
+                    .count(side, &placed);
             }
         }
         for side in Side::BOTH.into_iter().filter(|side| planned.is_stopped(*side)) {

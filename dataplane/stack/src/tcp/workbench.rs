@@ -3,7 +3,7 @@
 use super::{TcpSide, TcpState};
 use crate::{
     Fact, OverlapPolicy, Side, Sides, Stat, Stats, StreamOffset,
-    flow::Page,
+    flow::LedgerEntry,
     reassembly::{Appended, BufferFact, BufferPool, Placed, Reassembler},
     wire::Segment,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Workbench<'a, S> {
     pub(crate) frozen: Sides<bool>,
     pub(crate) stats: &'a mut Stats,
     /// What is out of the ordinary about the flow.
-    pub(crate) page: Page<'a>,
+    pub(crate) entry: LedgerEntry<'a>,
     /// Takes the facts, except those of frozen sides.
     pub(crate) sink: S,
 }
@@ -174,14 +174,14 @@ impl<S: FlowSink> Workbench<'_, S> {
             self.stats.add(Stat::Gaps, placed.gaps);
             self.stats.add(Stat::MissingBytes, placed.missing_bytes);
             self.stats.add(Stat::RefusedBytes, placed.refused_bytes);
-            self.page.count(side, placed);
+            self.entry.count(side, placed);
         }
     }
 
     /// Counts a segment that `side` sent again.
     pub(super) fn note_retransmit(&mut self, side: Side) {
         if !self.frozen[side] {
-            self.page.count_retransmit(side);
+            self.entry.count_retransmit(side);
         }
     }
 }
