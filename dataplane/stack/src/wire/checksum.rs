@@ -58,7 +58,7 @@ impl Sum {
 
     /// Whether the bytes, with the checksum among them, add up.
     #[inline]
-    pub(super) const fn is_right(self) -> bool {
+    pub(super) const fn is_valid(self) -> bool {
         // Both halves of a number and of itself with its halves exchanged add up to the same, and
         // the carry of the lower ones comes to the upper ones: to where theirs would have to go.
         let both = self.0.wrapping_add(self.0.rotate_left(32));

@@ -29,7 +29,7 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
     let header_end = TCP.wrapping_add(usize::from(h[46] >> 4).wrapping_mul(4));
     let packet = frame.bytes.get(..end)?;
     let payload = packet.get(header_end..)?;
-    if header_end < HEADERS || !is_right(frame.checksums, verify, h, packet) {
+    if header_end < HEADERS || !has_valid_checksums(frame.checksums, verify, h, packet) {
         return None;
     }
     let flags = Flags::from_bits(h[47]);
@@ -61,7 +61,7 @@ fn field<const N: usize>(h: &[u8; HEADERS], at: usize) -> [u8; N] {
 
 /// Whether the checksums are known to be right, or need not be. `h` is the beginning of `packet`.
 #[inline(always)]
-fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], packet: &[u8]) -> bool {
+fn has_valid_checksums(known: Checksums, verify: Verify, h: &[u8; HEADERS], packet: &[u8]) -> bool {
     match (verify, known) {
         (Verify::Never, _) | (Verify::Software, Checksums::Good) => true,
         (Verify::Software, Checksums::Bad) => false,
@@ -73,7 +73,7 @@ fn is_right(known: Checksums, verify: Verify, h: &[u8; HEADERS], packet: &[u8]) 
             let shared = Sum::default().add_fixed(addresses);
             let segment = shared.add_fixed(tcp).add_length(packet.len().wrapping_sub(TCP));
             let segment = segment.add_from(packet, HEADERS);
-            shared.add_fixed(ip).is_right() && segment.is_right()
+            shared.add_fixed(ip).is_valid() && segment.is_valid()
         }
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     let (payload, length) = cut(captured, length, on_wire.saturating_sub(header_length))?;
     let checksums = if is_offloaded {
         HeaderChecksum::Offloaded
-    } else if Sum::default().add(bytes.get(..header_length).unwrap_or_default()).is_right() {
+    } else if Sum::default().add(bytes.get(..header_length).unwrap_or_default()).is_valid() {
         HeaderChecksum::Right
     } else {
         HeaderChecksum::Wrong

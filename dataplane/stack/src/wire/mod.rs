@@ -199,7 +199,7 @@ fn has_right_tcp_checksum(source: IpAddr, destination: IpAddr, segment: &[u8]) -
     checksum::Sum::default()
         .add_pseudo_header(source, destination, segment.len())
         .add(segment)
-        .is_right()
+        .is_valid()
 }
 
 /// A symmetric hash of a frame's addresses and ports: both directions of a flow get the same
