@@ -263,8 +263,8 @@ pub trait EventSink {
     /// More of what a side receives can be read: every byte once and in order, as it is buffered
     /// first. Where `offset` is beyond the end of the bytes before, what lies in between is a gap,
     /// or had to make room first. The bytes are the segment's own where it came in order, so they
-    /// need not be fetched again. Not called for a side without a buffer, nor for what lies behind a
-    /// hole that is still open when the flow ends: [`Self::flow_ended`] can read that.
+    /// need not be fetched again. Not called for a side without a buffer, nor for bytes behind a
+    /// hole that is still open when the flow ends: [`Self::flow_ended`] can read these.
     fn on_stream(&mut self, _flow: FlowId, _side: Side, _offset: StreamOffset, _bytes: &[u8]) {}
 
     /// A flow has ended; its buffers are returned to the pool after the call. The cause is absent

@@ -102,8 +102,8 @@ impl Stack {
         }
     }
 
-    /// Parses each frame, hashes the key of its flow and prefetches the bucket of the table's index.
-    /// What is no segment needs no tag.
+    /// Parses each frame, hashes the key of its flow and prefetches its bucket of the index. What
+    /// is no segment needs no tag.
     #[inline(always)]
     fn parse<'a>(&self, frames: &[Frame<'a>], packets: &mut ArrayVec<Packet<'a>, BURST>) {
         let verify = self.verify();

@@ -23,8 +23,8 @@ impl Stack {
         }
     }
 
-    /// Evicts ended flows, the oldest first, while the pool is nearly used up. Evicts at most `BURST`
-    /// flows per call, because a burst can open that many.
+    /// Evicts ended flows, the oldest first, while the pool is nearly used up: at most `BURST` per
+    /// call, because a burst can open that many flows.
     pub(super) fn evict_for_memory(&mut self, now: Instant, sink: &mut impl EventSink) {
         for _ in 0..BURST {
             let is_scarce = self.pool.free_bytes() < self.pool.total_bytes() / POOL_RESERVE;
