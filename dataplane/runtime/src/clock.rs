@@ -1,11 +1,11 @@
-//! What time it is: the only place that reads a clock.
+//! The clocks of workers. No other file reads a clock.
 
 use std::time::{Duration, SystemTime};
 
 use mos_stack::Instant;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Tells a worker the time, once per turn. Never runs backwards.
+/// Gives a worker the time, once per turn. Never runs backwards.
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Instant;
@@ -36,7 +36,8 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// The clock of a worker whose sources bring times of their own: it adds nothing to them.
+/// The clock of a worker whose sources have times of their own: always [`Instant::EPOCH`], so that
+/// the sources decide.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SourceTime;
 

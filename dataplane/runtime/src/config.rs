@@ -1,5 +1,5 @@
-//! What the dataplane is started with. Whoever builds it has read it from somewhere; here it is
-//! only types, units and defaults.
+//! The configuration of the dataplane: types, units and defaults. The server reads it from a file
+//! or arguments.
 
 use std::{
     ffi::OsStr,
@@ -16,18 +16,18 @@ use mos_stack::Limits;
 pub struct Config {
     /// Workers, 1 to 512.
     pub workers: u16,
-    /// CPUs for the workers, in order; empty: chosen from those the process may use, so that the
-    /// first allowed CPU is left to the control plane where there is more than one.
+    /// CPUs for the workers, in order. When empty, they are chosen from those that the process may
+    /// use; the first allowed CPU is left to the control plane if there is more than one.
     pub cpus: Vec<usize>,
     /// Ports, in order.
     pub ports: Vec<PortConfig>,
     /// Packet memory.
     pub memory: MemoryConfig,
-    /// What a worker does when there is nothing to do; `None`: what suits the machine.
+    /// What a worker does when there is nothing to do; `None`: chosen by [`IdleMode::suiting`].
     pub idle: Option<IdleMode>,
     /// Bounds and defaults of each worker's stack.
     pub limits: Limits,
-    /// Seed of the hash of the flow tables; `None`: from the system's randomness.
+    /// Seed of the hash of the flow tables; `None`: random.
     pub seed: Option<u64>,
 }
 
@@ -41,8 +41,8 @@ pub enum PortConfig {
     Capture(PathBuf),
     /// The embedded demo traffic.
     Demo(DemoConfig),
-    /// Frames from memory through a ring of DPDK, again and again, as fast as it takes them: for
-    /// benchmarks. No text names it.
+    /// Frames from memory, sent in a loop through a ring of DPDK as fast as it takes them: for
+    /// benchmarks. It has no text form.
     Looped(LoopedFrames),
 }
 
@@ -102,7 +102,7 @@ impl FromStr for PortConfig {
     }
 }
 
-/// Whether the kernel would take this as the name of an interface, and devargs, too.
+/// Whether both the kernel and DPDK's devargs accept this as the name of an interface.
 fn is_interface(name: &str) -> bool {
     (1..=15).contains(&name.len())
         && !name.contains(|char: char| char.is_whitespace() || ",/=".contains(char))
@@ -128,13 +128,13 @@ pub(crate) fn is_pci_address(text: &str) -> bool {
 pub struct DemoConfig {
     /// Conversations at once.
     pub flows: u32,
-    /// Packets a second.
+    /// Packets per second.
     pub rate_pps: u32,
     /// Seed: the same seed makes the same conversations.
     pub seed: u64,
 }
 
-/// Frames that are sent in this order, and then again; at least one.
+/// Frames that are sent in this order, in a loop; at least one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoopedFrames(pub Arc<[Vec<u8>]>);
 
@@ -145,7 +145,7 @@ impl fmt::Debug for LoopedFrames {
 }
 
 impl Default for DemoConfig {
-    /// Gentle: a few percent of one CPU.
+    /// Takes a few percent of one CPU.
     fn default() -> Self {
         Self { flows: 64, rate_pps: 2000, seed: 1 }
     }
@@ -172,11 +172,11 @@ impl Default for MemoryConfig {
 /// Whether packet buffers come from hugepages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hugepages {
-    /// If there are enough free ones.
+    /// From hugepages if enough are free, else from normal pages.
     Auto,
-    /// They must; it is an error when there are not enough.
+    /// From hugepages; it is an error when not enough are free.
     On,
-    /// Normal pages (EAL's `--no-huge`).
+    /// From normal pages (EAL's `--no-huge`).
     Off,
 }
 
@@ -185,7 +185,7 @@ pub enum Hugepages {
 pub enum IdleMode {
     /// Polls without a pause: least latency, a whole CPU.
     Busy,
-    /// Polls, and after a while without work sleeps for tens of microseconds between polls.
+    /// Polls; after some polls without work, sleeps for tens of microseconds between them.
     Adaptive,
     /// Sleeps for 1 ms between polls as soon as there is no work.
     Sleep,

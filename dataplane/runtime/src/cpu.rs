@@ -1,5 +1,5 @@
-//! Which CPUs the workers run on, and which are left to all other threads: always those that the
-//! process may use, never fixed ones.
+//! Which CPUs the workers run on, and which are left to all other threads: taken from those that
+//! the process may use.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -10,19 +10,20 @@ use crate::error::StartError;
 pub struct Cpus {
     /// One for each worker, in the order of the workers.
     pub workers: Vec<usize>,
-    /// For the threads that are no workers: those without a worker, or all where each has one.
+    /// For all other threads: the CPUs without a worker, or all CPUs if each has a worker.
     pub others: Vec<usize>,
     /// All of them, in order.
     pub allowed: Vec<usize>,
 }
 
 impl Cpus {
-    /// Shares out what the calling thread may use. `wished` are CPUs for the workers, in order;
-    /// where there are none, the first allowed CPU is left to the other threads if there are more.
+    /// Shares out the CPUs that the calling thread may use. `wished` are CPUs for the workers, in
+    /// order. When it is empty, the first allowed CPU is left to the other threads, if there are
+    /// more.
     ///
     /// # Errors
     ///
-    /// Fewer CPUs are wished for than there are workers, or one that may not be used.
+    /// `wished` names fewer CPUs than there are workers, or one that may not be used.
     pub fn share(wished: &[usize], workers: u16) -> Result<Self, StartError> {
         Self::share_of(allowed(), wished, workers)
     }
@@ -47,7 +48,7 @@ pub fn allowed() -> Vec<usize> {
     )
 }
 
-/// A CPU for each worker: the wished ones, in order; else the first allowed one comes last.
+/// A CPU for each worker: the wished ones in order, or else the allowed ones, the first one last.
 fn choose(wished: &[usize], workers: u16, allowed: &[usize]) -> Result<Vec<usize>, StartError> {
     let count = usize::from(workers);
     if wished.is_empty() {
@@ -73,7 +74,7 @@ pub fn tie_this_thread(cpus: &[usize]) -> std::io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// The same, where it is no reason to give up that it does not work.
+/// As [`tie_this_thread`]; a failure is only logged.
 pub(crate) fn tie_or_warn(cpus: &[usize]) {
     if let Err(error) = tie_this_thread(cpus) {
         tracing::warn!(?cpus, %error, "cannot tie the thread to its CPUs");

@@ -43,19 +43,19 @@ pub struct Dataplane {
     threads: Vec<JoinHandle<()>>,
     boards: Vec<Arc<Board>>,
     ports: Arc<Ports>,
-    /// The last to go.
+    /// Ends last.
     #[cfg(feature = "dpdk")]
     eal: Option<Arc<Eal>>,
 }
 
-/// Makes everything that joins a worker to the control plane.
+/// Makes the rings between a worker and the control plane.
 fn join(worker: WorkerId) -> (WorkerLink, (WorkerPort, EventFeed)) {
     let (commands, port) = link(worker);
     let (feed, events) = event_ring(EVENT_RING);
     (WorkerLink { commands, events }, (port, feed))
 }
 
-/// What was opened for the workers.
+/// Everything that was opened for the workers.
 #[derive(Debug)]
 struct Sources {
     of_worker: Vec<Vec<Source>>,
@@ -131,7 +131,7 @@ impl Dataplane {
         Arc::<Ports>::clone(&self.ports)
     }
 
-    /// Whether all sources of all workers have come to their end: captures do, ports do not.
+    /// Whether all sources of all workers have ended: captures do, ports do not.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.boards.iter().all(|board| board.phase() == Phase::Drained)
@@ -142,7 +142,7 @@ impl Dataplane {
     ///
     /// # Errors
     ///
-    /// When something did not end cleanly; it has ended all the same.
+    /// When something did not end cleanly; it has ended nevertheless.
     pub fn stop(mut self) -> Result<(), StopError> {
         self.shut_down()
     }
@@ -244,7 +244,7 @@ fn check(config: &Config) -> Result<Vec<WorkerId>, StartError> {
     }
 }
 
-/// The clock that suits the ports.
+/// The capture's own time for a capture, else the system's clock.
 fn clock(config: &Config, live: MonotonicClock) -> WorkerClock {
     match config.ports.as_slice() {
         [PortConfig::Capture(_)] => WorkerClock::Capture(SourceTime),
@@ -260,7 +260,7 @@ fn open(config: &Config, cpus: &[usize], boards: &[Arc<Board>]) -> Result<Source
     }
 }
 
-/// Each worker reads the capture on its own, and keeps the flows of its share.
+/// Each worker reads the whole capture and keeps the flows of its share.
 fn open_capture(path: &Path, workers: u16, boards: &[Arc<Board>]) -> Result<Sources, StartError> {
     let open = |index| CaptureSource::open(path, Share { index, workers });
     let of_worker = (0..workers)
@@ -290,7 +290,7 @@ fn open_ports(config: &Config, _cpus: &[usize]) -> Result<Sources, StartError> {
     Err(StartError::Port { port, problem: PortProblem::NoDpdk })
 }
 
-/// A capture tells of its damage when it was read; one worker's word for it is enough.
+/// Logs why a capture was not read to its end.
 fn log_problems(finished: &Finished<Source, EventFeed>) {
     for problem in finished.sources.iter().filter_map(Source::problem) {
         tracing::warn!(%problem, "the capture was not read to its end");

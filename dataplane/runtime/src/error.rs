@@ -1,4 +1,4 @@
-//! Why the dataplane cannot be started: one clear line each, and whose fault it is.
+//! Why the dataplane cannot be started, in one clear line each, and whether the user can mend it.
 
 use std::{io, path::PathBuf};
 
@@ -8,7 +8,7 @@ use mos_stack::{LimitsError, WorkerId};
 use crate::dpdk::EalError;
 use crate::{config::PortConfig, source::capture::CaptureError};
 
-/// As many as a flow's handle can name.
+/// A flow's handle can name no more workers.
 const WORKERS_MAX: u16 = WorkerId::MAX + 1;
 
 /// Why [`crate::Dataplane::start`] failed. Nothing is left running.
@@ -17,10 +17,10 @@ pub enum StartError {
     /// The number of workers is out of range.
     #[error("workers must be 1 to {WORKERS_MAX}, not {0}")]
     Workers(u16),
-    /// There is nothing to watch.
+    /// No port is configured.
     #[error("no port is configured: name at least one device or capture")]
     NoPorts,
-    /// Captures bring their own clocks, and a worker has one.
+    /// A capture has its own clock, and a worker has one clock.
     #[error("the capture {0} brings its own clock, so it must be the only port")]
     CaptureNotAlone(PortConfig),
     /// Too few CPUs are named.
@@ -31,7 +31,7 @@ pub enum StartError {
         /// How many are needed.
         workers: u16,
     },
-    /// A CPU is not ours to use.
+    /// This process may not use a CPU that is named.
     #[error("this process may not use CPU {cpu}; it may use {allowed:?}")]
     CpuNotAllowed {
         /// The CPU that is named.
@@ -39,18 +39,18 @@ pub enum StartError {
         /// Those that may be named.
         allowed: Vec<usize>,
     },
-    /// The bounds of a stack contradict themselves, or its memory is not there.
+    /// The bounds of a stack contradict each other, or there is not enough memory.
     #[error(transparent)]
     Limits(#[from] LimitsError),
-    /// All memory is wanted at once, and there is not so much.
+    /// All memory is to be allocated at start, and the machine has less.
     #[error(
         "limits.populate needs {needed_mib} MiB, and {available_mib} MiB of memory are available: \
          lower limits.flows_max or limits.pool, or let memory come as it is used"
     )]
     Memory {
-        /// What all workers take together.
+        /// MiB that all workers take together.
         needed_mib: u64,
-        /// What the kernel has.
+        /// MiB that the kernel has available.
         available_mib: u64,
     },
     /// A capture cannot be opened.
@@ -123,8 +123,8 @@ pub enum PortProblem {
 }
 
 impl StartError {
-    /// Whether the user can mend it by another configuration, a right, or a resource of the
-    /// machine; else it is the system's fault, or ours.
+    /// Whether the user can mend it by another configuration, a capability or more resources; else
+    /// it is a fault of the system or of this program.
     #[must_use]
     pub const fn is_user_error(&self) -> bool {
         match self {
@@ -148,7 +148,7 @@ impl StartError {
     }
 }
 
-/// Why the dataplane did not stop cleanly. It has stopped all the same.
+/// Why the dataplane did not stop cleanly. It has stopped nevertheless.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// A thread ended by a panic.

@@ -1,8 +1,8 @@
-//! What a worker does when there is nothing to do. The only place of the dataplane that sleeps.
+//! What a worker does when there is nothing to do. Nothing else in the dataplane sleeps.
 //!
-//! A worker that polls without a pause has the least latency and takes a whole CPU. Where the CPU
-//! is shared with the control plane, it backs off: after [`EMPTY_TURNS`] turns without work it
-//! sleeps for [`ADAPTIVE_PAUSE`] between turns, until there is work again.
+//! A worker that polls without a pause has the least latency and takes a whole CPU. One that shares
+//! its CPU with the control plane backs off: after [`EMPTY_TURNS`] turns without work it sleeps for
+//! [`ADAPTIVE_PAUSE`] between turns, until there is work again.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -18,8 +18,8 @@ pub const ADAPTIVE_PAUSE: Duration = Duration::from_micros(50);
 pub const SLEEP_PAUSE: Duration = Duration::from_millis(1);
 
 impl IdleMode {
-    /// The mode that suits a machine with that many usable CPUs and workers: polling without a
-    /// pause is right only where each worker, and the control plane beside them, has its own.
+    /// The mode for a machine with that many usable CPUs and workers: polling without a pause only
+    /// if each worker has a CPU of its own and one is left for the control plane.
     #[must_use]
     pub const fn suiting(cpus: usize, workers: usize) -> Self {
         if cpus <= 2 || cpus <= workers { Self::Adaptive } else { Self::Busy }
@@ -40,15 +40,15 @@ impl Idle {
         Self { mode, empty_turns: 0 }
     }
 
-    /// Prepares the calling thread: asks the kernel to end its sleeps to the nanosecond, where a
-    /// sleep of 50 us would otherwise take about 100 us.
+    /// Prepares the calling thread: sets its timer slack to 1 ns. With the default slack a sleep of
+    /// 50 us takes about 100 us.
     pub fn prepare_thread(&self) {
         if let Err(error) = rustix::thread::set_current_timer_slack(NonZeroU64::new(1)) {
             tracing::debug!(%error, "cannot set the timer slack; idle pauses are longer");
         }
     }
 
-    /// Ends a turn that did that many things: sleeps if it is time to.
+    /// Ends a turn that did `work` things: sleeps if the mode says so.
     pub fn end_turn(&mut self, work: usize) {
         if work > 0 {
             self.empty_turns = 0;

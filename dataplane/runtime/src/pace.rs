@@ -8,7 +8,7 @@ use mos_stack::limits::BURST;
 /// then.
 pub const SCAN_EVERY: u32 = 96;
 
-/// Says when the next scan may be.
+/// Decides when the next scan may run.
 #[derive(Debug)]
 pub(crate) struct ScanPace {
     /// Full turns since the last scan.
@@ -25,13 +25,13 @@ impl ScanPace {
         self.full_turns >= SCAN_EVERY
     }
 
-    /// Takes note of a scan.
+    /// Notes that a scan was made.
     pub(crate) const fn on_scan(&mut self) {
         self.full_turns = 0;
     }
 
-    /// Takes note of a turn by its largest burst. Behind one that was not full nothing waits: there
-    /// is time to spare.
+    /// Notes a turn by its largest burst. If that was not full, no packet waits behind it, and
+    /// there is time for a scan.
     pub(crate) const fn on_burst(&mut self, packets: usize) {
         let is_full = packets >= BURST;
         self.full_turns = if is_full { self.full_turns.saturating_add(1) } else { SCAN_EVERY };

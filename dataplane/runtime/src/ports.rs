@@ -23,14 +23,14 @@ pub(crate) enum Row {
     /// A port of DPDK, open.
     #[cfg(feature = "dpdk")]
     Open(OpenPort),
-    /// A capture; it is the only port, so that all packets of the workers are its.
+    /// A capture. It is the only port, so all packets of the workers come from it.
     Capture {
         /// Its path.
         name: String,
         /// The workers that read it.
         boards: Vec<Arc<Board>>,
     },
-    /// A port that was closed, with its last counters.
+    /// A closed port, with its last counters.
     #[cfg(feature = "dpdk")]
     Closed(PortStatus),
 }
@@ -52,7 +52,7 @@ impl Ports {
         Self { rows: Rows::new(rows) }
     }
 
-    /// Closes the ports of DPDK. Their queues must have been given up before.
+    /// Closes the ports of DPDK. Their queues must have been dropped before.
     #[cfg(feature = "dpdk")]
     pub(crate) fn close(&self) {
         for row in self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {

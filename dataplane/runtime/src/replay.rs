@@ -1,7 +1,7 @@
 //! A capture from its first packet to its end, through the same workers as live traffic.
 //!
-//! Deterministic: the capture is the clock, nobody sends commands, and every worker reads the file
-//! for itself. What one worker finds does not depend on how fast another one is.
+//! Deterministic: the capture is the clock, there are no commands, and every worker reads the file
+//! itself. A worker's results do not depend on the speed of another one.
 
 use std::{panic, path::Path, sync::atomic::AtomicBool, thread};
 
@@ -47,18 +47,18 @@ pub enum ReplayError {
     Limits(#[from] LimitsError),
 }
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct ReplayOutcome<S> {
-    /// Each worker's sink, which was told of every flow of that worker.
+    /// Each worker's sink, which has received every flow of that worker.
     pub sinks: Vec<S>,
-    /// The counters of all workers together: every packet of the capture is in one of them.
+    /// The counters of all workers together; they count every packet of the capture once.
     pub stats: Stats,
-    /// What kept the capture from being read to its end.
+    /// Why the capture was not read to its end, if so.
     pub problem: Option<CaptureProblem>,
 }
 
-/// How far a replay is; may be watched from other threads.
+/// The progress of a replay; may be watched from other threads.
 #[derive(Debug, Clone)]
 pub struct ReplayProgress {
     sources: Vec<Progress>,
@@ -83,7 +83,7 @@ impl Replay {
         Ok(Self { workers })
     }
 
-    /// How far it will be, to be watched while it runs.
+    /// Its progress, to be watched while it runs.
     #[must_use]
     pub fn progress(&self) -> ReplayProgress {
         ReplayProgress {
@@ -91,12 +91,12 @@ impl Replay {
         }
     }
 
-    /// Runs to the end of the capture, one thread for each worker. The sinks that `sink` makes are
-    /// told of every flow; of those still open at the end, too.
+    /// Runs to the end of the capture, one thread for each worker. The sinks that `sink` makes
+    /// receive every flow, including those that are still open at the end.
     ///
     /// # Errors
     ///
-    /// When the system has no thread for a worker.
+    /// When a thread cannot be started.
     pub fn run<S: EventSink + Send>(
         self,
         mut sink: impl FnMut() -> S,
@@ -142,13 +142,13 @@ impl ReplayProgress {
     }
 }
 
-/// The ids of so many workers.
+/// The ids of that many workers.
 pub(crate) fn worker_ids(workers: u16) -> Result<Vec<WorkerId>, ReplayError> {
     let ids: Option<Vec<_>> = (0..workers).map(WorkerId::new).collect();
     ids.filter(|ids| !ids.is_empty()).ok_or(ReplayError::Workers(workers))
 }
 
-/// Does `work` for each of the workers, each on a thread of its own. Returns when all have ended.
+/// Runs `work` for each worker on a thread of its own. Returns when all have ended.
 pub(crate) fn on_threads<W: Send, T: Send>(
     workers: Vec<W>,
     work: impl Fn(W) -> T + Sync,

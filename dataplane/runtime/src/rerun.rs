@@ -1,4 +1,4 @@
-//! A capture from memory, several times: how fast it is handled, without a disk in the way.
+//! Handles a capture from memory several times, to measure its speed without the disk.
 
 use std::{io, path::Path, sync::atomic::AtomicBool, time::Duration};
 
@@ -23,18 +23,18 @@ pub struct Rerun {
     workers: Vec<(WorkerId, Stack, Recording)>,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub struct RerunOutcome<S> {
     /// Each worker's sink.
     pub sinks: Vec<S>,
     /// The counters of all workers and rounds together.
     pub stats: Stats,
-    /// What kept the capture from being read to its end.
+    /// Why the capture was not read to its end, if so.
     pub problem: Option<CaptureProblem>,
     /// Lengths on the wire of the packets of one round, in bytes.
     pub wire_bytes: u64,
-    /// CPU time of each worker: all rounds, the ends of the flows included.
+    /// CPU time of each worker: all rounds, including the ends of the flows.
     pub cpu_times: Vec<Duration>,
     /// Time from the start of the first worker to the end of the last.
     pub elapsed: Duration,
@@ -61,7 +61,7 @@ impl Rerun {
     ///
     /// # Errors
     ///
-    /// When the system has no thread for a worker.
+    /// When a thread cannot be started.
     pub fn run<S: EventSink + Send>(
         self,
         rounds: u32,

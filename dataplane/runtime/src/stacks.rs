@@ -6,7 +6,8 @@ use mos_stack::{Limits, LimitsError, Stack, WorkerId};
 
 use crate::{cpu, error::StartError, meminfo};
 
-/// Makes a stack for each worker, on its CPU: memory comes from where it is first touched.
+/// Makes a stack for each worker, on the worker's CPU: the kernel takes memory from the node of the
+/// CPU that touches it first.
 pub(crate) fn make(
     ids: &[WorkerId],
     limits: Limits,
@@ -43,7 +44,7 @@ fn joined(
     Ok(result.map_err(panicked)??)
 }
 
-/// The kernel would rather kill somebody than refuse what is populated.
+/// The kernel does not refuse to populate memory that it does not have: it kills a process.
 fn check_available(needed: u64, available: Option<u64>) -> Result<(), StartError> {
     match available.filter(|available| *available < needed) {
         Some(available) => {

@@ -21,10 +21,10 @@ use crate::{
 /// Commands applied in one turn, at most, scans apart.
 pub const COMMAND_BURST: usize = 8;
 
-/// Flows ended for their silence in one turn, at most.
+/// Flows ended by a timeout in one turn, at most.
 pub const EXPIRY_BUDGET: u32 = 64;
 
-/// What a worker does when all its sources have come to their end.
+/// What a worker does when all its sources have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtEnd {
     /// Keeps its flows and answers commands until it is stopped.
@@ -38,17 +38,17 @@ pub enum AtEnd {
 pub struct Worker<S, C, E> {
     /// Where commands come from, and where it publishes its numbers.
     pub port: WorkerPort,
-    /// What it feeds.
+    /// The stack that handles its frames.
     pub stack: Stack,
     /// Where frames come from.
     pub sources: Vec<S>,
-    /// The time, where no source has its own.
+    /// Gives the time where no source has its own.
     pub clock: C,
-    /// Who is told what happens to flows.
+    /// Where events and the ends of flows go.
     pub sink: E,
     /// What it does when there is nothing to do.
     pub idle: Idle,
-    /// What it does when nothing will ever come again.
+    /// What it does when all sources have ended.
     pub at_end: AtEnd,
 }
 
@@ -85,7 +85,7 @@ struct Turn {
 }
 
 impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
-    /// Runs until `stop` is set, or to the end of all sources where [`AtEnd::Finish`] says so.
+    /// Runs until `stop` is set, or with [`AtEnd::Finish`] to the end of all sources.
     pub fn run(mut self, stop: &AtomicBool) -> Finished<S, E> {
         self.idle.prepare_thread();
         self.port.board().publish(self.stack.stats(), self.stack.gauges());
@@ -113,7 +113,7 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         Turn { now, packets, work: commands + packets + expired as usize, ended }
     }
 
-    /// The time of the source that is furthest, and `floor` at least.
+    /// The latest time of any source; at least `floor`.
     fn time(&self, floor: Instant) -> Instant {
         self.sources.iter().filter_map(PacketSource::time).fold(floor, Instant::max)
     }
@@ -127,7 +127,7 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         COMMAND_BURST
     }
 
-    /// The next scan, when it is time for one. Returns how many there were.
+    /// Applies the next scan, if the pace allows one. Returns how many there were.
     fn scan(&mut self, now: Instant, pace: &mut ScanPace) -> usize {
         let Some(request) = pace.allows().then(|| self.port.take_scan()).flatten() else {
             return 0;
@@ -172,7 +172,7 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         }
     }
 
-    /// Publishes the last numbers and refuses the commands that came too late.
+    /// Publishes the last numbers and refuses the commands that are still waiting.
     fn close(mut self) -> Finished<S, E> {
         self.port.board().publish(self.stack.stats(), self.stack.gauges());
         self.port.board().set_phase(Phase::Stopped);

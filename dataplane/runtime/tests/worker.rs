@@ -27,7 +27,7 @@ use mos_stack::{
     Stat, WorkerId, limits::BURST,
 };
 
-/// Counts the flows that it is told of.
+/// Counts the flows that end.
 #[derive(Debug, Default)]
 struct Ends {
     ended: usize,

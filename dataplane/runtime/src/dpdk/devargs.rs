@@ -1,7 +1,7 @@
 //! The text that describes a DPDK device: `NAME[,KEY=VALUE]...`, or a PCI address with the same.
 //!
-//! Pure. Adds what a monitor needs and the user has not said: rings of an `af_packet` socket that
-//! survive a burst.
+//! Pure. Adds the arguments that a monitor needs and the user did not give: `af_packet` rings that
+//! are large enough for a burst.
 
 use crate::config::is_pci_address;
 
@@ -15,7 +15,7 @@ pub(crate) enum Bus {
 }
 
 impl Bus {
-    /// The name that DPDK knows it by.
+    /// Its name in DPDK.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Vdev => "vdev",
@@ -116,8 +116,8 @@ impl Devargs {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Receive queues of a virtual device, all of which must be polled: packets go to as many as
-    /// the arguments ask for.
+    /// Receive queues of a virtual device: as many as the arguments ask for. Packets arrive in all
+    /// of them, so all must be polled.
     pub(crate) fn queues(&self) -> u16 {
         let count = if self.is("net_af_packet") {
             self.value("qpairs").and_then(|value| value.parse().ok()).unwrap_or(1)

@@ -34,7 +34,7 @@ pub enum EalError {
         /// In free hugepages.
         free_mib: u64,
     },
-    /// More than the machine has, in normal pages.
+    /// The machine has too little memory in normal pages.
     #[error(
         "not enough memory for packet buffers: {needed_mib} MiB are needed, the machine has \
          {total_mib} MiB; configure fewer of them, or smaller ones"
@@ -51,7 +51,7 @@ pub enum EalError {
         /// What it said.
         cause: String,
     },
-    /// A thread cannot take part.
+    /// A thread cannot be registered.
     #[error("DPDK does not take another thread: {cause}")]
     Thread {
         /// What it said.
@@ -65,7 +65,7 @@ pub enum EalError {
     },
 }
 
-/// What EAL is started with.
+/// The configuration of EAL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EalConfig {
     /// CPUs of the main lcore and of EAL's own threads.
@@ -78,15 +78,15 @@ pub(crate) struct EalConfig {
     pub(crate) pci: Vec<String>,
 }
 
-/// Memory that is needed, in MiB: of one kind of pages or of the other. Small pages hold fewer
-/// packet buffers, because none lies across the border of two.
+/// Memory that is needed, in MiB, from either kind of pages. Normal pages take more, because no
+/// packet buffer may cross the border of two pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemoryMib {
     pub(crate) huge: u64,
     pub(crate) normal: u64,
 }
 
-/// EAL, running. It ends when the last owner lets go.
+/// EAL, running. It ends when the last owner drops it.
 #[derive(Debug)]
 pub(crate) struct Eal(());
 
@@ -109,8 +109,8 @@ impl Eal {
         let started = thread::Builder::new()
             .name("mos-eal".to_owned())
             .spawn(move || {
-                // EAL gives its threads what its caller may use and no lcore has, or, as here,
-                // the CPUs of the main lcore where that leaves none.
+                // EAL's threads get the CPUs that its caller may use and no lcore has; if there
+                // are none, as here, those of the main lcore.
                 cpu::tie_this_thread(&cpus).map_err(|error| error.to_string())?;
                 init(&arguments)
             })
@@ -123,7 +123,7 @@ impl Eal {
         }
     }
 
-    /// Ends EAL and says how that went. Everything that uses it must have ended before.
+    /// Ends EAL and reports failures. Everything that uses it must have ended before.
     pub(crate) fn end(self: Arc<Self>) -> Result<(), EalError> {
         match Arc::into_inner(self) {
             Some(eal) => {
@@ -165,7 +165,7 @@ fn init(arguments: &[String]) -> Result<(), String> {
     let pointers: Vec<*mut c_char> = owned.into_iter().map(CString::into_raw).collect();
     let pointers = pointers.leak();
     let (code, cause) = log::explained(|| {
-        // SAFETY: `pointers` are `count` strings that live for ever and are used by EAL alone.
+        // SAFETY: `pointers` are `count` strings that are never freed and are used by EAL alone.
         unsafe { dpdk_sys::rte_eal_init(count, pointers.as_mut_ptr()) }
     });
     if code >= 0 { Ok(()) } else { Err(cause.unwrap_or_else(last_errno)) }
@@ -211,7 +211,7 @@ fn arguments(config: &EalConfig, pages: Pages) -> Vec<String> {
     arguments
 }
 
-/// What packet buffers are made of.
+/// The pages that packet buffers lie in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pages {
     Huge,
@@ -241,7 +241,7 @@ fn choose_pages(wish: Hugepages, needed_mib: u64, free_mib: u64) -> Result<Pages
     }
 }
 
-/// EAL itself maps whatever it is asked for, and the kernel would kill us when we used it.
+/// EAL maps more than the machine has without an error, and the kernel would kill us on use.
 fn check_memory(needed_mib: u64, total_mib: Option<u64>) -> Result<(), EalError> {
     match total_mib.filter(|total_mib| *total_mib < needed_mib) {
         Some(total_mib) => Err(EalError::Memory { needed_mib, total_mib }),

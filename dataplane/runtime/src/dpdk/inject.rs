@@ -46,16 +46,16 @@ impl Feed {
 /// How often frames are sent.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Frames that fell due while there was no room are made up for, but not more than of this span.
+/// Frames that fell due while the queue was full are sent later; at most the frames of this span.
 const BACKLOG: Duration = Duration::from_millis(100);
 
 impl Injector {
-    /// Sends until `stop` is set. A full queue is waited for: no frame of the generator is lost.
+    /// Sends until `stop` is set. Waits while the queue is full: no frame of the generator is lost.
     pub(crate) fn run(mut self, clock: &impl Clock, stop: &AtomicBool) {
         let mut ready = Burst::new();
         let mut frame = Vec::new();
         let Feed::Demo(_, rate_pps) = self.feed else {
-            // Whoever receives is to be the slower one: no pause here.
+            // No pause: the receiver is to be the slower side.
             while !stop.load(Relaxed) {
                 self.send(&mut ready, BURST, &mut frame);
             }

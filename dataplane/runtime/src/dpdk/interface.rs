@@ -1,8 +1,8 @@
 //! Kernel interfaces under a port: whether they can be opened, and their offloads.
 //!
-//! Offloads let the kernel pass around frames that were never on the wire: merged ones (TSO, GSO,
-//! GRO, LRO), ones without their checksum or VLAN tag. A monitor would see 64 KiB frames, of
-//! which a socket's ring keeps the first 2 KB. So they are switched off while the port is open.
+//! With offloads the kernel passes frames that were never on the wire: merged ones (TSO, GSO, GRO,
+//! LRO), or ones without their checksum or VLAN tag. A monitor would see frames of 64 KiB, and a
+//! socket's ring keeps only their first 2 KB. So they are switched off while the port is open.
 #![expect(unsafe_code, reason = "asks the kernel through SIOCETHTOOL")]
 
 use std::{
@@ -28,7 +28,7 @@ pub(crate) fn may_open_packet_sockets() -> bool {
     )
 }
 
-/// The offloads that were switched off on one interface; come back when this is dropped.
+/// The offloads that were switched off on one interface. Dropping it switches them on again.
 #[derive(Debug)]
 pub(crate) struct Offloads {
     socket: OwnedFd,
@@ -74,7 +74,7 @@ struct DriverInfo {
 }
 
 impl Offloads {
-    /// Switches them off, where this process may; else the log says which command does it.
+    /// Switches them off if this process may; else logs the command that does it.
     pub(crate) fn switch_off(interface: &str) -> io::Result<Self> {
         let mut offloads = Self {
             socket: control_socket()?,
@@ -138,7 +138,7 @@ impl Offloads {
     ///
     /// # Safety
     ///
-    /// `request` points to what its command, which it begins with, reads and writes.
+    /// `request` points to the structure of its command, which is the first field.
     unsafe fn ethtool(&self, request: *mut c_char) -> io::Result<()> {
         let mut name = [0; libc::IFNAMSIZ];
         for (to, from) in name[..libc::IFNAMSIZ - 1].iter_mut().zip(self.interface.bytes()) {
@@ -146,8 +146,8 @@ impl Offloads {
         }
         let ifru = libc::__c_anonymous_ifr_ifru { ifru_data: request };
         let mut interface = libc::ifreq { ifr_name: name, ifr_ifru: ifru };
-        // SAFETY: the socket is open, `interface` is a `struct ifreq` whose data is as the caller
-        // says.
+        // SAFETY: the socket is open, `interface` is a `struct ifreq`, and the caller vouches for
+        // its data.
         let code =
             unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut interface) };
         if code < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

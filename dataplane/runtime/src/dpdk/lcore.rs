@@ -1,4 +1,4 @@
-//! Threads of ours that DPDK knows: each gets an lcore id, and so its cache in every mempool.
+//! Registers our threads with DPDK: each gets an lcore id, and with it a cache in every mempool.
 #![expect(unsafe_code, reason = "registers the calling thread with EAL")]
 
 use std::{marker::PhantomData, sync::Arc};
@@ -9,7 +9,7 @@ use super::eal::{Eal, EalError, last_errno};
 #[derive(Debug)]
 pub(crate) struct Registration {
     _eal: Arc<Eal>,
-    /// Must end on the thread that it began on: neither `Send` nor `Sync`.
+    /// Must be dropped on the thread that made it: neither `Send` nor `Sync`.
     _thread: PhantomData<*const ()>,
 }
 

@@ -1,4 +1,4 @@
-//! DPDK's own log, taken to `tracing` and, while something is being tried, kept as its cause.
+//! DPDK's own log, sent to `tracing` or, during an attempt, kept as the cause of its failure.
 //!
 //! Many functions of DPDK say why they failed only in the log. [`explained`] keeps the lines that
 //! were logged while it ran, so that an error can name its cause in one line; those lines then
@@ -22,13 +22,13 @@ static KEPT: Lines = Lines::new(None);
 ///
 /// When the stream cannot be made.
 pub(super) fn redirect() -> io::Result<()> {
-    // SAFETY: `sink` matches the declared type, lives for ever, and is safe to call from any
+    // SAFETY: `sink` matches the declared type, is a function, and is safe to call from any
     // thread; the shim keeps nothing else.
     let code = unsafe { dpdk_sys::mos_log_to(Some(sink)) };
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) }
 }
 
-/// Runs `attempt`; gives its result, and what DPDK said of problems meanwhile, in one line.
+/// Runs `attempt`; returns its result and, in one line, the problems that DPDK logged meanwhile.
 pub(super) fn explained<T>(attempt: impl FnOnce() -> T) -> (T, Option<String>) {
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     let result = attempt();
@@ -36,7 +36,7 @@ pub(super) fn explained<T>(attempt: impl FnOnce() -> T) -> (T, Option<String>) {
     (result, lines.as_deref().and_then(cause))
 }
 
-/// The first line is the one nearest to the cause: what follows are its consequences.
+/// The first line is nearest to the cause; the others are consequences.
 fn cause(lines: &[String]) -> Option<String> {
     lines.first().map(|line| without_function(line).to_owned())
 }

@@ -31,12 +31,12 @@ impl Mbuf {
     ///
     /// # Safety
     ///
-    /// The packet must be allocated, owned by nobody else, and its pool must outlive it.
+    /// The packet must be allocated and have no other owner, and its pool must outlive it.
     pub(super) unsafe fn from_raw(packet: *mut dpdk_sys::rte_mbuf) -> Option<Self> {
         NonNull::new(packet).map(Self)
     }
 
-    /// Appends bytes. Whether they fitted; else nothing was appended.
+    /// Appends all of the bytes or none. Returns whether they fitted.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {
         let Ok(length) = u16::try_from(bytes.len()) else { return false };
         // SAFETY: the packet is ours, and `bytes` are `length` readable bytes elsewhere.
@@ -82,15 +82,15 @@ fn count_of(burst: &Burst) -> u16 {
 
 /// Makes frames of packets.
 ///
-/// A packet in one segment is borrowed where it lies. One in several segments is copied together
-/// into scratch memory, because the stack reads frames as one piece; a packet larger than
-/// that memory becomes a frame that is cut short and says so in its `wire_length`.
+/// A packet in one segment is borrowed in place. One in several segments is copied into scratch
+/// memory, because the stack reads frames as one piece; a packet larger than that memory is cut
+/// short, which its `wire_length` shows.
 pub(crate) struct Framer {
     scratch: Box<[u8]>,
     views: [dpdk_sys::mos_view; BURST],
 }
 
-/// Room for the largest frame there can be (64 KiB of IP and its headers), and a few jumbo frames.
+/// Room for the largest frame (64 KiB of IP and its headers), and a few jumbo frames.
 const SCRATCH_BYTES: usize = 128 * 1024;
 
 impl fmt::Debug for Framer {
@@ -109,8 +109,8 @@ impl Framer {
         Self { scratch, views: [dpdk_sys::mos_view::default(); BURST] }
     }
 
-    /// Calls `handle` with the frames of all packets, in order: at once, unless the scratch memory
-    /// must be used again in between.
+    /// Calls `handle` with the frames of all packets, in order: once, or again each time that the
+    /// scratch memory is full.
     pub(crate) fn frames(
         &mut self,
         burst: &Burst,
@@ -129,7 +129,7 @@ impl Framer {
     }
 }
 
-/// Hands over as many frames as the scratch memory suffices for; returns how many.
+/// Hands over as many frames as the scratch memory has room for; returns how many.
 fn run(
     packets: &[Mbuf],
     views: &[dpdk_sys::mos_view],

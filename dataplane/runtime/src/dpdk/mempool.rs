@@ -28,20 +28,20 @@ pub(crate) struct PoolSize {
 }
 
 impl PoolSize {
-    /// A pool from which `taken` buffers may be away at once, in rings and queues, while each of
-    /// `threads` keeps some in its cache; `wished` buffers at least.
+    /// A pool with `taken` buffers for rings and queues, and more for the caches of `threads`
+    /// threads; at least `wished` buffers.
     pub(crate) fn with_room(wished: u32, taken: u32, threads: u32, data_bytes: u16) -> Self {
-        // A cache is flushed when it holds half as much again as its size.
+        // DPDK flushes a cache when it holds 1.5 times its size.
         let caches = (threads + 1) * (CACHE + CACHE / 2);
         Self { mbufs: wished.max(taken + caches), data_bytes }
     }
 
-    /// Memory that the pool takes in pages of that size, in bytes.
+    /// Memory that the pool takes in pages of `page_bytes`, in bytes.
     pub(crate) fn bytes(self, page_bytes: u64) -> u64 {
         // SAFETY: computes with its argument only.
         let each = unsafe { dpdk_sys::mos_mbuf_bytes(self.room()) } as u64;
         let mbufs = u64::from(self.mbufs);
-        // The ring of free buffers has a power of two of places, one of which is never used.
+        // The ring of free buffers has 2^n places and leaves one unused.
         let ring = (mbufs + 1).next_power_of_two() * 8;
         paged_bytes(mbufs, each, page_bytes) + ring + CACHES_BYTES
     }
@@ -52,11 +52,11 @@ impl PoolSize {
     }
 }
 
-/// Memory for the caches of all lcores and what belongs to a pool once, in bytes.
+/// Memory for the caches of all lcores and the pool's own structures, in bytes.
 const CACHES_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Memory for `count` buffers of `each` bytes: DPDK lets none of them lie across the border of two
-/// pages, and begins one that is larger than a page with a page.
+/// Memory for `count` buffers of `each` bytes. DPDK lets no buffer cross the border of two pages;
+/// one that is larger than a page begins at a page.
 const fn paged_bytes(count: u64, each: u64, page_bytes: u64) -> u64 {
     let pages = match page_bytes / each {
         0 => count * each.div_ceil(page_bytes),
@@ -68,8 +68,8 @@ const fn paged_bytes(count: u64, each: u64, page_bytes: u64) -> u64 {
 #[expect(clippy::cast_possible_truncation, reason = "DPDK's headroom is a few hundred bytes")]
 const HEADROOM: u16 = dpdk_sys::RTE_PKTMBUF_HEADROOM as u16;
 
-/// A pool of packet buffers. It must outlive every [`Mbuf`] from it: those who hand them out own
-/// the pool through an `Arc`.
+/// A pool of packet buffers. It must outlive every [`Mbuf`] from it: a port owns its pool, and the
+/// queues that hand out its packets own the port.
 #[derive(Debug)]
 pub(crate) struct Mempool {
     pool: NonNull<dpdk_sys::rte_mempool>,
@@ -110,7 +110,7 @@ impl Mempool {
         // SAFETY: the pool lives, and `raw` has room for `BURST` pointers.
         let code = unsafe { dpdk_sys::mos_alloc_bulk(self.as_ptr(), raw.as_mut_ptr(), BURST_U16) };
         let allocated = if code == 0 { BURST } else { 0 };
-        // SAFETY: the first `allocated` are packets that nobody else has.
+        // SAFETY: the first `allocated` are packets that only we have.
         raw[..allocated].iter().filter_map(|packet| unsafe { Mbuf::from_raw(*packet) }).collect()
     }
 

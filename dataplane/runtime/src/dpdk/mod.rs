@@ -1,7 +1,7 @@
 //! The safe wrappers around DPDK: the only unsafe code of this crate.
 //!
-//! Owners of DPDK's resources own what these need in turn (a queue its port, a port its pool, a
-//! pool EAL), so that everything ends in the right order whatever fails.
+//! Each resource of DPDK owns what it needs (a queue its port, a port its pool, a pool EAL), so
+//! that everything ends in the right order, also after a failure.
 
 mod devargs;
 mod eal;

@@ -36,7 +36,7 @@ pub(crate) struct OpenPort {
     port: Arc<Port>,
     sockets: PacketSockets,
     handoff_dropped: Arc<AtomicU64>, // workers: rw, control: ro
-    /// Come back after the port is closed: fields are dropped in order.
+    /// Switched on again after the port is closed: fields are dropped in order.
     _offloads: Vec<Offloads>,
 }
 
@@ -58,12 +58,12 @@ struct Plan<'a> {
     pool: PoolSize,
 }
 
-/// Memory for EAL and what drivers allocate, in MiB: once, and for each port. Normal pages are
-/// taken from the system only when they are used.
+/// Memory for EAL and for what drivers allocate, in MiB: once, and for each port. Normal pages are
+/// only taken when they are used.
 const DRIVERS_MIB: u64 = 64;
 const DRIVER_MIB: u64 = 8;
 
-/// Frames that are sent into a port fit into one packet buffer, whatever size others have.
+/// Least size of the packet buffers of a port that is fed: its frames fit into one buffer.
 const FED_MBUF_BYTES: u16 = 2048;
 
 /// Starts EAL and opens all ports of the configuration; `cpus` are for EAL's own threads.
@@ -137,8 +137,8 @@ impl Opened {
         Ok(())
     }
 
-    /// Gives each queue to a worker, and rings to the others where the port itself does not see
-    /// to it that a flow stays on one worker.
+    /// Gives each queue to a worker, and rings to the others if the port itself does not keep a
+    /// flow on one worker.
     fn add_sources(
         &mut self,
         index: usize,
@@ -239,7 +239,7 @@ fn memory_mib(plans: &[Plan<'_>], pages: Pages) -> u64 {
     DRIVERS_MIB + plans.iter().map(mib).sum::<u64>()
 }
 
-/// Looks for what drivers would fail on without saying so plainly.
+/// Checks for causes of failure that drivers do not name plainly.
 fn check(devargs: &Devargs) -> Result<(), PortProblem> {
     for name in devargs.interfaces() {
         if !interface::exists(name) {

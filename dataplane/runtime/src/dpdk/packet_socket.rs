@@ -1,8 +1,7 @@
 //! Losses of the packet sockets inside a port, which DPDK's `af_packet` driver does not report.
 //!
-//! The kernel counts the packets that found a socket's ring full. The driver keeps its sockets to
-//! itself, so they are recognised by being new: those that are there after the port was made, and
-//! were not before.
+//! The kernel counts the packets that found a socket's ring full. The driver does not expose its
+//! sockets, so they are found as the ones that exist after the port was made and did not before.
 #![expect(unsafe_code, reason = "reads a socket option that no library wraps")]
 
 use std::{
@@ -18,7 +17,7 @@ use rustix::net::{AddressFamily, sockopt::socket_domain};
 #[derive(Debug, Default)]
 pub(crate) struct PacketSockets {
     sockets: Vec<OwnedFd>,
-    /// The kernel forgets what it has reported.
+    /// Losses reported so far: the kernel resets its counter when it is read.
     dropped: AtomicU64,
 }
 
@@ -27,12 +26,12 @@ pub(crate) struct PacketSockets {
 pub(crate) struct Before(BTreeSet<RawFd>);
 
 impl Before {
-    /// Looks at them.
+    /// The descriptors that are open now.
     pub(crate) fn now() -> Self {
         Self(descriptors())
     }
 
-    /// The packet sockets that have come since.
+    /// The packet sockets that were opened since.
     pub(crate) fn new_sockets(&self) -> PacketSockets {
         let sockets = descriptors().difference(&self.0).filter_map(|fd| duplicate(*fd)).collect();
         PacketSockets { sockets, dropped: AtomicU64::new(0) }
@@ -61,7 +60,7 @@ fn duplicate(fd: RawFd) -> Option<OwnedFd> {
     (domain == AddressFamily::PACKET).then(|| socket.try_clone_to_owned().ok())?
 }
 
-/// `struct tpacket_stats_v3`, of which sockets of version 2 fill in the first two.
+/// `struct tpacket_stats_v3`; sockets of version 2 fill in its first two fields.
 #[repr(C)]
 #[derive(Default)]
 struct Statistics {

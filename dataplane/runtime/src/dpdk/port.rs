@@ -31,7 +31,7 @@ pub(crate) struct Port {
     id: PortId,
     driver: String,
     queues: u16,
-    /// Freed after the port is closed, which is when it holds no packet any more.
+    /// Freed after the port is closed: until then the port holds packets of it.
     pool: Mempool,
 }
 
@@ -77,16 +77,16 @@ pub(crate) struct PortCounters {
     pub(crate) no_mbuf: u64,
 }
 
-/// How many queues to receive on, and how packets get into them.
+/// How many queues to receive on, and how packets are spread over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Queues {
     /// Receive queues.
     pub(crate) count: u16,
-    /// The port spreads flows symmetrically over the queues; else our software must.
+    /// The port spreads flows symmetrically over the queues; else a `Spread` does.
     pub(crate) rss: bool,
 }
 
-/// Packets that one receive queue holds, where the driver has no other limit.
+/// Packets that one receive queue holds, unless the driver has another limit.
 pub(crate) const RX_DESCRIPTORS: u16 = 1024;
 const TX_DESCRIPTORS: u16 = 512;
 
@@ -114,9 +114,9 @@ impl NewPort {
         Ok(Self { id, info, driver })
     }
 
-    /// How to receive on this port with that many workers.
+    /// The queues for this port with that many workers.
     ///
-    /// Virtual devices do not compute hashes, even where they say so.
+    /// Virtual devices do not compute hashes, even if they claim to.
     pub(crate) fn queues(&self, devargs: &Devargs, workers: u16) -> Queues {
         if devargs.bus == Bus::Vdev {
             return Queues { count: devargs.queues(), rss: false };
@@ -161,7 +161,7 @@ impl Port {
         &self.pool
     }
 
-    /// Its counters since it was started; `None` when the driver gives none.
+    /// Its counters since it was started; `None` when the driver has none.
     pub(crate) fn counters(&self) -> Option<PortCounters> {
         let mut stats = dpdk_sys::rte_eth_stats::default();
         // SAFETY: the port exists; `stats` is written.
@@ -262,7 +262,7 @@ fn start(
         )
     };
     step("the queue sizes are refused", code)?;
-    // SAFETY: the port exists. A negative number is "any node", as an unsigned one, too.
+    // SAFETY: the port exists. -1, also as an unsigned number, means any node.
     let node = unsafe { dpdk_sys::rte_eth_dev_socket_id(id) }.cast_unsigned();
     for queue in 0..queues.count {
         let pool = pool.as_ptr();

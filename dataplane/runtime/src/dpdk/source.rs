@@ -7,8 +7,8 @@
 //!                 └──── ring ────▶ HandoffSource (worker 2) ──▶ stack of worker 2
 //! ```
 //!
-//! The hash is symmetric: both directions of a flow meet on one worker. A full ring drops the
-//! packet and counts it; nobody waits for another worker.
+//! The hash is symmetric: both directions of a flow reach one worker. A packet that finds a ring
+//! full is dropped and counted: no worker waits for another.
 
 use std::sync::{
     Arc,
@@ -139,8 +139,8 @@ fn owner(frame: &Frame<'_>, workers: usize) -> usize {
     spread_hash(frame) as usize % workers
 }
 
-/// Packets that one ring holds: a few milliseconds of a fast port, and less where there are many
-/// rings, because each packet in a ring is one of the port's buffers.
+/// Packets that one ring holds: a few milliseconds of a fast port, less with many workers, because
+/// each packet in a ring is one of the port's buffers.
 pub(crate) const fn ring_slots(workers: usize) -> usize {
     let share = 16_384 / workers;
     if share < 512 {

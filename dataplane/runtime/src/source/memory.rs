@@ -20,7 +20,7 @@ impl From<Vec<u8>> for MemoryFrame {
     }
 }
 
-/// Hands over prepared frames, in bursts, and then comes to its end.
+/// Hands over prepared frames in bursts, and then ends.
 #[derive(Debug)]
 pub struct MemorySource {
     frames: Vec<MemoryFrame>,

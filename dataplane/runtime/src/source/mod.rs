@@ -10,21 +10,21 @@ use self::capture::{CaptureProblem, CaptureSource};
 #[cfg(feature = "dpdk")]
 use crate::dpdk::{HandoffSource, PortSource};
 
-/// What one call of [`PacketSource::receive`] brought.
+/// The result of one call of [`PacketSource::receive`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    /// That many frames were received.
+    /// This many frames were received.
     Frames(usize),
-    /// Nothing is there now.
+    /// No frame is there now.
     Nothing,
-    /// Nothing will ever come again.
+    /// The source has ended: no frame will come again.
     End,
 }
 
 /// A source of frames, polled by exactly one worker.
 pub trait PacketSource {
     /// Receives at most one burst ([`mos_stack::limits::BURST`] frames), hands it to `handle` in
-    /// order of arrival, and releases it. Once it has said [`Received::End`] it always will.
+    /// order of arrival, and releases it. After [`Received::End`] it always returns that.
     ///
     /// A live source stamps its frames with `now`; a capture has times of its own.
     fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received;
@@ -50,7 +50,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// What kept a capture from being read to its end.
+    /// Why a capture was not read to its end, if so.
     pub(crate) const fn problem(&self) -> Option<&CaptureProblem> {
         match self {
             Self::Capture(capture) => capture.problem(),

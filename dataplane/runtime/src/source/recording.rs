@@ -1,4 +1,4 @@
-//! A capture in memory: read once, handed over as often as one likes, without a file behind it.
+//! A capture in memory: read from its file once, handed over any number of times.
 
 use std::{path::Path, time::Duration};
 
@@ -10,8 +10,8 @@ use super::{
     capture::{CaptureError, CaptureProblem, CaptureSource, Share},
 };
 
-/// Time between the end of one round and the beginning of the next: whatever the stack keeps for a
-/// second after a flow is gone by then.
+/// Time between the end of one round and the beginning of the next. The stack keeps some state for
+/// a second after a flow; this is longer.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(2);
 
 /// One share of a capture, in memory.
@@ -23,7 +23,7 @@ pub struct Recording {
     problem: Option<CaptureProblem>,
     /// The burst that is next.
     next: usize,
-    /// How much later than the first time everything happens.
+    /// How much later than in the first round every frame arrives.
     shift: Duration,
     time: Instant,
 }
@@ -38,7 +38,7 @@ struct Recorded {
     link: Link,
 }
 
-/// What one call of the capture brought.
+/// The burst that one call of the capture gave.
 #[derive(Debug, Clone, Copy)]
 struct Burst {
     /// One past its last frame.
@@ -48,7 +48,7 @@ struct Burst {
 }
 
 impl Recording {
-    /// Reads a capture to its end, or to what cannot be read.
+    /// Reads a capture to its end, or to the first record that cannot be read.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Recording {
         Ok(Self { bytes, frames, bursts, problem, next: 0, shift: Duration::ZERO, time })
     }
 
-    /// What kept the capture from being read to its end.
+    /// Why the capture was not read to its end, if so.
     #[must_use]
     pub const fn problem(&self) -> Option<&CaptureProblem> {
         self.problem.as_ref()

@@ -22,17 +22,17 @@ const WINDOW_SCALE: u8 = 7;
 const WINDOW_SYN: u16 = 64_240;
 const WINDOW_SCALED: u16 = 502;
 
-/// In how many of 1000 data segments something happens.
+/// Data segments of 1000 that are late, and that are repeated.
 const LATE_PER_MILLE: u32 = 20;
 const REPEATED_PER_MILLE: u32 = 10;
-/// One in so many repeated segments comes with different bytes.
+/// One repeated segment in this many has different bytes.
 const GARBLED_ONE_IN: u32 = 20;
 /// Conversations that end by a reset, in percent.
 const RESET_PERCENT: u32 = 3;
 /// Data segments for which a receiver sends one acknowledgement.
 const ACK_EVERY: u8 = 2;
 
-/// What a conversation is like.
+/// The kinds of conversations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A few requests with responses of up to hundreds of kilobytes.
@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Long,
 }
 
-/// The endpoints of a conversation and what is settled before its first segment.
+/// The endpoints of a conversation, and everything decided before its first segment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
     pub(super) kind: Kind,
@@ -54,9 +54,9 @@ pub(super) struct Setup {
 /// Whether a conversation goes on after a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It has more to say at once.
+    /// It sends its next segment at once.
     Continues,
-    /// An exchange is complete: others may talk meanwhile.
+    /// An exchange is complete: others may send meanwhile.
     Pauses,
     /// That was its last segment.
     Over,
@@ -79,7 +79,7 @@ pub(super) struct Conversation {
 #[derive(Debug, Clone, Copy)]
 struct End {
     initial_seq: u32,
-    /// Stream bytes sent for the first time, those that are late included.
+    /// Stream bytes sent for the first time, including those that are late.
     sent: u64,
     /// Sequence numbers that its FIN has taken: 1 once it is sent.
     fin: u32,
@@ -116,11 +116,11 @@ struct Piece {
     garbled: bool,
 }
 
-/// A segment that is still to come although later ones are sent.
+/// A segment that is sent after later ones.
 #[derive(Debug, Clone, Copy)]
 struct Astray {
     piece: Piece,
-    /// Segments that still go before it.
+    /// Segments that are still sent before it.
     segments_before: u32,
 }
 
@@ -228,7 +228,7 @@ impl Conversation {
         (self.new_data(random), Turn::Continues)
     }
 
-    /// The next piece of the message, unless it is to be late: then the one after it.
+    /// The next piece of the message; the one after it, if the next one is to be late.
     fn new_data(&mut self, random: &mut Random) -> Planned {
         let mut piece = self.cut();
         if let Some(astray) = &mut self.astray {
@@ -288,7 +288,7 @@ impl Conversation {
 
     fn begin_response(&mut self, random: &mut Random) {
         let length = match self.setup.kind {
-            // As many between 256 and 512 bytes as between 256 and 512 KiB.
+            // Log-uniform: sizes from 256 to 512 bytes are as frequent as from 256 to 512 KiB.
             Kind::Short => {
                 let magnitude = 1 << random.between(8, 18);
                 magnitude + random.below(magnitude)

@@ -1,6 +1,6 @@
 //! Writes one TCP segment as an Ethernet frame: headers, options, payload, checksums, padding.
 //!
-//! Knows nothing of conversations; lengths and checksums are right by construction.
+//! Knows nothing of conversations. Lengths and checksums are right by construction.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -78,7 +78,7 @@ impl TcpOptions {
     }
 }
 
-/// Who sends a segment to whom, below TCP. Both addresses are of one IP version.
+/// The addresses of a segment below TCP, all of one IP version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Path {
     pub(super) source_mac: [u8; 6],

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Only a few conversations talk at a time, so that their frames interleave and yet a handshake
-//! does not take minutes where there are many. There is no time in here: whoever injects the
-//! frames paces them. All addresses are private or for documentation.
+//! does not take minutes with many of them. Nothing here knows the time: the injector paces the
+//! frames. All addresses are private or for documentation.
 
 mod conversation;
 mod frame;
@@ -28,11 +28,11 @@ use self::{
 
 /// Conversations that talk at the same time.
 const TALKING: u32 = 24;
-/// Most conversations at once: each has a client address of its own in 10.0.0.0/8.
+/// Conversations at once, at most: each has a client address of its own in 10.0.0.0/8.
 const FLOWS_MAX: u32 = 1 << 22;
-/// One slot in so many holds long conversations, one after another.
+/// One slot in this many holds long conversations, one after another.
 const LONG_ONE_IN: u32 = 4;
-/// One conversation in so many runs over IPv6; one in so many is tagged with a VLAN.
+/// One conversation in this many runs over IPv6; one in this many is tagged with a VLAN.
 const IPV6_ONE_IN: u32 = 4;
 const VLAN_ONE_IN: u32 = 10;
 /// Client ports go through this range before one is used again, as those of Linux.
@@ -58,13 +58,12 @@ pub struct Conversations {
 #[derive(Debug)]
 struct Slot {
     conversation: Conversation,
-    /// Conversations before this one: no tuple comes back before all ports were used.
+    /// Conversations before this one: a tuple is reused only after all ports were.
     turn: u32,
 }
 
 impl Conversations {
-    /// Makes `flows` conversations (1 to 4,194,304; a number outside is moved to the nearer end),
-    /// none of which has begun.
+    /// Makes `flows` conversations that have not begun (1 to 4,194,304; other numbers are clamped).
     #[must_use]
     pub fn new(flows: u32, seed: u64) -> Self {
         let flows = flows.clamp(1, FLOWS_MAX);
@@ -106,7 +105,7 @@ impl Conversations {
     }
 }
 
-/// A new conversation for a slot that has had `turn` before.
+/// A new conversation for a slot that had `turn` conversations before.
 fn begin(slot: u32, turn: u32, random: &mut Random) -> Conversation {
     let kind = if slot.is_multiple_of(LONG_ONE_IN) { Kind::Long } else { Kind::Short };
     let server_port = match kind {
@@ -144,7 +143,7 @@ fn begin(slot: u32, turn: u32, random: &mut Random) -> Conversation {
     Conversation::new(setup, random)
 }
 
-/// Lower-case words, in lines: payloads that a person can recognise.
+/// Lower-case words in lines: payloads that a person recognises.
 fn make_text(random: &mut Random) -> Box<[u8]> {
     const LETTERS: &[u8; 26] = b"etaoinshrdlcumwfgypbvkjxqz";
     let mut text = Vec::with_capacity(TEXT_BYTES);

@@ -1,5 +1,5 @@
-//! A small seeded generator of random numbers: the same seed gives the same traffic for ever,
-//! whatever becomes of other people's generators.
+//! A small seeded generator of random numbers: the same seed always gives the same traffic, which a
+//! generator of another crate does not promise across versions.
 //!
 //! `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not
 //! for secrets.

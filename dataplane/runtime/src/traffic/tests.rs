@@ -1,4 +1,4 @@
-//! What the demo traffic is made of, judged by a parser of its own that shares nothing with it.
+//! Checks the demo traffic with a parser of its own, which shares no code with it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -96,7 +96,7 @@ fn frames(flows: u32, seed: u64, count: usize) -> impl Iterator<Item = Vec<u8>> 
     })
 }
 
-/// One direction of a live conversation as a receiver that never forgets sees it.
+/// One direction of a live conversation, as seen by a receiver that keeps every byte.
 #[derive(Debug, Default)]
 struct Direction {
     /// Sequence number of offset 0.

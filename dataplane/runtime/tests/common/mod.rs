@@ -81,7 +81,7 @@ pub(crate) fn try_start(config: &Config) -> Result<(Dataplane, Vec<CommandPort>)
     Ok((dataplane, links.into_iter().map(|link| link.commands).collect()))
 }
 
-/// Waits until `done`, but not for ever.
+/// Waits until `done`; fails the test at a deadline.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! What can be wrong with a capture file: before the first packet, and in the middle of it.
+//! Errors of a capture file: before its first packet, and in the middle.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -19,7 +19,7 @@ impl LinkType {
         match self.0 {
             0 | 108 => Some(Link::Loopback),
             1 => Some(Link::Ethernet),
-            // 12 and 14 stand in files that took the number of their own system for raw IP.
+            // 12 and 14 are in files whose writers used their own system's number for raw IP.
             12 | 14 | 101 | 228 | 229 => Some(Link::RawIp),
             113 => Some(Link::LinuxSll),
             276 => Some(Link::LinuxSll2),
@@ -32,7 +32,7 @@ impl fmt::Display for LinkType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = i32::try_from(self.0).map(|number| Linktype(number).to_string());
         match name {
-            // The library has names for some types only, and spells the others as itself.
+            // The library has names for some types, and prints the others as its own struct.
             Ok(name) if !name.contains('(') => f.write_str(&name),
             Ok(_) | Err(_) => self.0.fmt(f),
         }

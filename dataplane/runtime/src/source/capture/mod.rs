@@ -1,14 +1,14 @@
 //! Capture files as a packet source: pcap and pcapng, with their own times, lengths and end.
 //!
-//! Bounded memory whatever the size of the file; frames are handed over without copying. Unlike
-//! the other sources it reads a file, allocates when a frame is larger than any before, and has a
-//! clock of its own: that of the capture. Where the capture pauses, its time first advances
-//! alone, so that timers run before the packet that ends the pause is handled. A packet whose time
-//! leaps ahead of both its neighbours by more than an hour has a wrong time, not a pause before it:
-//! it takes the time of the packet before.
+//! Memory is bounded for a file of any size; frames are not copied. Unlike the other sources it
+//! reads a file, allocates when a frame is larger than any before, and has a clock of its own: that
+//! of the capture. When the capture pauses, its time first advances alone, so that timers run
+//! before the packet that ends the pause is handled. A packet whose time is more than an hour ahead
+//! of both its neighbours has a wrong time, not a pause before it: it takes that of the packet
+//! before.
 //!
-//! Several workers each read the file for themselves and keep the flows that are theirs: nothing
-//! is shared, and every worker sees the same course of time.
+//! Each worker reads the whole file and keeps the flows of its share: nothing is shared, and every
+//! worker sees the same times.
 
 mod error;
 mod record;
@@ -35,16 +35,16 @@ use self::{
 };
 use super::{PacketSource, Received};
 
-/// Records looked at in one call, at most: a worker also passes over the frames of the others.
+/// Records looked at in one call, at most, including those of other workers.
 const SCAN_MAX: usize = 8 * BURST;
 
-/// Time without packets from which on it advances without them, in steps.
+/// The time advances alone over a pause of at least this length, in steps of at least this length.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How far ahead of both its neighbours the time of a packet must be not to be believed.
+/// A packet's time is wrong when it is further ahead of both its neighbours than this.
 const LEAP: Duration = Duration::from_secs(3600);
 
-/// Records without a packet that the look at the next packet's time passes over, at most.
+/// Records without a packet that the search for the next packet's time passes, at most.
 const LOOK_AHEAD: usize = 64;
 
 /// Which of the flows of a capture a source keeps.
@@ -94,10 +94,10 @@ pub struct CaptureSource {
     path: PathBuf,
     window: Window,
     format: Format,
-    /// Bytes that must be held before the record at the beginning of the window can be parsed.
+    /// Bytes that the window must hold before its first record can be parsed.
     wanted: usize,
     share: Share,
-    /// Never runs backwards, whatever the capture says.
+    /// Never runs backwards, even if the capture's times do.
     now: Instant,
     ended: bool,
     problem: Option<CaptureProblem>,
@@ -140,14 +140,14 @@ enum Next {
         packet: Packet,
         length: usize,
     },
-    /// More has to be read before the next record is whole.
+    /// A record of which the window holds only a part.
     Unread,
-    /// Nothing, or nothing that can be read.
+    /// The end, or a record that cannot be read.
     End,
 }
 
 impl CaptureSource {
-    /// Opens a capture and reads up to its first packet, whose time is the source's from now on.
+    /// Opens a capture and reads up to its first packet. The source begins at that packet's time.
     ///
     /// # Errors
     ///
@@ -227,7 +227,7 @@ impl CaptureSource {
         &self.path
     }
 
-    /// What kept the capture from being read to its end, once it was met.
+    /// Why the capture was not read to its end, once that point is reached.
     #[must_use]
     pub const fn problem(&self) -> Option<&CaptureProblem> {
         self.problem.as_ref()
@@ -239,8 +239,8 @@ impl CaptureSource {
         self.progress.clone()
     }
 
-    /// The next packet at or behind `at` in the window; `at` moves over what holds no packet, and
-    /// must be consumed before more is read.
+    /// The next packet at or behind `at` in the window. `at` moves past records without a packet;
+    /// the bytes before it must be consumed before more is read.
     fn next(&mut self, at: &mut usize) -> Next {
         if self.ended {
             return Next::End;
@@ -263,7 +263,7 @@ impl CaptureSource {
         }
     }
 
-    /// Reads on where the record at the beginning of the window is not whole.
+    /// Reads on if the window does not hold the whole of its first record.
     fn read_on(&mut self) {
         let wanted = mem::take(&mut self.wanted);
         match self.window.hold(wanted) {
@@ -280,8 +280,8 @@ impl CaptureSource {
         self.problem = cause.map(|cause| CaptureProblem { offset, cause });
     }
 
-    /// When a packet arrives whose record ends at `end`: never before the one before it, and at
-    /// the same time where its own time is not believed.
+    /// The arrival of a packet whose record ends at `end`: never before that of the previous
+    /// packet, and equal to it if the packet's own time is wrong.
     fn arrival(&mut self, packet: &Packet, end: usize) -> Instant {
         let arrival = packet.time.map_or(self.now, |time| time.max(self.now));
         let is_wrong = arrival.since(self.now) > LEAP
@@ -289,8 +289,8 @@ impl CaptureSource {
         if is_wrong { self.now } else { arrival }
     }
 
-    /// The time of the next packet at or behind `at` in the window, where it can be told. Reads
-    /// on in the file where it must; what it passes is parsed again later.
+    /// The time of the next packet at or behind `at` in the window, if there is one within reach.
+    /// Reads on in the file if it must; the records that it passes are parsed again later.
     fn time_behind(&mut self, mut at: usize) -> Option<Instant> {
         let mut format = self.format.clone();
         for _ in 0..LOOK_AHEAD {
@@ -298,7 +298,7 @@ impl CaptureSource {
                 Ok(Parsed::Record { packet: Some(packet), .. }) => return packet.time,
                 Ok(Parsed::Record { length, packet: None }) => at += length,
                 Ok(Parsed::Incomplete(wanted)) => {
-                    // Errors are met again, and told, where the record is to be read.
+                    // The error is found again, and reported, when the record is read.
                     self.window.hold(at + wanted).ok().filter(|is_held| *is_held)?;
                 }
                 Err(_met_again) => return None,
@@ -340,8 +340,8 @@ impl CaptureSource {
 }
 
 impl PacketSource for CaptureSource {
-    /// Hands over the next frames of this source's share; none, where time advances or the next
-    /// frames belong to other workers.
+    /// Hands over the next frames of this source's share: none if only time advances, or if the
+    /// next frames belong to other workers.
     fn receive(&mut self, _now: Instant, mut handle: impl FnMut(&[Frame<'_>])) -> Received {
         self.read_on();
         let (burst, consumed) = self.gather();

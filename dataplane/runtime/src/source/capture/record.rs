@@ -1,9 +1,9 @@
 //! The records of a capture: pcap in both byte orders and precisions, and pcapng.
 //!
-//! `pcap-parser` reads the fields; this file decides what a record means. It is handed whole
-//! records only, so that "incomplete" is always said by the length in front and never by the
-//! middle of a damaged block. Done here and not by the library: resolutions that are powers of
-//! two, clock offsets in big-endian sections, and the obsolete Packet Block.
+//! `pcap-parser` reads the fields; this file decides what a record means. The library gets whole
+//! records only: whether one is incomplete follows from its length field, never from the middle of
+//! a damaged block. This file itself handles what the library does not: resolutions that are powers
+//! of two, clock offsets in big-endian sections, and the obsolete Packet Block.
 //! Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
 use mos_stack::{Instant, Link};
@@ -22,13 +22,13 @@ use super::{
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Bytes that tell what a file is; also the length of a pcap header.
+/// Bytes that identify the type of a file; also the length of a pcap header.
 pub(super) const MAGIC_BYTES: usize = 24;
 
 /// Interfaces of a pcapng section that are remembered, at most.
 const INTERFACES_MAX: usize = 4096;
 
-/// What a file is, by its first bytes.
+/// The type of a file, by its first bytes.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A capture; its header takes `header` bytes.
@@ -80,7 +80,7 @@ struct Interface {
 pub(super) enum Parsed {
     /// A whole record.
     Record { length: usize, packet: Option<Packet> },
-    /// The beginning of a record; so many bytes are needed to go on.
+    /// The beginning of a record; this many bytes are needed to parse it.
     Incomplete(usize),
 }
 
@@ -133,7 +133,7 @@ impl Kind {
     }
 }
 
-/// The link type without the bits that tell of a frame check sequence.
+/// The link type without the bits about the frame check sequence.
 const fn link_type(header: &PcapHeader) -> LinkType {
     LinkType(header.network.0.cast_unsigned() & 0x03ff_ffff)
 }
@@ -255,7 +255,7 @@ impl Section {
         if self.interfaces.len() == INTERFACES_MAX {
             return Err(ProblemCause::Damaged("too many interfaces"));
         }
-        // The library reads the clock's offset as little-endian, whatever the section says.
+        // The library always reads the clock's offset as little-endian.
         let offset = description.if_tsoffset;
         let offset_seconds = if self.big_endian { offset.swap_bytes() } else { offset };
         self.interfaces.push(Interface::new(&description, offset_seconds)?);

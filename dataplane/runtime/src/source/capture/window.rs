@@ -10,7 +10,7 @@ use std::{
     io::{self, Read as _},
 };
 
-/// Largest record of a capture that is believed, in bytes: far above the largest frames there are.
+/// Longest record of a capture, in bytes, far above the largest frame: a longer one is damage.
 pub(super) const RECORD_MAX: usize = 16 * 1024 * 1024;
 
 const CAPACITY: usize = 1024 * 1024;
@@ -42,7 +42,7 @@ impl Window {
         self.offset
     }
 
-    /// Gives up the first `count` held bytes.
+    /// Drops the first `count` held bytes.
     pub(super) fn consume(&mut self, count: usize) {
         let count = count.min(self.end - self.start);
         self.start += count;
