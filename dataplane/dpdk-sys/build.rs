@@ -5,7 +5,7 @@
 
 use std::{env, path::PathBuf, process::Command};
 
-/// The oldest libdpdk whose functions all exist.
+/// The oldest libdpdk that has every function that is bound.
 const OLDEST: &str = "22.11";
 
 fn main() {
@@ -30,7 +30,7 @@ fn build() -> Result<(), String> {
     generate_bindings(&flags)
 }
 
-/// The flags as they are: the `pkg-config` crate keeps only folders and definitions of them.
+/// All flags: the `pkg-config` crate would keep only folders and definitions.
 fn compiler_flags() -> Result<Vec<String>, String> {
     let program = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".to_owned());
     let output = Command::new(&program)
@@ -70,7 +70,7 @@ fn generate_bindings(flags: &[String]) -> Result<(), String> {
         .allowlist_function("rte_eth_(rx|tx)_queue_setup")
         .allowlist_function("rte_eth_(promiscuous_enable|stats_get)")
         .allowlist_var("RTE_(PKTMBUF_HEADROOM|MAX_LCORE|LOG_.*|MEMPOOL_CACHE_MAX_SIZE)")
-        // Layouts of packets are the shim's concern: Rust holds pointers and never looks inside.
+        // The shim knows the layout of packets; Rust only holds pointers to them.
         .opaque_type("rte_(mbuf|mempool)")
         // Packed and aligned at once, which Rust cannot express; only reachable, never used.
         .opaque_type("rte_(arp|l2tpv2|ecpri|gtp|flow)_.*")

@@ -1,6 +1,6 @@
 /* Functions for what DPDK has only as inline functions or macros.
  *
- * All that happens per packet happens here once per burst, so that the cost of a call does not
+ * Work for each packet is done here once per burst, so that the cost of a call does not
  * matter. Rust sees packet buffers as opaque pointers and their contents as views: the layout of
  * struct rte_mbuf, which differs between versions, stays in C. */
 #ifndef MOS_DPDK_SHIM_H
@@ -18,12 +18,12 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
-/* What there is to know of one received packet buffer. */
+/* One received packet buffer. */
 struct mos_view {
 	const uint8_t *data;     /* first byte of the first segment */
 	uint32_t data_length;    /* bytes there */
 	uint32_t packet_length;  /* bytes in all segments together */
-	uint32_t checksums;      /* what the port says of those of IP and TCP: one of the below */
+	uint32_t checksums;      /* what the port knows of those of IP and TCP: MOS_CHECKSUMS_* */
 };
 
 #define MOS_CHECKSUMS_UNKNOWN 0
