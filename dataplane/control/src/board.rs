@@ -1,19 +1,19 @@
-//! What a worker publishes of itself: plain numbers, one writer, many readers, no lock.
+//! The numbers that a worker publishes: one writer, many readers, no lock.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use mos_stack::{Gauges, Instant, Stat, Stats};
 
-/// Where a worker is in its life.
+/// The phases of a worker, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Has not begun to poll.
+    /// It has not begun to poll.
     Starting,
-    /// Polls its sources.
+    /// It polls its sources.
     Running,
-    /// Its sources have come to their end (captures); it still answers commands.
+    /// Its sources (captures) have ended; it still answers commands.
     Drained,
-    /// Takes no more commands.
+    /// It takes no more commands.
     Stopped,
 }
 

@@ -33,7 +33,7 @@ pub struct Request {
 pub struct Answer {
     /// The request's id.
     pub id: RequestId,
-    /// What came of it.
+    /// The result.
     pub outcome: Result<Reply, Refusal>,
 }
 
@@ -56,7 +56,7 @@ pub enum Command {
         /// Which flow.
         flow: FlowId,
     },
-    /// Everything known of one flow, what its buffers hold included.
+    /// Everything known of one flow, including what its buffers hold.
     Inspect {
         /// Which flow.
         flow: FlowId,
@@ -128,14 +128,14 @@ pub enum Reply {
         /// Where to go on; `None` at the end of the table.
         next: Option<SlotCursor>,
     },
-    /// To [`Command::Peek`]; the chunk comes back whatever the result.
+    /// To [`Command::Peek`]; the chunk comes back with an error, too.
     Peeked {
         /// The first `length` bytes of it are the payload.
         chunk: Box<PeekChunk>,
         /// What was found.
         result: Result<Peeked, PeekError>,
     },
-    /// To [`Command::Read`]; the chunk comes back whatever the result.
+    /// To [`Command::Read`]; the chunk comes back with an error, too.
     Read {
         /// The first `length` bytes of it are the payload.
         chunk: Box<PeekChunk>,

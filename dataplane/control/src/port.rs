@@ -1,4 +1,4 @@
-//! What the control plane may know of the ports that feed the workers.
+//! The counters of the ports, as the control plane sees them.
 
 use std::fmt::Debug;
 

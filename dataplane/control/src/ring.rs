@@ -64,8 +64,8 @@ impl CommandPort {
         &self.board
     }
 
-    /// Sends a request: a [`Command::Scan`] on a ring of its own, where it holds up no other
-    /// command while the worker has no time for it.
+    /// Sends a request. A [`Command::Scan`] has a ring of its own, so that a scan that the worker
+    /// has no time for delays no other command.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl CommandPort {
         self.answers.pop().ok()
     }
 
-    /// Whether the worker has let go of its end: nothing will be answered any more.
+    /// Whether the worker has dropped its end: it will answer nothing more.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.requests.is_abandoned()
@@ -101,14 +101,14 @@ impl WorkerPort {
         self.worker
     }
 
-    /// Where the worker publishes what the control plane may know of it.
+    /// Where the worker publishes its numbers.
     #[must_use]
     pub const fn board(&self) -> &Arc<Board> {
         &self.board
     }
 
-    /// The next request that is not a scan, if there is one and there is room for its answer: a
-    /// request that is taken can always be answered.
+    /// The next request that is not a scan; `None` when there is none, or no room for its answer.
+    /// So a request that was taken can always be answered.
     pub fn take(&mut self) -> Option<Request> {
         Self::take_from(&mut self.requests, &self.answers)
     }
@@ -133,7 +133,7 @@ impl WorkerPort {
     /// # Panics
     ///
     /// When called more often than a request was taken.
-    #[expect(clippy::expect_used, reason = "who took the request has made sure of the room")]
+    #[expect(clippy::expect_used, reason = "`take` checked that there is room")]
     pub fn answer(&mut self, answer: Answer) {
         self.answers.push(answer).map_err(|_full| ()).expect("room for the answer");
     }
