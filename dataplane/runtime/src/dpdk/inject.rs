@@ -20,21 +20,31 @@ pub(crate) struct Injector {
 /// Where the frames come from, and how fast.
 #[derive(Debug)]
 pub(crate) enum Feed {
-    /// The demo traffic, so many frames a second.
-    Demo(Conversations, u32),
-    /// These frames again and again, from this one on, as fast as they are taken.
-    Looped(LoopedFrames, usize),
+    /// The demo traffic at a steady rate.
+    Demo {
+        /// What makes the frames.
+        conversations: Conversations,
+        /// Frames per second.
+        rate_pps: u32,
+    },
+    /// Prepared frames in a loop, as fast as the queue takes them.
+    Looped {
+        /// All of them, in order.
+        frames: LoopedFrames,
+        /// Index of the next one.
+        next: usize,
+    },
 }
 
 impl Feed {
     /// The next frame; one that is made is written into `made`.
     fn next_frame<'a>(&'a mut self, made: &'a mut Vec<u8>) -> &'a [u8] {
         match self {
-            Self::Demo(conversations, _) => {
+            Self::Demo { conversations, .. } => {
                 conversations.next_frame(made);
                 made
             }
-            Self::Looped(LoopedFrames(frames), next) => {
+            Self::Looped { frames: LoopedFrames(frames), next } => {
                 let frame = frames.get(*next).map_or(&[][..], Vec::as_slice);
                 *next = if *next + 1 < frames.len() { *next + 1 } else { 0 };
                 frame
@@ -54,7 +64,7 @@ impl Injector {
     pub(crate) fn run(mut self, clock: &impl Clock, stop: &AtomicBool) {
         let mut ready = Burst::new();
         let mut frame = Vec::new();
-        let Feed::Demo(_, rate_pps) = self.feed else {
+        let Feed::Demo { rate_pps, .. } = self.feed else {
             // No pause: the receiver is to be the slower side.
             while !stop.load(Relaxed) {
                 self.send(&mut ready, BURST, &mut frame);
@@ -124,7 +134,7 @@ mod tests {
     #[test]
     fn frames_from_memory_come_in_their_order_and_again() {
         let frames = LoopedFrames([vec![1], vec![2, 2], vec![3]].into());
-        let mut feed = Feed::Looped(frames, 0);
+        let mut feed = Feed::Looped { frames, next: 0 };
         let mut made = Vec::new();
         let mut next = || feed.next_frame(&mut made).to_vec();
         let frames: Vec<Vec<u8>> = (0..5).map(|_| next()).collect();

@@ -211,9 +211,10 @@ fn plan(config: &Config) -> Result<Vec<Plan<'_>>, StartError> {
 fn feed(port: &PortConfig) -> Option<Feed> {
     match port {
         PortConfig::Demo(DemoConfig { flows, rate_pps, seed }) => {
-            Some(Feed::Demo(Conversations::new(*flows, *seed), *rate_pps))
+            let conversations = Conversations::new(*flows, *seed);
+            Some(Feed::Demo { conversations, rate_pps: *rate_pps })
         }
-        PortConfig::Looped(frames) => Some(Feed::Looped(frames.clone(), 0)),
+        PortConfig::Looped(frames) => Some(Feed::Looped { frames: frames.clone(), next: 0 }),
         PortConfig::Dpdk(_) | PortConfig::Capture(_) => None,
     }
 }
