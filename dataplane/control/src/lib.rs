@@ -17,13 +17,15 @@
 mod board;
 mod command;
 mod events;
+mod lossy;
 mod port;
 mod refusal;
 mod ring;
 
 pub use board::{Board, Phase};
 pub use command::{Answer, Command, FlowPage, PeekChunk, Reply, Request, RequestId};
-pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, Tapped, event_ring};
+pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, event_ring};
+pub use lossy::{Delivery, LossyFeed, LossyTap, LostRange, Numbered};
 pub use port::{PortMonitor, PortStatus};
 pub use refusal::Refusal;
 pub use ring::{COMMAND_RING, CommandPort, SCAN_RING, WorkerPort, link};

@@ -24,14 +24,14 @@ use std::{
 };
 
 use dashmap::DashMap;
-use mos_control::{EventTap, NumberedEvent, Refusal};
+use mos_control::{Delivery, EventTap, LostRange, NumberedEvent, Refusal};
 use mos_stack::{Event, EventKinds, Instant as EventTime, WorkerId};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep},
 };
 
-pub(crate) use self::queue::{Item, Loss, LossReason, QUEUE_BYTES};
+pub(crate) use self::queue::{CoreEvent, Item, Loss, LossReason, QUEUE_BYTES};
 use self::queue::{Popped, Queue};
 use crate::filter::Filter;
 
@@ -88,17 +88,17 @@ struct Inbox {
     reader: Option<Waker>,
 }
 
-/// Something that a task has taken from its ring.
+/// What a task has taken from its ring.
+type Fresh = Delivery<NumberedEvent, RingLoss>;
+
+/// Events that found a ring full.
 #[derive(Debug, Clone, Copy)]
-enum Fresh {
-    Event(NumberedEvent),
-    /// The events with these numbers are lost. The times are those of the events around them.
-    Lost {
-        first: u64,
-        count: u64,
-        before: Option<EventTime>,
-        after: Option<EventTime>,
-    },
+struct RingLoss {
+    numbers: LostRange,
+    /// Time of the last event before them.
+    before: Option<EventTime>,
+    /// Time of the first event after them.
+    after: Option<EventTime>,
 }
 
 /// How a subscription took a batch.
@@ -206,12 +206,13 @@ impl Subscription {
         let mut dropped = 0;
         for fresh in batch {
             match fresh {
-                Fresh::Event(event) if event.sequence > joined && self.wants(core, event) => {
+                Fresh::Value(event) if event.sequence > joined && self.wants(core, event) => {
                     dropped += u64::from(!inbox.queue.offer(core, event, now));
                 }
-                Fresh::Event(_) => {}
-                Fresh::Lost { first, count, before, after } => {
-                    let count = (first + count).saturating_sub((*first).max(joined + 1));
+                Fresh::Value(_) => {}
+                Fresh::Lost(RingLoss { numbers, before, after }) => {
+                    let LostRange { first, count } = *numbers;
+                    let count = (first + count).saturating_sub(first.max(joined + 1));
                     let (reason, first, last) = (LossReason::RingOverflow, *before, *after);
                     inbox.queue.lose(Loss { core, reason, count, first, last });
                 }
@@ -227,7 +228,7 @@ impl Subscription {
     }
 
     fn wants(&self, core: WorkerId, numbered: &NumberedEvent) -> bool {
-        let Event { tuple, fact, .. } = &numbered.event;
+        let Event { tuple, fact, .. } = &numbered.value;
         self.kinds.contains(fact.kind()) && self.filter.matches_event(tuple, core)
     }
 }

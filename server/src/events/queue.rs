@@ -13,7 +13,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use mos_control::NumberedEvent;
+use mos_control::{Delivery, NumberedEvent};
 use mos_stack::{Instant as EventTime, WorkerId};
 use tokio::time::Instant;
 
@@ -33,17 +33,15 @@ const HALF: usize = CAPACITY / 2;
 const LOSSES_MAX: usize = 2;
 
 /// What a subscriber is given.
+pub(crate) type Item = Delivery<CoreEvent, Loss>;
+
+/// An event of one core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Item {
-    /// Something happened.
-    Event {
-        /// The worker that saw it.
-        core: WorkerId,
-        /// What, with its number.
-        event: NumberedEvent,
-    },
-    /// Something is missing.
-    Lost(Loss),
+pub(crate) struct CoreEvent {
+    /// The worker that saw it.
+    pub(crate) core: WorkerId,
+    /// What happened, with its number.
+    pub(crate) event: NumberedEvent,
 }
 
 /// What is missing.
@@ -140,13 +138,13 @@ impl Queue {
         let is_read = items.len() <= HALF || gate.slow.loss.is_none();
         if has_room && is_read && gate.may_open(now) {
             items.extend(gate.open().into_iter().flatten().map(Item::Lost));
-            items.push_back(Item::Event { core, event: *event });
+            items.push_back(Item::Value(CoreEvent { core, event: *event }));
             return true;
         }
         let only_ring = has_room && gate.slow.loss.is_none();
         let reason = if only_ring { LossReason::RingOverflow } else { LossReason::SlowConsumer };
         *is_behind |= !only_ring;
-        let time = Some(event.event.time);
+        let time = Some(event.value.time);
         gate.shut(Loss { core, reason, count: 1, first: time, last: time });
         false
     }
@@ -253,7 +251,7 @@ mod tests {
         let tuple = FlowTuple { client: end, server: end, vlan: None };
         let time = EventTime::from_nanos(sequence);
         let event = Event { time, flow: None, tuple, fact: Fact::OrphanPacket };
-        NumberedEvent { sequence, event }
+        NumberedEvent { sequence, value: event }
     }
 
     fn ring_loss(count: u64) -> Loss {
@@ -264,7 +262,7 @@ mod tests {
     /// Everything that can be had now: numbers of events, and losses.
     fn read(queue: &mut Queue, now: Instant) -> Vec<Result<u64, (LossReason, u64)>> {
         std::iter::from_fn(|| match queue.pop(now) {
-            Popped::Item(Item::Event { event, .. }) => Some(Ok(event.sequence)),
+            Popped::Item(Item::Value(CoreEvent { event, .. })) => Some(Ok(event.sequence)),
             Popped::Item(Item::Lost(loss)) => Some(Err((loss.reason, loss.count))),
             Popped::Until(_) | Popped::Nothing => None,
         })
@@ -283,9 +281,9 @@ mod tests {
         assert!((CAPACITY - LOSSES_MAX..=CAPACITY).contains(&taken), "{taken} of {CAPACITY}");
         assert!(queue.bytes() <= QUEUE_BYTES);
         let lost = many - taken as u64;
-        assert!(queue.items.iter().all(|item| matches!(item, Item::Event { .. })));
+        assert!(queue.items.iter().all(|item| matches!(item, Item::Value(_))));
         for expected in 1..=HALF as u64 + LOSSES_MAX as u64 {
-            assert!(matches!(queue.pop(now), Popped::Item(Item::Event { event, .. })
+            assert!(matches!(queue.pop(now), Popped::Item(Item::Value(CoreEvent { event, .. }))
                 if event.sequence == expected));
         }
         assert_eq!(offer(&mut queue, many + 1..=many + 1, now), 1, "half of it is read");

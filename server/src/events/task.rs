@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use mos_control::{EventTap, Tapped};
+use mos_control::{Delivery, EventTap, LostRange, NumberedEvent};
 use mos_stack::{EventKinds, Instant as EventTime, WorkerId};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
 
-use super::{Counts, Fresh, Join, Subscription, Taken};
+use super::{Counts, Fresh, Join, RingLoss, Subscription, Taken};
 
 /// Events taken from the ring before the readers may run.
 const BATCH: usize = 256;
@@ -113,7 +113,7 @@ impl Task {
         self.members.push(Member { subscription, joined: 0 });
         self.want();
         // What the worker tells from here on has higher numbers.
-        let joined = self.tap.told();
+        let joined = self.tap.pushed();
         if let Some(member) = self.members.last_mut() {
             member.joined = joined;
         }
@@ -131,9 +131,9 @@ impl Task {
     fn fill_batch(&mut self) {
         self.batch.clear();
         // A loss is followed by the event behind it, where there is one.
-        while self.batch.len() < BATCH || matches!(self.batch.last(), Some(Fresh::Lost { .. })) {
-            let Some(tapped) = self.tap.try_receive() else { break };
-            let fresh = self.fresh(tapped);
+        while self.batch.len() < BATCH || matches!(self.batch.last(), Some(Fresh::Lost(_))) {
+            let Some(delivery) = self.tap.try_receive() else { break };
+            let fresh = self.fresh(delivery);
             self.batch.push(fresh);
         }
         self.counts.lost.store(self.tap.lost(), Relaxed);
@@ -142,17 +142,17 @@ impl Task {
     }
 
     /// Takes the times around a loss from the events around it.
-    fn fresh(&mut self, tapped: Tapped) -> Fresh {
-        match tapped {
-            Tapped::Lost { first, count } => {
-                Fresh::Lost { first, count, before: self.last_time, after: None }
+    fn fresh(&mut self, delivery: Delivery<NumberedEvent, LostRange>) -> Fresh {
+        match delivery {
+            Delivery::Lost(numbers) => {
+                Fresh::Lost(RingLoss { numbers, before: self.last_time, after: None })
             }
-            Tapped::Event(event) => {
-                self.last_time = Some(event.event.time);
-                if let Some(Fresh::Lost { after, .. }) = self.batch.last_mut() {
-                    *after = self.last_time;
+            Delivery::Value(event) => {
+                self.last_time = Some(event.value.time);
+                if let Some(Fresh::Lost(loss)) = self.batch.last_mut() {
+                    loss.after = self.last_time;
                 }
-                Fresh::Event(event)
+                Fresh::Value(event)
             }
         }
     }

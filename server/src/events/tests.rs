@@ -64,7 +64,7 @@ struct Given {
 impl Given {
     fn take(&mut self, item: Item) {
         match item {
-            Item::Event { event, .. } => {
+            Item::Value(CoreEvent { event, .. }) => {
                 let told = self.numbers.len() as u64 + self.slow + self.ring;
                 // Every loss was told before the event that follows it.
                 assert_eq!(event.sequence, told + 1);
@@ -184,8 +184,10 @@ async fn a_subscriber_is_given_only_its_types_and_what_its_filter_matches() {
     for (port, fact) in [(7, new_data()), (8, Fact::FlowStarted), (7, Fact::FlowStarted)] {
         feed.on_event(&event(port, fact));
     }
-    let Item::Event { event: numbered, .. } = chosen.next().await else { panic!("a loss") };
-    assert_eq!((numbered.sequence, numbered.event.tuple.client.port()), (3, 7));
+    let Item::Value(CoreEvent { event: numbered, .. }) = chosen.next().await else {
+        panic!("a loss")
+    };
+    assert_eq!((numbered.sequence, numbered.value.tuple.client.port()), (3, 7));
     timeout(SETTLE, chosen.next()).await.unwrap_err();
     assert_eq!(Given::read(&mut all, 3).await.numbers, [1, 2, 3]);
 }
@@ -199,7 +201,7 @@ async fn one_who_comes_later_is_given_what_happens_from_then_on() {
     let given = Given::read(&mut first, 70).await;
     assert_eq!((given.numbers.len(), given.ring), (64, 6));
     tell(&mut feed, 1);
-    let Item::Event { event, .. } = second.next().await else {
+    let Item::Value(CoreEvent { event, .. }) = second.next().await else {
         panic!("the loss was before its time");
     };
     assert_eq!(event.sequence, 71);
@@ -215,7 +217,7 @@ async fn events_left_by_earlier_watchers_are_nobodys() {
     assert_eq!(tell(&mut feed, 10), 0, "nobody watches");
     let mut second = watch(&fan_out, EventKinds::ALL).await;
     tell(&mut feed, 1);
-    let Item::Event { event, .. } = second.next().await else { panic!("a loss") };
+    let Item::Value(CoreEvent { event, .. }) = second.next().await else { panic!("a loss") };
     assert_eq!(event.sequence, 11);
 }
 
@@ -236,7 +238,9 @@ async fn several_workers_meet_in_one_stream_each_in_its_order() {
     }
     let mut last = [0; 3];
     for _ in 0..300 {
-        let Item::Event { core, event } = subscriber.next().await else { panic!("a loss") };
+        let Item::Value(CoreEvent { core, event }) = subscriber.next().await else {
+            panic!("a loss")
+        };
         let last = &mut last[usize::from(core.index())];
         assert_eq!(event.sequence, *last + 1);
         *last = event.sequence;

@@ -53,7 +53,7 @@ const fn event_type(kind: EventKind) -> v1::EventType {
 /// An event as clients see it.
 #[must_use]
 pub(crate) fn event(core: WorkerId, numbered: &NumberedEvent, payload: Payload) -> v1::Event {
-    let NumberedEvent { sequence, event: Event { time, flow, tuple, fact } } = numbered;
+    let NumberedEvent { sequence, value: Event { time, flow, tuple, fact } } = numbered;
     let side = match fact.side() {
         None => v1::Side::Unspecified,
         Some(Side::Client) => v1::Side::Client,

@@ -11,7 +11,7 @@ use tonic::{Status, codegen::BoxStream};
 
 use crate::{
     api::{convert, rejection::Rejection, state::Control},
-    events::{Item, Subscriber},
+    events::{CoreEvent, Item, Subscriber},
     filter::Filter,
     words::facts::Payload,
 };
@@ -67,7 +67,7 @@ impl Stream for Watch {
             return Poll::Ready(Some(Err(Rejection::Stopping.into())));
         }
         match self.subscriber.poll_next(context) {
-            Poll::Ready(Item::Event { core, event }) => {
+            Poll::Ready(Item::Value(CoreEvent { core, event })) => {
                 said(Message::Event(convert::event(core, &event, self.payload)))
             }
             Poll::Ready(Item::Lost(loss)) => said(Message::Lost(convert::lost(&loss))),
