@@ -17,6 +17,26 @@ pub enum Phase {
     Stopped,
 }
 
+/// Turns of a worker's loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turns {
+    /// All turns.
+    pub all: u64,
+    /// Those that found packets.
+    pub busy: u64,
+}
+
+impl Turns {
+    /// The turns after an earlier reading; 0 where the earlier one is larger.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            all: self.all.saturating_sub(earlier.all),
+            busy: self.busy.saturating_sub(earlier.busy),
+        }
+    }
+}
+
 /// The numbers of one worker. All fields: worker: wo, control: ro.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -100,10 +120,10 @@ impl Board {
         Instant::from_nanos(self.now.load(Relaxed))
     }
 
-    /// Turns of the loop, and those that found packets.
+    /// Turns of the loop since the start.
     #[must_use]
-    pub fn turns(&self) -> (u64, u64) {
-        (self.turns.load(Relaxed), self.busy_turns.load(Relaxed))
+    pub fn turns(&self) -> Turns {
+        Turns { all: self.turns.load(Relaxed), busy: self.busy_turns.load(Relaxed) }
     }
 
     /// The value of one counter.

@@ -22,7 +22,7 @@ mod port;
 mod refusal;
 mod ring;
 
-pub use board::{Board, Phase};
+pub use board::{Board, Phase, Turns};
 pub use command::{Answer, Command, FlowPage, PeekChunk, Reply, Request, RequestId};
 pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, event_ring};
 pub use lossy::{Delivery, LossyFeed, LossyTap, LostRange, Numbered};

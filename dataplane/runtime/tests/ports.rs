@@ -142,7 +142,7 @@ fn several_ports_and_workers_run_side_by_side() {
             monitor.ports().iter().all(|status| status.rx_packets > 100)
         });
         wait_for("packets on all workers", || {
-            ports.iter().all(|port| port.board().turns().1 > 100)
+            ports.iter().all(|port| port.board().turns().busy > 100)
         });
         dataplane.stop().unwrap();
         let received: u64 = monitor.ports().iter().map(|status| status.rx_packets).sum();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mos_control::{Phase, PortStatus};
+use mos_control::{Phase, PortStatus, Turns};
 use mos_stack::{Gauges, Stat, WorkerId};
 use tokio::time::Instant;
 
@@ -78,7 +78,7 @@ struct Loop {
 struct Sample {
     at: Instant,
     /// Turns and busy turns of each worker.
-    turns: Vec<(u64, u64)>,
+    turns: Vec<Turns>,
     losses: Losses,
 }
 
@@ -152,10 +152,9 @@ impl Vitals {
             .iter()
             .enumerate()
             .map(|(index, client)| {
-                let (turns, busy) = client.board().turns();
-                let (turns_then, busy_then) =
-                    oldest.and_then(|turns| turns.get(index)).copied().unwrap_or_default();
-                ratio(busy.saturating_sub(busy_then), turns.saturating_sub(turns_then))
+                let then = oldest.and_then(|turns| turns.get(index)).copied().unwrap_or_default();
+                let Turns { all, busy } = client.board().turns().since(then);
+                ratio(busy, all)
             })
             .collect()
     }
@@ -195,7 +194,7 @@ impl Vitals {
 impl State {
     fn look(&mut self, workers: &Workers, now: Instant) {
         for (seen, client) in self.loops.iter_mut().zip(workers) {
-            let (turns, _) = client.board().turns();
+            let turns = client.board().turns().all;
             if turns != seen.turns {
                 *seen = Loop { turns, changed: now };
             }

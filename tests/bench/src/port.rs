@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mos_control::WorkerLink;
+use mos_control::{Turns, WorkerLink};
 use mos_dataplane::{
     Config, Cpus, Dataplane,
     config::{Hugepages, IdleMode, MemoryConfig, PortConfig},
@@ -102,7 +102,7 @@ pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Option<Measured>> {
 struct Look {
     packets: u64,
     bytes: u64,
-    turns: (u64, u64),
+    turns: Turns,
     cpu_time: Duration,
 }
 
@@ -121,9 +121,8 @@ impl Look {
     /// Whether the port was never empty, one turn in 64 excepted: else idle turns would be counted
     /// for the packets. A thread that did not run has not been busy.
     const fn has_been_busy_since(&self, before: &Self) -> bool {
-        let turns = self.turns.0 - before.turns.0;
-        let busy = self.turns.1 - before.turns.1;
-        busy > 0 && (turns - busy) * 64 <= turns
+        let Turns { all, busy } = self.turns.since(before.turns);
+        busy > 0 && (all - busy) * 64 <= all
     }
 }
 
