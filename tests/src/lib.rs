@@ -11,6 +11,7 @@
 pub mod events;
 pub mod hostile;
 pub mod lab;
+pub mod markdown;
 pub mod noise;
 pub mod program;
 pub mod rpc;
