@@ -4,27 +4,38 @@
 //! a bad sample first and the real tree then: a rule that finds nothing in the sample is broken.
 
 mod code;
+mod pages;
 mod rules;
+mod supply;
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use code::code_only;
+pub use pages::{
+    decisions_are_complete, items_of_the_architecture_exist, links_lead_somewhere,
+    pages_are_narrow, paths_of_pages_exist, promises_name_their_tests, the_book_lists_its_pages,
+};
 pub use rules::{
     dependencies_are_argued, every_crate_takes_the_lints, every_file_has_a_header,
     every_file_is_in_a_module_tree, files_are_short, imports_point_downwards, lines_are_short,
     no_machine_paths, numbers_of_errors_stay_in_one_table, open_points_name_an_issue,
-    proto_types_stay_at_the_edge, stack_modules_point_downwards, unsafe_is_confined,
+    proto_types_stay_at_the_edge, rules_name_what_exists, stack_modules_point_downwards,
+    unsafe_is_confined,
 };
+pub use supply::dependencies_are_allowed;
 
 /// Folders that hold nothing of ours.
 const SKIPPED: [&str; 4] = ["target", ".git", ".cache", "node_modules"];
 
 /// Endings of the files that people write here.
-const WRITTEN: [&str; 9] = ["rs", "toml", "md", "sh", "py", "proto", "service", "yml", "conf"];
+const WRITTEN: [&str; 14] = [
+    "rs", "c", "h", "toml", "lock", "md", "sh", "py", "proto", "service", "sysusers", "yml",
+    "conf", "txt",
+];
 
 /// Files that people write here and that have no ending.
-const WRITTEN_NAMES: [&str; 3] = ["Makefile", "Containerfile", "run"];
+const WRITTEN_NAMES: [&str; 5] = ["Makefile", "Containerfile", "run", "LICENSE", ".editorconfig"];
 
 /// One file of the tree.
 #[derive(Debug, Clone)]

@@ -71,6 +71,12 @@ const STACK_ABSENCES: [(&str, &[&str]); 6] = [
     ("dataplane/stack/src/socket/", &["wire::", "FlowTable", "stack::", "Stack"]),
 ];
 
+/// Where no errno and no gRPC code may stand, but for the table of them.
+const NUMBERLESS_PLACES: [&str; 3] = ["server/src/", "dataplane/stack/", "dataplane/control/"];
+
+/// The table of errno values and gRPC codes.
+const NUMBERS_TABLE: &str = "server/src/api/status";
+
 /// Names of errno values, which one table of the server gives to refusals.
 const ERRNO_NAMES: [&str; 13] = [
     "EACCES",
@@ -181,11 +187,10 @@ pub fn proto_types_stay_at_the_edge(tree: &Tree) -> Vec<String> {
 
 /// Below the server nobody knows an errno or a gRPC code, and in the server one file does.
 pub fn numbers_of_errors_stay_in_one_table(tree: &Tree) -> Vec<String> {
-    let scope = ["server/src/", "dataplane/stack/", "dataplane/control/"];
     let mut found = Vec::new();
     for file in tree.rust() {
-        let table = file.path.starts_with("server/src/api/status");
-        if table || file.is_test() || !starts_with_any(&file.path, &scope) {
+        let table = file.path.starts_with(NUMBERS_TABLE);
+        if table || file.is_test() || !starts_with_any(&file.path, &NUMBERLESS_PLACES) {
             continue;
         }
         let code = code_only(file.without_tests());
@@ -203,6 +208,42 @@ pub fn numbers_of_errors_stay_in_one_table(tree: &Tree) -> Vec<String> {
         }
     }
     found
+}
+
+/// Crates, folders and words that the rules above name are still there: a rule about something that
+/// is gone checks nothing.
+pub fn rules_name_what_exists(tree: &Tree) -> Vec<String> {
+    let known: BTreeSet<String> =
+        crates(tree).iter().map(|(_, manifest)| package_name(manifest)).collect();
+    let named = CRATES.iter().map(|(name, _)| *name).chain(GENERATED);
+    let gone_crates =
+        named.filter(|name| !known.contains(*name)).map(|name| format!("crate {name}"));
+
+    let scopes = MENTIONS
+        .iter()
+        .flat_map(|(_, scope, places)| [*scope].into_iter().chain(places.iter().copied()));
+    let absences = STACK_ABSENCES.iter().map(|(folder, _)| *folder);
+    let fixed = UNSAFE_PLACES.into_iter().chain(PROTO_PLACES).chain(NUMBERLESS_PLACES);
+    let places = fixed.chain([NUMBERS_TABLE]).chain(scopes).chain(absences);
+    let is_gone = |place: &&str| !tree.files.iter().any(|file| file.path.starts_with(place));
+    let gone_places = places.filter(is_gone).map(|place| format!("nothing at {place}"));
+
+    let words: BTreeSet<&str> =
+        STACK_ABSENCES.iter().flat_map(|(_, words)| words.iter().copied()).collect();
+    let code: Vec<String> = tree
+        .rust()
+        .filter(|file| file.path.starts_with("dataplane/stack/src/"))
+        .map(|file| code_only(&file.text))
+        .collect();
+    let stands = |word: &str| {
+        let word = word.trim_start_matches("crate::");
+        code.iter().any(|code| code.lines().any(|line| has_path(line, word)))
+    };
+    let gone_words =
+        words.into_iter().filter(|word| !stands(word)).map(|word| format!("no {word}"));
+
+    let found = gone_crates.chain(gone_places).chain(gone_words);
+    found.map(|what| format!("tests/src/tidy/rules.rs:1: {what} any more")).collect()
 }
 
 /// An open point names the issue where it is followed.
@@ -293,7 +334,7 @@ pub fn no_machine_paths(tree: &Tree) -> Vec<String> {
     found
 }
 
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().zip(1..).map(|(line, number)| (number, line))
 }
 
@@ -302,7 +343,7 @@ fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
 }
 
 /// Whether `word` stands in `line` as a word of its own.
-fn has_word(line: &str, word: &str) -> bool {
+pub(super) fn has_word(line: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
