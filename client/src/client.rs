@@ -10,9 +10,10 @@ use mos_proto::v1::{
     event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
     system_service_client::SystemServiceClient,
 };
+use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 
-use crate::connect::{ConnectError, Endpoint, connect};
+use crate::connect::{ConnectError, connect};
 
 /// Why a call failed.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
-//! Where mosd listens, and one channel to it.
+//! One channel to mosd.
 //!
 //! Connecting is bounded; keepalive pings are sent only while a call is open, so that an idle
 //! client costs the server nothing.
 
-use std::{error::Error as _, fmt, io, path::PathBuf, str::FromStr, time::Duration};
+use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
 use hyper_util::rt::TokioIo;
+use mos_text::Endpoint;
 use tokio::net::UnixStream;
 use tonic::transport::{self, Channel};
 
@@ -18,51 +19,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The same for all streams together.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-
-/// Where mosd listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A Unix socket: `unix:///run/mosd/mosd.sock`.
-    Unix(PathBuf),
-    /// Plain-text TCP, `HOST:PORT` with IPv6 addresses in brackets.
-    Tcp(String),
-}
-
-impl FromStr for Endpoint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
-            return if path.starts_with('/') {
-                Ok(Self::Unix(PathBuf::from(path)))
-            } else {
-                Err(format!("{text:?} has no absolute path: write unix:///run/mosd/mosd.sock"))
-            };
-        }
-        if text.starts_with("https://") {
-            return Err("TLS is not supported: use a Unix socket or HOST:PORT".to_owned());
-        }
-        let authority = text.strip_prefix("http://").unwrap_or(text);
-        let port = authority.rsplit_once(':').and_then(|(host, port)| {
-            let bracketed = host.starts_with('[') && host.ends_with(']');
-            let plain = !host.is_empty() && !host.contains([':', '/', '@']);
-            (bracketed || plain).then(|| port.parse::<u16>().ok()).flatten()
-        });
-        match port {
-            Some(_) => Ok(Self::Tcp(authority.to_owned())),
-            None => Err(format!("{text:?} is neither unix:///PATH nor HOST:PORT")),
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(authority) => f.write_str(authority),
-        }
-    }
-}
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +59,7 @@ pub async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, 
     let uri = match endpoint {
         // The path stands in the connector; a URI must still name some host.
         Endpoint::Unix(_) => "http://localhost".to_owned(),
-        Endpoint::Tcp(authority) => format!("http://{authority}"),
+        Endpoint::Ip(_) | Endpoint::Name { .. } => format!("http://{endpoint}"),
     };
     let channel = transport::Endpoint::from_shared(uri)
         .map_err(failed)?
@@ -121,7 +77,7 @@ pub async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, 
                 let dial = move |_uri| dial_unix(path.clone());
                 channel.connect_with_connector(tower::service_fn(dial)).await
             }
-            Endpoint::Tcp(_) => channel.connect().await,
+            Endpoint::Ip(_) | Endpoint::Name { .. } => channel.connect().await,
         }
     };
     match tokio::time::timeout(timeout, connecting).await {
@@ -149,30 +105,4 @@ fn classify(endpoint: &Endpoint, error: transport::Error) -> ConnectError {
         cause = current.source();
     }
     ConnectError::Transport { endpoint, source: error }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_are_sockets_or_addresses() {
-        let unix = Endpoint::Unix(PathBuf::from("/run/mosd/mosd.sock"));
-        assert_eq!("unix:///run/mosd/mosd.sock".parse(), Ok(unix.clone()));
-        assert_eq!("unix:/run/mosd/mosd.sock".parse(), Ok(unix.clone()));
-        assert_eq!(unix.to_string(), "unix:///run/mosd/mosd.sock");
-        for text in ["localhost:50551", "127.0.0.1:50551", "[::1]:50551"] {
-            assert_eq!(text.parse(), Ok(Endpoint::Tcp(text.to_owned())));
-        }
-        assert_eq!("http://mos1:1".parse(), Ok(Endpoint::Tcp("mos1:1".to_owned())));
-    }
-
-    #[test]
-    fn what_is_no_endpoint_is_refused() {
-        for text in
-            ["", "localhost", "::1:50551", "unix://mosd.sock", "https://a:1", "a:99999", "a/b:1"]
-        {
-            assert!(text.parse::<Endpoint>().is_err(), "{text}");
-        }
-    }
 }

@@ -5,10 +5,11 @@
 
 use std::io;
 
+use mos_text::{Reason, Size, Span};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{client::CallError, connect::ConnectError, units};
+use crate::{client::CallError, connect::ConnectError};
 
 /// How mosctl ends. The number of each is part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +184,7 @@ impl Failure {
                 facts: vec![fact("next", connect_hint(error))],
             },
             Self::Call(CallError::TimedOut { method, after }) => Explanation {
-                headline: format!("no answer within {}", units::format_duration(*after)),
+                headline: format!("no answer within {}", Span(*after).rounded()),
                 facts: vec![
                     fact("call", method),
                     fact(
@@ -235,7 +236,7 @@ fn explain_status(method: &str, status: &Status) -> Explanation {
     }
     fact("call", format!("{method} -> {}", code_name(status.code())));
     facts.extend(detail_facts(&details, joined));
-    if let Some(next) = next_step(reason, status.code()) {
+    if let Some(next) = next_step(Reason::from_name(reason), status.code()) {
         facts.push(("next".to_owned(), next.to_owned()));
     }
     let headline = match status.message() {
@@ -272,7 +273,7 @@ fn detail_facts(
         fact("quota", joined(&violation.subject, &violation.description));
     }
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
-        fact("retry", format!("after {}", units::format_duration(delay)));
+        fact("retry", format!("after {}", Span(delay).rounded()));
     }
     if let Some(request) = details.request_info() {
         fact("request", request.request_id.clone());
@@ -285,44 +286,61 @@ fn humanized(key: &str, value: &str) -> String {
     let counts_bytes = key.ends_with("Bytes") || key.ends_with("_bytes") || key == "max";
     match value.parse::<u64>() {
         Ok(bytes) if counts_bytes && bytes >= 1024 => {
-            format!("{value} ({})", units::format_size(bytes))
+            format!("{value} ({})", Size(bytes).rounded())
         }
         Ok(_) | Err(_) => value.to_owned(),
     }
 }
 
-/// What to try next, by reason; by code where the reason says nothing.
-fn next_step(reason: &str, code: Code) -> Option<&'static str> {
+/// What to try next, by reason; by code where the reason says nothing or is not known here.
+fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
     Some(match reason {
-        "FLOW_NOT_FOUND" | "FLOW_ENDED" => "`mosctl flows list` shows the live flows",
-        "FLOW_NAME_INVALID" => "`mosctl help tuples` shows how flows are named",
-        "AMBIGUOUS_FLOW" => "name one of the flows by its handle, or add @VLAN to the tuple",
-        "OPTION_VALUE_INVALID" => "`mosctl info` shows the limits",
-        "OPTION_UNKNOWN" | "OPTION_NOT_IMPLEMENTED" => {
+        Some(Reason::FlowNotFound | Reason::FlowEnded) => {
+            "`mosctl flows list` shows the live flows"
+        }
+        Some(Reason::FlowNameInvalid) => "`mosctl help tuples` shows how flows are named",
+        Some(Reason::AmbiguousFlow) => {
+            "name one of the flows by its handle, or add @VLAN to the tuple"
+        }
+        Some(Reason::OptionValueInvalid) => "`mosctl info` shows the limits",
+        Some(Reason::OptionUnknown | Reason::OptionNotImplemented) => {
             "`mosctl setopt --help` lists the options; `mosctl info` shows version and features"
         }
-        "OPTION_LOCKED" => "the option is locked by mosd's configuration ([options] locked)",
-        "FLOW_NOT_MONITORED" => "a stop is for good; `mosctl flows list` shows what is monitored",
-        "BUFFERING_DISABLED" => {
+        Some(Reason::OptionLocked) => {
+            "the option is locked by mosd's configuration ([options] locked)"
+        }
+        Some(Reason::FlowNotMonitored) => {
+            "a stop is for good; `mosctl flows list` shows what is monitored"
+        }
+        Some(Reason::BufferingDisabled) => {
             "give that side a buffer with `mosctl setopt`: --clibuf or --svrbuf"
         }
-        "BUFFER_POOL_EXHAUSTED" => "ask for less, or free some; `mosctl status` shows the pool",
-        "DATA_OVERWRITTEN" | "DATA_NOT_YET_RECEIVED" => {
+        Some(Reason::BufferPoolExhausted) => {
+            "ask for less, or free some; `mosctl status` shows the pool"
+        }
+        Some(Reason::DataOverwritten | Reason::DataNotYetReceived) => {
             "leave --offset out, or take one within the offsets above"
         }
-        "TOO_MANY_STREAMS" => "wait for another stream to end, then ask again",
-        "SERVER_STOPPING" => "ask again when mosd is back",
-        "PAYLOAD_DISABLED" => "the owner of mosd allows it with `payload = true` in [server]",
-        "ETAG_MISMATCH" => "read again with `mosctl getopt FLOW`, then repeat with the new etag",
-        "CORE_NOT_FOUND" => "`mosctl status` shows the cores",
-        "CORE_NOT_RUNNING" | "CORE_DRAINING" | "CORE_QUEUE_FULL" | "CORE_ACK_TIMEOUT" => {
-            "`mosctl status` shows the cores; asking again is safe"
+        Some(Reason::TooManyStreams) => "wait for another stream to end, then ask again",
+        Some(Reason::ServerStopping) => "ask again when mosd is back",
+        Some(Reason::PayloadDisabled) => {
+            "the owner of mosd allows it with `payload = true` in [server]"
         }
-        "FILTER_INVALID" | "FILTER_AMBIGUOUS" | "FILTER_FIELD_UNAVAILABLE" => {
+        Some(Reason::EtagMismatch) => {
+            "read again with `mosctl getopt FLOW`, then repeat with the new etag"
+        }
+        Some(Reason::CoreNotFound) => "`mosctl status` shows the cores",
+        Some(
+            Reason::CoreNotRunning
+            | Reason::CoreDraining
+            | Reason::CoreQueueFull
+            | Reason::CoreAckTimeout,
+        ) => "`mosctl status` shows the cores; asking again is safe",
+        Some(Reason::FilterInvalid | Reason::FilterAmbiguous | Reason::FilterFieldUnavailable) => {
             "`mosctl help filters` shows fields and operators"
         }
-        "PAGE_TOKEN_INVALID" => "mosd was restarted meanwhile: list again",
-        _ => match code {
+        Some(Reason::PageTokenInvalid) => "mosd was restarted meanwhile: list again",
+        Some(Reason::ArgumentInvalid | Reason::Internal) | None => match code {
             Code::Unavailable | Code::DeadlineExceeded => "`mosctl status`; asking again is safe",
             Code::Unimplemented => "`mosctl info` shows version and features of the server",
             Code::Ok
@@ -443,7 +461,7 @@ mod tests {
     #[test]
     fn a_socket_that_may_not_be_opened_is_not_an_absent_server() {
         let refused = |kind: io::ErrorKind| {
-            let endpoint = crate::connect::Endpoint::Unix("/run/mosd/mosd.sock".into());
+            let endpoint = mos_text::Endpoint::Unix("/run/mosd/mosd.sock".into());
             Failure::from(ConnectError::Io { endpoint, source: kind.into() })
         };
         assert_eq!(refused(io::ErrorKind::PermissionDenied).exit(), Exit::NotAllowed);

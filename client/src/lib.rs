@@ -7,13 +7,12 @@
 //!                     render (the only place that prints)
 //! ```
 //!
-//! A program that talks to mosd needs [`connect::Endpoint`] and [`client::Client`] alone.
+//! A program that talks to mosd needs [`mos_text::Endpoint`] and [`client::Client`] alone.
 
 pub mod args;
 pub mod client;
 pub mod connect;
 pub mod error;
-pub mod flow_name;
 pub mod raw_option;
 mod reflection;
 mod render;

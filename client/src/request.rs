@@ -1,11 +1,13 @@
 //! What the command line means: from what was typed to requests of the API.
 
-use std::time::Duration;
-
 use mos_proto::v1::{
     FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, OverlapPolicy,
     PeekFlowRequest, RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, StopScope, TcpState,
     WatchEventsRequest, set_sock_opt_request::Change,
+};
+use mos_text::{
+    FlowName, Size,
+    mos::{MOS_CLIBUF, MOS_STOP_MON, MOS_SVRBUF, SOL_MONSOCKET},
 };
 
 use crate::{
@@ -14,8 +16,7 @@ use crate::{
         SetoptArgs, Term,
     },
     error::Failure,
-    flow_name::FlowName,
-    raw_option::{self, MOS_CLIBUF, MOS_STOP_MON, MOS_SVRBUF, SOL_MONSOCKET},
+    raw_option,
 };
 
 /// Largest page that the API gives.
@@ -86,8 +87,8 @@ impl OptionChange {
             return usage("an etag belongs to one flow: name one --flow with --etag");
         }
         let options = FlowOptions {
-            client_buffer_bytes: args.clibuf.map(api_bytes).transpose()?,
-            server_buffer_bytes: args.svrbuf.map(api_bytes).transpose()?,
+            client_buffer_bytes: args.clibuf.map(api_bytes),
+            server_buffer_bytes: args.svrbuf.map(api_bytes),
             client_overlap: args.client_overlap.map(|policy| overlap(policy).into()),
             server_overlap: args.server_overlap.map(|policy| overlap(policy).into()),
             stop_monitoring: args.stop.map(|scope| stop(scope).into()),
@@ -199,8 +200,8 @@ fn term_filter(term: &Term) -> String {
             format!("(client_state = {state} OR server_state = {state})")
         }
         Condition::Core(core) => format!("core = {core}"),
-        Condition::OlderThan(age) => format!("age > {}", duration_literal(*age)),
-        Condition::Idle(idle) => format!("idle > {}", duration_literal(*idle)),
+        Condition::OlderThan(age) => format!("age > {}", age),
+        Condition::Idle(idle) => format!("idle > {}", idle),
     };
     match (term.negated, text.starts_with('(')) {
         (false, _) => text,
@@ -235,24 +236,14 @@ pub fn state_name(state: TcpState) -> &'static str {
     }
 }
 
-fn duration_literal(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 {
-        format!("{}s", duration.as_secs())
-    } else {
-        format!("{}ms", duration.as_millis())
-    }
-}
-
 fn raw_sock_opt(target: &RawTarget, optval: Vec<u8>) -> Option<RawSockOpt> {
     let RawTarget { level, optname, core } = target;
     let optname = (*optname)?;
     Some(RawSockOpt { core: *core, level: level.unwrap_or(SOL_MONSOCKET), optname, optval })
 }
 
-fn api_bytes(bytes: u64) -> Result<i64, Failure> {
-    i64::try_from(bytes).map_err(|_too_large| {
-        Failure::Usage(format!("{bytes} bytes are more than the API carries"))
-    })
+fn api_bytes(size: Size) -> i64 {
+    i64::try_from(size.0).unwrap_or(i64::MAX)
 }
 
 const fn overlap(policy: args::Overlap) -> OverlapPolicy {
@@ -303,7 +294,7 @@ mod tests {
             ),
             ("--not --server :443", "NOT (server.port = 443)"),
             ("--not --state syn-sent", "NOT (client_state = SYN_SENT OR server_state = SYN_SENT)"),
-            ("--older-than 5m --not --idle 1.5s", "age > 300s AND NOT (idle > 1500ms)"),
+            ("--older-than 5m --not --idle 1.5s", "age > 5m AND NOT (idle > 1500ms)"),
         ] {
             assert_eq!(list(line).filter, filter, "{line}");
         }

@@ -3,14 +3,14 @@
 mod events;
 mod selector;
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mos_text::{Endpoint, FlowName, Size, Span, TextError, mos};
 
 pub use self::events::EventsArgs;
 pub(crate) use self::events::type_name;
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
-use crate::{connect::Endpoint, flow_name::FlowName, raw_option, units};
 
 /// Lists the TCP flows that mosd monitors and changes their options while they run.
 #[derive(Debug, Parser)]
@@ -209,7 +209,7 @@ pub struct RawTarget {
         long,
         value_name = "N",
         requires = "optname",
-        value_parser = raw_option::parse_level,
+        value_parser = mos::parse_level,
         allow_negative_numbers = true
     )]
     pub level: Option<i32>,
@@ -217,7 +217,7 @@ pub struct RawTarget {
     #[arg(
         long,
         value_name = "N",
-        value_parser = raw_option::parse_optname,
+        value_parser = mos::parse_option,
         allow_negative_numbers = true
     )]
     pub optname: Option<i32>,
@@ -234,11 +234,11 @@ pub struct SetoptArgs {
     #[arg(long, required = true, num_args = 1.., value_name = "FLOW")]
     pub flow: Vec<FlowName>,
     /// Receive buffer of the emulated client, which holds what the server sent; 0 disables it.
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
-    pub clibuf: Option<u64>,
+    #[arg(long, value_name = "SIZE")]
+    pub clibuf: Option<Size>,
     /// Receive buffer of the emulated server, which holds what the client sent; 0 disables it.
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
-    pub svrbuf: Option<u64>,
+    #[arg(long, value_name = "SIZE")]
+    pub svrbuf: Option<Size>,
     /// Which copy of overlapping bytes the client's buffer keeps.
     #[arg(long, value_name = "POLICY")]
     pub client_overlap: Option<Overlap>,
@@ -277,8 +277,8 @@ pub struct SetoptArgs {
 pub struct RawValue(pub Vec<u8>);
 
 impl RawValue {
-    fn parse(text: &str) -> Result<Self, String> {
-        raw_option::parse_optval(text).map(Self)
+    fn parse(text: &str) -> Result<Self, TextError> {
+        mos::parse_value(text).map(Self)
     }
 }
 
@@ -377,17 +377,17 @@ impl CallArgs {
     }
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match units::parse_duration(text)? {
-        Duration::ZERO => Err("a time-out must be longer than 0s".to_owned()),
-        duration => Ok(duration),
+fn positive_duration(text: &str) -> Result<Duration, Box<dyn Error + Send + Sync>> {
+    match text.parse()? {
+        Span(Duration::ZERO) => Err("a time-out must be longer than 0s".into()),
+        Span(duration) => Ok(duration),
     }
 }
 
-fn positive_size(text: &str) -> Result<u64, String> {
-    match units::parse_size(text)? {
-        0 => Err("0 bytes show nothing".to_owned()),
-        size => Ok(size),
+fn positive_size(text: &str) -> Result<u64, Box<dyn Error + Send + Sync>> {
+    match text.parse()? {
+        Size(0) => Err("0 bytes show nothing".into()),
+        Size(bytes) => Ok(bytes),
     }
 }
 

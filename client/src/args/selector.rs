@@ -3,12 +3,11 @@
 //! `--not` negates the flag after it, so the order of the flags matters; clap's derive keeps no
 //! order, hence the two traits by hand.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, error::ErrorKind};
 use mos_proto::v1::TcpState;
-
-use crate::units;
+use mos_text::{Prefix, Span, TextError, port};
 
 const EXPRESSION: &str = "selector";
 const NOT: &str = "not";
@@ -53,55 +52,40 @@ pub enum Condition {
     /// The core that owns the flow.
     Core(u16),
     /// First packet longer ago than this.
-    OlderThan(Duration),
+    OlderThan(Span),
     /// Last packet longer ago than this.
-    Idle(Duration),
+    Idle(Span),
 }
 
 /// An address or network, a port, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressMatch {
-    /// Address, or network with its prefix length, as text.
-    pub network: Option<String>,
+    /// Address, or network with its prefix length.
+    pub network: Option<Prefix>,
     /// Port.
     pub port: Option<u16>,
 }
 
 impl FromStr for AddressMatch {
-    type Err = String;
+    type Err = TextError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || {
-            format!("{text:?} is neither ADDRESS[/BITS][:PORT] nor :PORT, IPv6 in [] before a port")
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let error = match text.parse() {
+            Ok(network) => return Ok(Self { network: Some(network), port: None }),
+            Err(error) => error,
         };
-        if let Some(network) = network(text) {
-            return Ok(Self { network: Some(network), port: None });
-        }
-        let (host, port) = text.rsplit_once(':').ok_or_else(refuse)?;
-        let port = port.parse().map_err(|_not_a_port| refuse())?;
-        if host.is_empty() {
-            return Ok(Self { network: None, port: Some(port) });
-        }
-        let bracketed = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-        let network = match bracketed {
-            Some(inner) => network(inner),
-            // Without brackets an IPv6 address would swallow its port.
-            None if host.contains(':') => None,
-            None => network(host),
+        let (network, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once("]:"))
+        {
+            Some(bracketed) => bracketed,
+            None => text.rsplit_once(':').ok_or(error)?,
         };
-        Ok(Self { network: Some(network.ok_or_else(refuse)?), port: Some(port) })
+        if network.contains(':') && !text.starts_with('[') {
+            let problem = "needs brackets before the port: write [2001:db8::1]:443".to_owned();
+            return Err(TextError { text: text.to_owned(), problem });
+        }
+        let network = if network.is_empty() { None } else { Some(network.parse()?) };
+        Ok(Self { network, port: Some(port(digits)?) })
     }
-}
-
-/// The address or network in canonical spelling.
-fn network(text: &str) -> Option<String> {
-    let Some((address, bits)) = text.split_once('/') else {
-        return text.parse::<IpAddr>().ok().map(|address| address.to_string());
-    };
-    let address = address.parse::<IpAddr>().ok()?;
-    let bits: u8 = bits.parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    (bits <= most).then(|| format!("{address}/{bits}"))
 }
 
 fn parse_state(text: &str) -> Result<TcpState, String> {
@@ -153,12 +137,12 @@ impl Args for Selector {
             )
             .arg(
                 flag(OLDER_THAN, "DURATION")
-                    .value_parser(units::parse_duration)
+                    .value_parser(clap::value_parser!(Span))
                     .help("First packet longer ago than this"),
             )
             .arg(
                 flag(IDLE, "DURATION")
-                    .value_parser(units::parse_duration)
+                    .value_parser(clap::value_parser!(Span))
                     .help("Last packet longer ago than this"),
             )
             .arg(
@@ -284,11 +268,23 @@ mod tests {
             ("[::1]:443", Some("::1"), Some(443)),
             (":443", None, Some(443)),
         ] {
-            let expected = AddressMatch { network: network.map(str::to_owned), port };
+            let network = network.map(|network| network.parse().unwrap());
+            let expected = AddressMatch { network, port };
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
-        for text in ["", "10.0.0.0/33", "10.0.0.1:x", "host:80", "[10.0.0.1", "10.0.0.1:70000"] {
-            assert!(text.parse::<AddressMatch>().is_err(), "{text}");
+        for (text, part) in [
+            ("", "write 10.0.0.1"),
+            ("10.0.0.0/33", "write 10.0.0.1"),
+            ("10.1.0.0/8", "write 10.0.0.0/8"),
+            ("10.0.0.1:x", "0 to 65535"),
+            ("10.0.0.1:+443", "0 to 65535"),
+            ("host:80", "write 10.0.0.1"),
+            ("[10.0.0.1", "write 10.0.0.1"),
+            ("10.0.0.1:70000", "0 to 65535"),
+            ("fe80::g:443", "brackets"),
+        ] {
+            let error = text.parse::<AddressMatch>().unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
         }
     }
 

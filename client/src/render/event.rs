@@ -1,6 +1,7 @@
 //! Events and losses in words.
 
 use mos_proto::v1::{Event, Lost, Side, lost::Reason};
+use mos_text::FlowName;
 use prost_types::Timestamp;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
 };
 use crate::{
     args::{Format, type_name},
-    flow_name,
     units::format_count,
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn event_row(event: &Event, format: Format) -> Vec<String> {
             |time| if wide { time.to_string() } else { time_of_day(time) },
         ),
         type_name(event.r#type()),
-        or_unknown(flow_name::short(&flow.name).to_owned()),
+        or_unknown(FlowName::short(&flow.name).to_owned()),
         endpoint(&tuple.client_address, tuple.client_port),
         endpoint(&tuple.server_address, tuple.server_port),
         match event.side() {

@@ -6,13 +6,14 @@ use mos_proto::v1::{
     BufferPositions, Flow, FlowOptions, FlowTuple, Fragment, GetSockOptResponse, OptionsOrigin,
     OverlapPolicy, SideStats, StopScope, TcpState,
 };
+use mos_text::{FlowName, Span};
 use prost_types::Timestamp;
 
 use super::{Align, Table, Titles, pairs};
 use crate::{
     args::Format,
-    flow_name, request,
-    units::{format_bytes, format_count, format_duration},
+    request,
+    units::{format_bytes, format_count},
 };
 
 /// What a cell shows when its value is not known.
@@ -78,7 +79,7 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
     let size = |bytes: Option<i64>| bytes.map_or_else(|| UNKNOWN.to_owned(), format_bytes);
     let held = sum(|side| side.buffered_bytes.saturating_add(side.out_of_order_bytes));
     let mut cells = vec![
-        flow_name::short(&flow.name).to_owned(),
+        FlowName::short(&flow.name).to_owned(),
         endpoint(&tuple.client_address, tuple.client_port),
         endpoint(&tuple.server_address, tuple.server_port),
         flow.core.to_string(),
@@ -357,7 +358,7 @@ fn tuple_alias(tuple: &FlowTuple) -> String {
 pub(super) fn since(then: Option<&Timestamp>, now: SystemTime) -> String {
     then.and_then(|then| SystemTime::try_from(*then).ok())
         .and_then(|then| now.duration_since(then).ok())
-        .map_or_else(|| UNKNOWN.to_owned(), format_duration)
+        .map_or_else(|| UNKNOWN.to_owned(), |passed| Span(passed).rounded())
 }
 
 fn moment(then: Option<&Timestamp>, now: SystemTime) -> String {

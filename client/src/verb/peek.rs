@@ -4,6 +4,7 @@
 //! positions, so what a live flow adds or overwrites meanwhile never shifts the bytes.
 
 use mos_proto::v1::PeekFlowResponse;
+use mos_text::{FlowName, FlowNameError, Reason};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -12,7 +13,6 @@ use crate::{
     args::{Format, PeekArgs},
     client::CallError,
     error::{Exit, Failure},
-    flow_name::FlowName,
     request,
 };
 
@@ -56,12 +56,15 @@ pub(super) async fn peek(session: &mut Session, args: &PeekArgs) -> Result<Exit,
         end: None,
         missing: 0,
     };
-    let mut flow = args.flow.clone();
+    let mut flow = args.flow;
     loop {
         let Some(piece) = fetch(session, args, &flow, &mut position).await? else { continue };
         write(session, form, &piece)?;
         // The handle stays with this connection, whatever happens to the tuple.
-        flow = piece.flow.parse().map_err(Failure::Contract)?;
+        flow = piece
+            .flow
+            .parse()
+            .map_err(|error: FlowNameError| Failure::Contract(error.to_string()))?;
         if !advance(session, args, &piece, &mut position)? {
             break;
         }
@@ -102,7 +105,8 @@ async fn fetch(
 fn overwritten_until(error: &CallError) -> Option<i64> {
     let CallError::Status { status, .. } = error else { return None };
     let details = status.get_error_details();
-    let info = details.error_info().filter(|info| info.reason == "DATA_OVERWRITTEN")?;
+    let info =
+        details.error_info().filter(|info| info.reason == Reason::DataOverwritten.as_str())?;
     (status.code() == Code::OutOfRange).then_some(())?;
     info.metadata.get("oldestOffset")?.parse().ok()
 }

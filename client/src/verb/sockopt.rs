@@ -5,12 +5,12 @@ use std::io::{self, IsTerminal as _};
 use mos_proto::v1::{
     Flow, FlowView, OptionsOrigin, RawSockOpt, SetSockOptResponse, set_sock_opt_request::Change,
 };
+use mos_text::FlowName;
 
 use super::Session;
 use crate::{
     args::{Format, GetoptArgs, SetoptArgs},
     error::{Exit, Failure},
-    flow_name::{FlowName, short},
     raw_option,
     render::{Output, option_change, option_details, pairs, side_details},
     request::{self, OptionChange},
@@ -102,7 +102,7 @@ pub(super) async fn setopt(session: &mut Session, args: &SetoptArgs) -> Result<E
             Ok(()) => done += 1,
             Err(failure @ Failure::Output(_)) => return Err(failure),
             Err(failure) => {
-                session.output.failure(Some(flow.as_str()), &failure);
+                session.output.failure(Some(&flow.to_string()), &failure);
                 first_failure.get_or_insert_with(|| failure.exit());
             }
         }
@@ -166,7 +166,7 @@ fn change_line(
         Some(flow) => format!("applied on core {}", flow.core),
         None => "applied".to_owned(),
     };
-    format!("{}  {what}   ({outcome})\n", short(&answer.flow))
+    format!("{}  {what}   ({outcome})\n", FlowName::short(&answer.flow))
 }
 
 /// What the values alone do not tell.

@@ -16,8 +16,9 @@ const LINES_MAX: usize = 600;
 const HEADER_LINES_MAX: usize = 12;
 
 /// Crates and which of ours each may depend on.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("mos-proto", &[]),
+    ("mos-text", &[]),
     ("mos-memory", &[]),
     ("mos-stack", &["mos-memory"]),
     ("mos-control", &["mos-stack"]),
@@ -25,7 +26,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("mos-dataplane", &["mos-stack", "mos-control", "dpdk-sys"]),
     ("mosd", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
     ("mosd-fuzz", &[]),
-    ("mosctl", &["mos-proto"]),
+    ("mosctl", &["mos-proto", "mos-text"]),
     ("mos-tests", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
     ("mos-bench", &["mos-memory", "mos-stack", "mos-control", "mos-dataplane"]),
 ];

@@ -1,0 +1,129 @@
+//! The reasons of errors: what programs decide by, next to the gRPC code.
+
+use std::fmt;
+
+/// `ErrorInfo.domain` of every reason.
+pub const DOMAIN: &str = "mos.v1";
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])* $variant:ident => $name:literal;)*) => {
+        /// `ErrorInfo.reason` of an error. Names never change their meaning; new ones may come.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[doc = $doc])* $variant,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$variant,)*];
+
+            /// The name on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it says, in one sentence.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii_start(),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No live flow has this name.
+    FlowNotFound => "FLOW_NOT_FOUND";
+    /// The flow with this handle has ended.
+    FlowEnded => "FLOW_ENDED";
+    /// The name of the flow cannot be read.
+    FlowNameInvalid => "FLOW_NAME_INVALID";
+    /// Monitoring of the flow or of the side was stopped, or the name is not that of a flow.
+    FlowNotMonitored => "FLOW_NOT_MONITORED";
+    /// More than one flow has this tuple.
+    AmbiguousFlow => "AMBIGUOUS_FLOW";
+    /// No option, or no value of an enumerated option, has this number.
+    OptionUnknown => "OPTION_UNKNOWN";
+    /// mOS has this option, and this version of mosd does not.
+    OptionNotImplemented => "OPTION_NOT_IMPLEMENTED";
+    /// The value of an option is out of range, or no option is set.
+    OptionValueInvalid => "OPTION_VALUE_INVALID";
+    /// The configuration forbids to change this option while a flow lives.
+    OptionLocked => "OPTION_LOCKED";
+    /// The options have changed since the etag was read.
+    EtagMismatch => "ETAG_MISMATCH";
+    /// The worker's memory for receive buffers cannot hold that much more.
+    BufferPoolExhausted => "BUFFER_POOL_EXHAUSTED";
+    /// The receive buffer of this side has the capacity 0.
+    BufferingDisabled => "BUFFERING_DISABLED";
+    /// The bytes at this offset are no longer held.
+    DataOverwritten => "DATA_OVERWRITTEN";
+    /// The bytes at this offset have not arrived.
+    DataNotYetReceived => "DATA_NOT_YET_RECEIVED";
+    /// The configuration does not allow payload to be read.
+    PayloadDisabled => "PAYLOAD_DISABLED";
+    /// There is no core with this number.
+    CoreNotFound => "CORE_NOT_FOUND";
+    /// The worker of this core does not run.
+    CoreNotRunning => "CORE_NOT_RUNNING";
+    /// The worker of this core is about to stop.
+    CoreDraining => "CORE_DRAINING";
+    /// The command ring of this core is full.
+    CoreQueueFull => "CORE_QUEUE_FULL";
+    /// The worker of this core did not answer in time.
+    CoreAckTimeout => "CORE_ACK_TIMEOUT";
+    /// A field that is not an option has a value out of range.
+    ArgumentInvalid => "ARGUMENT_INVALID";
+    /// The filter cannot be read.
+    FilterInvalid => "FILTER_INVALID";
+    /// AND and OR stand side by side without parentheses.
+    FilterAmbiguous => "FILTER_AMBIGUOUS";
+    /// The filter asks for a field that is not there.
+    FilterFieldUnavailable => "FILTER_FIELD_UNAVAILABLE";
+    /// The page token is not one of this process, or of another request.
+    PageTokenInvalid => "PAGE_TOKEN_INVALID";
+    /// As many streams are open as may be.
+    TooManyStreams => "TOO_MANY_STREAMS";
+    /// The service is about to stop.
+    ServerStopping => "SERVER_STOPPING";
+    /// An error of mosd itself.
+    Internal => "INTERNAL";
+}
+
+impl Reason {
+    /// The reason with this name; `None` for one that a later version has.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_found_again() {
+        let names: BTreeSet<_> = Reason::ALL.map(Reason::as_str).into();
+        assert_eq!(names.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_name(reason.as_str()), Some(reason));
+            assert!(reason.as_str().bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
+        }
+        assert_eq!(Reason::from_name("flow_not_found"), None);
+    }
+
+    #[test]
+    fn every_description_is_one_sentence() {
+        for text in Reason::ALL.map(Reason::description) {
+            assert!(text.ends_with('.') && !text.starts_with(' '), "{text:?}");
+        }
+    }
+}
