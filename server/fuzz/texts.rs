@@ -6,8 +6,9 @@
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
 
 use mos_stack::Stack;
+use mos_text::FlowName;
 use mosd::{
-    Filter, FlowName,
+    Filter,
     boot::config::{Config, ConfigFile},
 };
 

@@ -33,10 +33,5 @@ pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};
 pub use flows::page_token::PageTokenError;
 pub use health::telemetry;
-pub use net::listen::{Address, AddressError, ListenError, Listeners, PlainTcp};
-pub use words::{
-    flow_name::{FlowName, FlowNameError},
-    size::{Size, SizeError},
-    span::{Span, SpanError},
-};
+pub use net::listen::{ListenError, Listeners, PlainTcp};
 pub use workers::{PendingAnswer, WorkerClient};

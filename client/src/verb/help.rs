@@ -18,7 +18,8 @@ A filter chooses flows: mosctl flows list 'server.port = 443 AND core = 3'
   combine     AND  OR  NOT  -  ( )     AND beside OR needs parentheses
   addresses   \"10.0.0.1\" is equality, \"10.0.0.0/8\" is containment
   states      ESTABLISHED, SYN_SENT, ...
-  durations   10s, 5m, 2h
+  sizes       8192, 64KiB, 1.5MiB, 64kB
+  durations   500ms, 10s, 5m, 1h30m, 1d
 
 Events (mosctl events) know addresses, ports, vlan and core alone.
 

@@ -26,6 +26,18 @@ impl Prefix {
         Some(Self { address, length })
     }
 
+    /// The first address.
+    #[must_use]
+    pub const fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// Bits that all addresses share.
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
     /// Whether the prefix holds this address. An IPv4 prefix holds no IPv6 address.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {

@@ -41,7 +41,8 @@ use mos_dataplane::{
     worker::{AtEnd, Worker},
 };
 use mos_stack::{Limits, Stack, WorkerId};
-use mosd::{Address, Control, Listeners, PlainTcp, Settings, boot::serve};
+use mos_text::Address;
+use mosd::{Control, Listeners, PlainTcp, Settings, boot::serve};
 use tokio::runtime::{Builder, Runtime};
 
 use self::load::{Load, Meter, UNPACED};

@@ -3,10 +3,9 @@
 
 use mos_control::Refusal;
 use mos_stack::{FlowId, PeekError, WorkerId};
+use mos_text::FlowNameError;
 
-use crate::{
-    filter::FilterError, flows::page_token::PageTokenError, words::flow_name::FlowNameError,
-};
+use crate::{filter::FilterError, flows::page_token::PageTokenError};
 
 /// Why a request is not carried out. A rejected request has changed nothing, except after
 /// [`Refusal::NoAnswer`], where that is not known.

@@ -9,10 +9,11 @@ use std::{collections::HashMap, time::Duration};
 
 use mos_control::Refusal;
 use mos_stack::{EndCause, LookupError, PeekError, SockOptError};
+use mos_text::FlowNameError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{api::rejection::Rejection, filter::FilterErrorKind, words::flow_name::FlowNameError};
+use crate::{api::rejection::Rejection, filter::FilterErrorKind};
 
 /// Domain of every reason.
 pub(super) const DOMAIN: &str = "mos.v1";

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser, value_parser};
+use mos_text::Address;
 
 use crate::{
     boot::config::{Config, ConfigError, ConfigFile, LogFormat, Spanned},
-    net::listen::Address,
     replay::ReplayArgs,
     words::bounds::workers,
 };

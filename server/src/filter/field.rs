@@ -1,10 +1,9 @@
 //! What a filter can compare: the fields, and the values of their types.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use mos_stack::{OverlapPolicy, Side, StopScope, TcpState};
-
-use crate::words::span::Span;
+use mos_text::{Prefix, Size, Span};
 
 /// A field of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub(super) enum Field {
 pub(super) enum Kind {
     Address,
     Number,
+    /// A number of bytes.
+    Size,
     State,
     Span,
     Scope,
@@ -54,13 +55,6 @@ pub(super) enum Value {
     Span(Span),
     Scope(Option<StopScope>),
     Overlap(OverlapPolicy),
-}
-
-/// An address prefix. Bits behind `length` are 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Prefix {
-    pub(super) address: IpAddr,
-    pub(super) length: u8,
 }
 
 /// Fields that the API names and that no flow has yet.
@@ -124,13 +118,11 @@ impl Field {
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Address(_) => Kind::Address,
-            Self::Port(_)
-            | Self::Vlan
-            | Self::Core
-            | Self::PayloadBytes
+            Self::Port(_) | Self::Vlan | Self::Core => Kind::Number,
+            Self::PayloadBytes
             | Self::BufferedBytes
             | Self::OutOfOrderBytes
-            | Self::BufferCapacity(_) => Kind::Number,
+            | Self::BufferCapacity(_) => Kind::Size,
             Self::State(_) => Kind::State,
             Self::Age | Self::Idle => Kind::Span,
             Self::StopMonitoring => Kind::Scope,
@@ -142,7 +134,7 @@ impl Field {
 impl Kind {
     /// Whether values of this type have an order.
     pub(super) const fn is_ordered(self) -> bool {
-        matches!(self, Self::Number | Self::Span)
+        matches!(self, Self::Number | Self::Size | Self::Span)
     }
 
     /// What a value of this type looks like, for messages.
@@ -154,7 +146,8 @@ impl Kind {
                 "a TCP state: CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, \
                  FIN_WAIT_2, CLOSE_WAIT, CLOSING, LAST_ACK or TIME_WAIT"
             }
-            Self::Span => "a span of time, such as 500ms, 10s, 5m or 2h",
+            Self::Size => "a size, such as 8192, 64KiB or 64kB",
+            Self::Span => "a span of time, such as 500ms, 10s, 5m or 1h30m",
             Self::Scope => "NONE, CLIENT, SERVER or BOTH",
             Self::Overlap => "FIRST or LAST",
         }
@@ -168,6 +161,7 @@ impl Kind {
                 let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
                 if is_number { text.parse().ok().map(Value::Number) } else { None }
             }
+            Self::Size => text.parse().ok().map(|Size(bytes)| Value::Number(bytes)),
             Self::State => state(text).map(Value::State),
             Self::Span => text.parse().ok().map(Value::Span),
             Self::Scope => {
@@ -219,10 +213,7 @@ fn state(text: &str) -> Option<TcpState> {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prefix(Prefix { address, length }) if *length == full_length(*address) => {
-                write!(f, "\"{address}\"")
-            }
-            Self::Prefix(Prefix { address, length }) => write!(f, "\"{address}/{length}\""),
+            Self::Prefix(prefix) => write!(f, "\"{prefix}\""),
             Self::Number(number) => number.fmt(f),
             Self::State(state) => name_of(*state, STATES, f),
             Self::Span(span) => span.fmt(f),
@@ -241,57 +232,4 @@ fn name_of<T: Copy + PartialEq, const N: usize>(
         .into_iter()
         .filter(|(_, named)| *named == value)
         .try_for_each(|(name, _)| f.write_str(name))
-}
-
-const fn full_length(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-/// The address as a number whose first bit is the highest of 128.
-fn left_aligned(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-const fn mask(length: u8) -> u128 {
-    match u128::MAX.checked_shl(128 - length as u32) {
-        Some(mask) => mask,
-        None => 0,
-    }
-}
-
-impl Prefix {
-    /// Whether the prefix holds this address. An IPv4 prefix holds no IPv6 address.
-    pub(super) fn contains(self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4()
-            && (left_aligned(self.address) ^ left_aligned(address)) & mask(self.length) == 0
-    }
-}
-
-impl std::str::FromStr for Prefix {
-    type Err = ();
-
-    /// Reads an address or a prefix. Bits behind the prefix length must be 0: whoever writes
-    /// 10.1.0.0/8 means something else.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_bad| ())?;
-        let length = match length {
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_err(|_bad| ())?
-            }
-            Some(_) => return Err(()),
-            None => full_length(address),
-        };
-        let fits = length <= full_length(address) && left_aligned(address) & !mask(length) == 0;
-        if fits { Ok(Self { address, length }) } else { Err(()) }
-    }
 }

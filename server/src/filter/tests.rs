@@ -9,14 +9,14 @@ use mos_stack::{
     FlowId, FlowSummary, FlowTuple, Instant, OptionsOrigin, OverlapPolicy, Side, SideSummary,
     Sides, SockOpts, StopScope, TcpState, WorkerId,
 };
+use mos_text::{Prefix, Size, Span};
 use proptest::prelude::*;
 
 use super::{
     expr::{Expr, Op},
-    field::{Field, Kind, Prefix, STATES, Value},
+    field::{Field, Kind, STATES, Value},
     *,
 };
-use crate::words::span::Span;
 
 fn side(state: TcpState) -> SideSummary {
     SideSummary {
@@ -81,6 +81,8 @@ fn every_field_can_be_compared() {
         ("idle >= 6s", true),
         ("idle < 500ms", false),
         ("payload_bytes = 200", true),
+        ("payload_bytes = 0.2kB", true),
+        ("payload_bytes < 1KiB", true),
         ("buffered_bytes > 13", true),
         ("out_of_order_bytes = 0", true),
         ("stop_monitoring = NONE", true),
@@ -161,6 +163,7 @@ fn mistakes_are_refused_with_their_column() {
         ("core = x", 8, "a whole number"),
         ("core = -1", 8, "a whole number"),
         ("core = 18446744073709551616", 8, "a whole number"),
+        ("payload_bytes > 64k", 17, "a size"),
         ("age > 10", 7, "a span of time"),
         ("client_state = OPEN", 16, "a TCP state"),
         ("client_state < ESTABLISHED", 14, "has no order"),
@@ -207,18 +210,8 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
 
 fn any_prefix() -> impl Strategy<Value = Value> {
     (any_address(), 0_u8..=128).prop_map(|(address, length)| {
-        let (address, length): (IpAddr, u8) = match address {
-            IpAddr::V4(v4) => {
-                let length = length % 33;
-                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-                (IpAddr::V4((v4.to_bits() & mask).into()), length)
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-                (IpAddr::V6((v6.to_bits() & mask).into()), length)
-            }
-        };
-        Value::Prefix(Prefix { address, length })
+        let length = if address.is_ipv4() { length % 33 } else { length };
+        Value::Prefix(Prefix::new(address, length).unwrap())
     })
 }
 
@@ -243,6 +236,7 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
     match kind {
         Kind::Address => any_prefix().boxed(),
         Kind::Number => prop_oneof![0..10_u64, any::<u64>()].prop_map(Value::Number).boxed(),
+        Kind::Size => prop_oneof![0..10_u64, 0..=Size::MAX.0].prop_map(Value::Number).boxed(),
         Kind::State => any_state().prop_map(Value::State).boxed(),
         Kind::Span => prop_oneof![0..10_u64, any::<u64>()]
             .prop_map(|nanos| Value::Span(Span(Duration::from_nanos(nanos))))
@@ -329,7 +323,7 @@ fn model(expr: &Expr, flow: &FlowSummary) -> bool {
                     let end =
                         if *side == Side::Client { flow.tuple.client } else { flow.tuple.server };
                     let inside = bits(end.ip())
-                        .starts_with(&bits(prefix.address)[..prefix.length as usize + 1]);
+                        .starts_with(&bits(prefix.address())[..prefix.length() as usize + 1]);
                     return inside == (op.as_str() == "=");
                 }
                 (Field::State(side), Value::State(state)) => {

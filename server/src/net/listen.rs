@@ -5,17 +5,17 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs, io,
+    fs, io,
     net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
+use mos_text::Address;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -36,43 +36,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Mode of a Unix socket: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// `unix:///path`.
-    Unix(PathBuf),
-    /// `ADDRESS:PORT`.
-    Tcp(SocketAddr),
-}
-
-/// The text is not an address to listen on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address to listen on: write unix:///path/to.sock or ADDRESS:PORT")]
-pub struct AddressError(String);
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        match text.strip_prefix("unix://") {
-            Some(path) if Path::new(path).is_absolute() => Ok(Self::Unix(path.into())),
-            Some(_) => Err(AddressError(text.to_owned())),
-            None => {
-                text.parse().map(Self::Tcp).map_err(|_not_an_address| AddressError(text.to_owned()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => address.fmt(f),
-        }
-    }
-}
 
 /// Why the service cannot listen.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The command line of `mosd replay`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use mos_dataplane::replay::ReplayConfig;
@@ -8,9 +8,9 @@ use mos_stack::{
     Limits, OverlapPolicy, Sides, SockOpts, Timeouts, limits::BUFFER_BYTES_CEILING,
     round_up_to_block,
 };
+use mos_text::{Size, Span};
 
 use crate::words::bounds::workers;
-use crate::words::{size::Size, span::Span};
 
 /// Nothing that is printed depends on it, and nobody attacks the hash of a replay.
 const HASH_SEED: u64 = 0;
@@ -146,11 +146,10 @@ impl ReplayArgs {
     }
 }
 
-fn buffer_size(text: &str) -> Result<Size, String> {
-    let size: Size =
-        text.parse().map_err(|error: crate::words::size::SizeError| error.to_string())?;
+fn buffer_size(text: &str) -> Result<Size, Box<dyn Error + Send + Sync>> {
+    let size: Size = text.parse()?;
     if size.0 > BUFFER_BYTES_CEILING {
-        return Err(format!("{size} is above the limit of {}", Size(BUFFER_BYTES_CEILING)));
+        return Err(format!("{size} is above the limit of {}", Size(BUFFER_BYTES_CEILING)).into());
     }
     Ok(size)
 }

@@ -3,6 +3,3 @@
 pub(crate) mod bounds;
 pub(crate) mod community_id;
 pub(crate) mod facts;
-pub(crate) mod flow_name;
-pub(crate) mod size;
-pub(crate) mod span;

@@ -5,7 +5,8 @@ use mos_control::Refusal;
 use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
-use mosd::{Filter, FlowNameError, PageTokenError, Rejection};
+use mos_text::FlowNameError;
+use mosd::{Filter, PageTokenError, Rejection};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

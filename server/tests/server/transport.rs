@@ -7,7 +7,8 @@ use mos_proto::v1::{
     GetServerInfoRequest, GetStatusRequest, ListFlowsRequest,
     flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
 };
-use mosd::{Address, Control, ListenError, Listeners, PlainTcp, boot::serve::serve};
+use mos_text::Address;
+use mosd::{Control, ListenError, Listeners, PlainTcp, boot::serve::serve};
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 use tonic::{
     Code,

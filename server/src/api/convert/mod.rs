@@ -9,6 +9,7 @@ use mos_stack::{
     OverlapPolicy, Side, SideDetails, SideSummary, SockOptChange, SockOptName, SockOpts, StopScope,
     TcpState,
 };
+use mos_text::FlowName;
 use prost_types::Timestamp;
 
 pub(crate) use self::event::event;
@@ -345,7 +346,7 @@ pub(crate) fn view(view: i32, unspecified: View) -> Result<View, Rejection> {
 /// The canonical name of a flow.
 #[must_use]
 pub(crate) fn flow_name(id: FlowId) -> String {
-    format!("flows/{id}")
+    FlowName::Handle(id.to_bits()).to_string()
 }
 
 /// A flow as clients see it.

@@ -2,11 +2,11 @@
 
 use mos_control::{Command, Refusal, Reply};
 use mos_stack::{FlowDetails, FlowId, FlowSummary, FlowTuple};
+use mos_text::{FlowName, FlowNameError, Tuple};
 
 use crate::{
     api::{convert::flow_name, rejection::Rejection, state::Control},
     net::call::Call,
-    words::flow_name::FlowName,
 };
 
 /// The flow that a name stands for.
@@ -25,14 +25,18 @@ pub(super) async fn resolve(
     name: &str,
 ) -> Result<Resolved, Rejection> {
     match name.parse()? {
-        FlowName::Handle(id) => {
+        FlowName::Handle(bits) => {
+            let id =
+                FlowId::from_bits(bits).ok_or_else(|| FlowNameError::Handle(name.to_owned()))?;
             if control.workers.get(id.worker()).is_err() {
                 let cores = control.workers.iter().len();
                 return Err(Rejection::CoreNotFound { flow: id, core: id.worker(), cores });
             }
             Ok(Resolved { id, matched_reversed: false })
         }
-        FlowName::Tuple(tuple) => find(control, call, tuple, name).await,
+        FlowName::Tuple(Tuple { client, server, vlan }) => {
+            find(control, call, FlowTuple { client, server, vlan }, name).await
+        }
     }
 }
 

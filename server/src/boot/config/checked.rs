@@ -3,12 +3,10 @@
 use std::{fmt::Display, ops::RangeInclusive};
 
 use mos_stack::limits::{BUFFER_BYTES_CEILING, FLOWS_CEILING};
+use mos_text::Size;
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::{
-    net::listen::Address,
-    words::{bounds::WORKERS_MAX, size::Size},
-};
+use crate::words::bounds::WORKERS_MAX;
 
 fn ranged<'de, D, T>(deserializer: D, key: &str, range: RangeInclusive<T>) -> Result<T, D::Error>
 where
@@ -58,11 +56,5 @@ pub(super) fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size,
     } else {
         let ceiling = Size(BUFFER_BYTES_CEILING);
         Err(D::Error::custom(format_args!("a buffer of {size} is above the limit {ceiling}")))
-    }
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

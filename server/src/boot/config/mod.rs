@@ -18,13 +18,9 @@ use mos_stack::{
     Limits, OverlapPolicy, Sides, SockOptName, SockOptNames, SockOpts, Timeouts,
     limits::BUFFER_BYTES_DEFAULT, round_up_to_block,
 };
+use mos_text::{Address, Size, Span};
 use serde::Deserialize;
 pub use toml::Spanned;
-
-use crate::{
-    net::listen::Address,
-    words::{size::Size, span::Span},
-};
 
 /// Everything that the configuration decides.
 #[derive(Debug, Clone, PartialEq, Deserialize, Default)]
