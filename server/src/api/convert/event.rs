@@ -4,7 +4,10 @@ use mos_control::NumberedEvent;
 use mos_proto::v1;
 use mos_stack::{Event, EventKind, EventKinds, Side, WorkerId};
 
-use super::{flow_name, flow_tuple, saturating_i64, timestamp};
+use super::{
+    flow::{flow_name, flow_tuple},
+    scalars::{saturating_i64, timestamp},
+};
 use crate::{
     api::rejection::Rejection,
     events::{Loss, LossReason},

@@ -1,0 +1,164 @@
+//! Flows as clients see them.
+
+use mos_proto::v1;
+use mos_stack::{
+    BufferPositions, FlowDetails, FlowId, FlowSummary, FlowTuple, Side, SideDetails, SideSummary,
+    TcpState,
+};
+use mos_text::FlowName;
+
+use super::{
+    options::{flow_options, options_origin},
+    scalars::{saturating_i64, timestamp},
+};
+use crate::{
+    api::{etag::Etags, rejection::Rejection},
+    words::community_id::community_id,
+};
+
+/// The side of a buffer.
+///
+/// # Errors
+///
+/// Not one of the two.
+pub(crate) fn side(side: i32) -> Result<Side, Rejection> {
+    match v1::Side::try_from(side) {
+        Ok(v1::Side::Client) => Ok(Side::Client),
+        Ok(v1::Side::Server) => Ok(Side::Server),
+        Ok(v1::Side::Unspecified) | Err(_) => Err(Rejection::Argument {
+            field: "side",
+            problem: format!("{side} is not a side: CLIENT is 1, SERVER is 2"),
+        }),
+    }
+}
+
+/// How much of a flow is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// [`v1::FlowView::Basic`].
+    Basic,
+    /// [`v1::FlowView::Full`].
+    Full,
+}
+
+/// The view with this number; `unspecified` stands for 0.
+///
+/// # Errors
+///
+/// Not a view.
+pub(crate) fn view(view: i32, unspecified: View) -> Result<View, Rejection> {
+    match v1::FlowView::try_from(view) {
+        Ok(v1::FlowView::Unspecified) => Ok(unspecified),
+        Ok(v1::FlowView::Basic) => Ok(View::Basic),
+        Ok(v1::FlowView::Full) => Ok(View::Full),
+        Err(_) => Err(Rejection::Argument {
+            field: "view",
+            problem: format!("{view} is not a view: BASIC is 1, FULL is 2"),
+        }),
+    }
+}
+
+/// The canonical name of a flow.
+#[must_use]
+pub(crate) fn flow_name(id: FlowId) -> String {
+    FlowName::Handle(id.to_bits()).to_string()
+}
+
+/// A flow as clients see it.
+#[must_use]
+pub(crate) fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow {
+    let is_full = view == View::Full;
+    let FlowSummary { id, tuple, sides, options, origin, revision, started, last_packet } = summary;
+    v1::Flow {
+        name: flow_name(*id),
+        tuple: Some(flow_tuple(tuple)),
+        core: id.worker().index().into(),
+        client_state: tcp_state(sides.client.state).into(),
+        server_state: tcp_state(sides.server.state).into(),
+        options: Some(flow_options(options)),
+        options_origin: options_origin(*origin).into(),
+        etag: etags.etag(*id, *revision),
+        client_stats: is_full.then(|| side_stats(&sides.client)),
+        server_stats: is_full.then(|| side_stats(&sides.server)),
+        start_time: Some(timestamp(*started)),
+        last_packet_time: Some(timestamp(*last_packet)),
+        community_id: community_id(tuple),
+    }
+}
+
+/// A flow as clients see it, in full.
+#[must_use]
+pub(crate) fn detailed_flow(details: &FlowDetails, etags: &Etags) -> v1::Flow {
+    v1::Flow {
+        client_stats: Some(detailed_stats(details, Side::Client)),
+        server_stats: Some(detailed_stats(details, Side::Server)),
+        ..flow(&details.summary, View::Basic, etags)
+    }
+}
+
+/// One endpoint as clients see it, with all that its buffer holds.
+#[must_use]
+pub(crate) fn detailed_stats(details: &FlowDetails, side: Side) -> v1::SideStats {
+    let SideDetails { fragments, fragments_total, positions } = &details.sides[side];
+    v1::SideStats {
+        fragments: fragments
+            .iter()
+            .map(|fragment| v1::Fragment {
+                offset: saturating_i64(fragment.offset.0),
+                length_bytes: saturating_i64(fragment.length),
+            })
+            .collect(),
+        fragment_count: i32::try_from(*fragments_total).unwrap_or(i32::MAX),
+        positions: positions.as_ref().map(buffer_positions),
+        ..side_stats(&details.summary.sides[side])
+    }
+}
+
+const fn buffer_positions(positions: &BufferPositions) -> v1::BufferPositions {
+    let BufferPositions { init_seq, last_byte_read, next_byte_expected, last_byte_received } =
+        *positions;
+    v1::BufferPositions { init_seq, last_byte_read, next_byte_expected, last_byte_received }
+}
+
+pub(super) fn flow_tuple(tuple: &FlowTuple) -> v1::FlowTuple {
+    let FlowTuple { client, server, vlan } = tuple;
+    v1::FlowTuple {
+        client_address: client.ip().to_string(),
+        client_port: client.port().into(),
+        server_address: server.ip().to_string(),
+        server_port: server.port().into(),
+        vlan_id: vlan.map(i32::from),
+    }
+}
+
+fn side_stats(side: &SideSummary) -> v1::SideStats {
+    v1::SideStats {
+        packet_count: saturating_i64(side.packets),
+        payload_bytes: saturating_i64(side.payload_bytes),
+        retransmit_count: saturating_i64(side.retransmits),
+        overwritten_bytes: saturating_i64(side.buffer.overwritten_bytes),
+        buffered_bytes: saturating_i64(side.buffer.buffered_bytes),
+        out_of_order_bytes: saturating_i64(side.buffer.out_of_order_bytes),
+        conflicting_bytes: saturating_i64(side.buffer.conflicting_bytes),
+        missing_bytes: saturating_i64(side.buffer.missing_bytes),
+        ..v1::SideStats::default()
+    }
+}
+
+/// A TCP state as clients see it.
+#[must_use]
+pub(crate) const fn tcp_state(state: TcpState) -> v1::TcpState {
+    match state {
+        TcpState::Closed => v1::TcpState::Closed,
+        TcpState::Listen => v1::TcpState::Listen,
+        TcpState::SynSent => v1::TcpState::SynSent,
+        TcpState::SynReceived => v1::TcpState::SynReceived,
+        TcpState::Established => v1::TcpState::Established,
+        TcpState::FinWait1 => v1::TcpState::FinWait1,
+        TcpState::FinWait2 => v1::TcpState::FinWait2,
+        TcpState::CloseWait => v1::TcpState::CloseWait,
+        TcpState::Closing => v1::TcpState::Closing,
+        TcpState::LastAck => v1::TcpState::LastAck,
+        TcpState::TimeWait => v1::TcpState::TimeWait,
+    }
+}
