@@ -1,32 +1,30 @@
-//! Where the service listens, and the connections that it takes.
+//! Where the service listens: binds sockets and takes connections from them.
 //!
 //! A Unix socket (mode 0660) tells who is at the other end. Plain TCP does not, and anybody on the
 //! way can read and change it: beyond loopback it has to be allowed explicitly.
 
 use std::{
-    collections::HashMap,
     fs, io,
     net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use mos_text::Address;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    net::{TcpListener, UnixListener, UnixStream},
+    sync::mpsc,
 };
-use tonic::transport::server::Connected;
 
+use super::{
+    connection::{Connection, Stream},
+    limits::Limits,
+};
 use crate::auth::{Peer, Principal};
-
-/// Connections of one principal at once, at most.
-pub(crate) const CONNECTIONS_PER_PRINCIPAL: usize = 64;
 
 /// Connections that wait for the services to take them, at most.
 const HANDOVER: usize = 16;
@@ -40,7 +38,7 @@ const SOCKET_MODE: u32 = 0o660;
 /// Why the service cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error("{0} is in use: another process listens there")]
     InUse(Address),
     /// Plain TCP beyond loopback was not allowed.
@@ -78,7 +76,7 @@ struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have been removed by hand; there is nobody left to tell.
+        // The file may have been removed by hand; nobody reads an error from here.
         let _gone: io::Result<()> = fs::remove_file(&self.0);
     }
 }
@@ -113,7 +111,7 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// When the system does not tell.
+    /// When the system cannot say what a socket is bound to.
     pub fn addresses(&self) -> io::Result<Vec<Address>> {
         self.0
             .iter()
@@ -128,10 +126,7 @@ impl Listeners {
     #[must_use]
     pub(crate) fn accept(self, connections_max: usize) -> Incoming {
         let (sender, connections) = mpsc::channel(HANDOVER);
-        let limits = Arc::new(Limits {
-            all: Arc::new(Semaphore::new(connections_max)),
-            by_principal: Mutex::default(),
-        });
+        let limits = Limits::new(connections_max);
         let mut tasks = tokio::task::JoinSet::new();
         for listener in self.0 {
             tasks.spawn(accept_from(listener, sender.clone(), Arc::clone(&limits)));
@@ -150,7 +145,7 @@ async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
         Ok(_) if UnixStream::connect(path).await.is_ok() => {
             return Err(ListenError::InUse(address()));
         }
-        // Nobody answers on it: it was left behind.
+        // No process answers on it: an earlier one left it behind.
         Ok(_) => fs::remove_file(path).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(directory) = path.parent() {
@@ -186,44 +181,21 @@ async fn bind_tcp(address: SocketAddr, plain: PlainTcp) -> Result<Listener, List
     })
 }
 
-/// How many connections there may be.
-#[derive(Debug)]
-struct Limits {
-    all: Arc<Semaphore>,
-    by_principal: Mutex<HashMap<Principal, usize>>,
-}
-
-/// The right to be connected; given back on drop.
-#[derive(Debug)]
-struct Place {
-    _one_of_all: OwnedSemaphorePermit,
-    principal: Peer,
-    limits: Arc<Limits>,
-}
-
-impl Limits {
-    /// A place for a connection of this principal; `None` when it has too many.
-    fn place(self: &Arc<Self>, one_of_all: OwnedSemaphorePermit, principal: Peer) -> Option<Place> {
-        if let Some(principal) = principal {
-            let mut counts = self.by_principal.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(principal).or_insert(0);
-            if *count >= CONNECTIONS_PER_PRINCIPAL {
-                return None;
+impl Listener {
+    /// Takes the next connection and says who is at its other end.
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
+                Ok((Box::pin(stream), uid))
             }
-            *count += 1;
-        }
-        Some(Place { _one_of_all: one_of_all, principal, limits: Arc::clone(self) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(principal) = self.principal else { return };
-        let mut counts = self.limits.by_principal.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&principal) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&principal);
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%peer, %error, "cannot switch off Nagle's algorithm");
+                }
+                Ok((Box::pin(stream), Some(Principal::Host(peer.ip()))))
             }
         }
     }
@@ -231,20 +203,8 @@ impl Drop for Place {
 
 async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limits: Arc<Limits>) {
     // Beyond the limit, connections wait in the system's queue.
-    while let Ok(permit) = Arc::clone(&limits.all).acquire_owned().await {
-        let accepted = match &listener {
-            Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
-                let uid = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
-                (Stream::Unix(stream), uid)
-            }),
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "cannot switch off Nagle's algorithm");
-                }
-                (Stream::Tcp(stream), Some(Principal::Host(peer.ip())))
-            }),
-        };
-        let (stream, principal) = match accepted {
+    while let Ok(permit) = limits.permit().await {
+        let (stream, principal) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -256,7 +216,7 @@ async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limit
             tracing::debug!(?principal, "connection refused: too many of one principal");
             continue;
         };
-        if sender.send(Connection { stream, principal, _place: place }).await.is_err() {
+        if sender.send(Connection::new(stream, principal, place)).await.is_err() {
             return;
         }
     }
@@ -274,85 +234,5 @@ impl tokio_stream::Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.connections.poll_recv(cx).map(|connection| connection.map(Ok))
-    }
-}
-
-/// One connection.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: Stream,
-    principal: Peer,
-    _place: Place,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.principal
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Unix(stream) => stream.is_write_vectored(),
-            Stream::Tcp(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
