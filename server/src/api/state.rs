@@ -11,7 +11,7 @@ use crate::{
     api::{answers::Answers, etag::Etags, streams::Streams},
     events::FanOut,
     flows::page_token::PageTokens,
-    health::vitals::Vitals,
+    health::{conditions::Conditions, vitals::Vitals},
     workers::Workers,
 };
 
@@ -51,8 +51,10 @@ pub struct Control {
     pub(crate) answers: Answers<v1::SetSockOptResponse>,
     /// The streams that run now.
     pub streams: Streams,
-    /// What was seen of the workers lately.
+    /// What was observed of the workers and ports lately.
     pub(crate) vitals: Vitals,
+    /// What is wrong, by the vitals.
+    pub(crate) conditions: Conditions,
 }
 
 impl Control {
@@ -70,6 +72,7 @@ impl Control {
         let workers = Workers::spawn(commands);
         Self {
             vitals: Vitals::new(&workers),
+            conditions: Conditions::default(),
             workers,
             events: FanOut::spawn(taps),
             ports,

@@ -1,4 +1,5 @@
-//! How the process is: what is wrong in words, and the metrics.
+//! The health of the process: what is observed, what is wrong in words, and the metrics.
 
+pub(crate) mod conditions;
 pub mod telemetry;
 pub(crate) mod vitals;

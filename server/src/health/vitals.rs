@@ -1,16 +1,16 @@
-//! What was seen of the workers and ports lately: ages of loops, losses, and how busy it was.
+//! Observations of the workers and ports: ages of loops, losses, and how busy the workers are.
 //!
 //! Fed a few times a second from the boards and the port counters. Nothing here waits on a worker,
-//! so a worker that hangs is seen, not waited for.
+//! so a worker that hangs is seen, not waited for. What the observations mean is for `conditions`.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use mos_control::{Phase, PortStatus, Turns};
-use mos_stack::{Gauges, Stat, WorkerId};
+use mos_control::{PortStatus, Turns};
+use mos_stack::Stat;
 use tokio::time::Instant;
 
 use crate::workers::Workers;
@@ -21,56 +21,22 @@ pub(crate) const OBSERVE_EVERY: Duration = Duration::from_millis(500);
 /// How far back "lately" reaches.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
-/// A loop that has not turned for this long is late.
-const LOOP_LATE: Duration = Duration::from_millis(1500);
-
-/// A loop that has not turned for this long is stalled.
-const LOOP_STALLED: Duration = Duration::from_secs(3);
-
-/// From this share on a table or pool is nearly full, and critically so, in per cent.
-const NEARLY_FULL: u64 = 80;
-const CRITICALLY_FULL: u64 = 95;
-
-/// How serious a condition is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    /// Fine.
-    Ok,
-    /// Works, but look at it.
-    Warning,
-    /// Loses packets, flows or payload.
-    Critical,
-}
-
-/// One thing that is or is not fine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Condition {
-    /// Stable key.
-    pub kind: String,
-    /// How serious.
-    pub level: Level,
-    /// One sentence.
-    pub message: String,
-    /// What to do; empty where nothing is to be done.
-    pub next_step: String,
-    /// Since when the level is as it is.
-    pub since: SystemTime,
-}
-
-/// What was seen lately.
+/// What was observed lately.
 #[derive(Debug)]
 pub(crate) struct Vitals(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
+    /// One for each worker.
     loops: Vec<Loop>,
+    /// Those of the last [`WINDOW`], the oldest first.
     samples: VecDeque<Sample>,
-    levels: HashMap<String, (Level, SystemTime)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Loop {
     turns: u64,
+    /// When `turns` was first seen to have this value.
     changed: Instant,
 }
 
@@ -82,16 +48,20 @@ struct Sample {
     losses: Losses,
 }
 
-/// What was lost since the start.
+/// What was lost in a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Losses {
-    packets: u64,
-    untracked: u64,
-    refused_bytes: u64,
+pub(super) struct Losses {
+    /// Packets lost before a worker saw them.
+    pub(super) packets: u64,
+    /// Packets of new flows that found the flow table full.
+    pub(super) untracked: u64,
+    /// Payload bytes that found no room in a buffer.
+    pub(super) refused_bytes: u64,
 }
 
 impl Losses {
-    fn now(workers: &Workers, ports: &[PortStatus]) -> Self {
+    /// Losses since the start.
+    pub(super) fn total(workers: &Workers, ports: &[PortStatus]) -> Self {
         let sum = |stat| workers.iter().map(|client| client.board().stat(stat)).sum();
         Self {
             packets: ports.iter().map(PortStatus::lost).sum(),
@@ -115,18 +85,18 @@ impl Vitals {
     pub(crate) fn new(workers: &Workers) -> Self {
         let changed = Instant::now();
         let loops = workers.iter().map(|_| Loop { turns: 0, changed }).collect();
-        Self(Mutex::new(State { loops, samples: VecDeque::new(), levels: HashMap::new() }))
+        Self(Mutex::new(State { loops, samples: VecDeque::new() }))
     }
 
-    /// Looks at the boards and counters.
+    /// Takes a sample of the boards and counters.
     pub(crate) fn observe(&self, workers: &Workers, ports: &[PortStatus]) {
         let mut state = self.lock();
         let now = Instant::now();
-        state.look(workers, now);
+        state.note_turns(workers, now);
         let sample = Sample {
             at: now,
             turns: workers.iter().map(|client| client.board().turns()).collect(),
-            losses: Losses::now(workers, ports),
+            losses: Losses::total(workers, ports),
         };
         while state.samples.front().is_some_and(|oldest| now - oldest.at > WINDOW) {
             state.samples.pop_front();
@@ -134,12 +104,12 @@ impl Vitals {
         state.samples.push_back(sample);
     }
 
-    /// How long ago each worker's loop last turned, as far as can be told from here.
+    /// Time since each worker's loop was last seen to have turned.
     #[must_use]
     pub(crate) fn loop_ages(&self, workers: &Workers) -> Vec<Duration> {
         let mut state = self.lock();
         let now = Instant::now();
-        state.look(workers, now);
+        state.note_turns(workers, now);
         state.loops.iter().map(|seen| now - seen.changed).collect()
     }
 
@@ -159,31 +129,10 @@ impl Vitals {
             .collect()
     }
 
-    /// Everything that is or is not fine, the worst first.
-    #[must_use]
-    pub(crate) fn conditions(&self, workers: &Workers, ports: &[PortStatus]) -> Vec<Condition> {
-        let ages = self.loop_ages(workers);
-        let mut state = self.lock();
-        let losses = Losses::now(workers, ports);
-        let earlier = state.samples.front().map_or_else(Losses::default, |sample| sample.losses);
-        let lately = losses.since(earlier);
-        let mut findings = vec![
-            flow_table(workers, lately),
-            buffer_pool(workers, lately),
-            port_losses(ports, losses, lately),
-            checksums(workers),
-        ];
-        findings.extend(
-            workers
-                .iter()
-                .zip(ages)
-                .map(|(client, age)| worker_loop(client.worker(), client.board().phase(), age)),
-        );
-        let now = SystemTime::now();
-        let mut conditions: Vec<Condition> =
-            findings.into_iter().map(|finding| state.dated(finding, now)).collect();
-        conditions.sort_by_key(|condition| std::cmp::Reverse(condition.level));
-        conditions
+    /// What of these losses since the start happened lately.
+    pub(super) fn lately(&self, total: Losses) -> Losses {
+        let state = self.lock();
+        total.since(state.samples.front().map_or_else(Losses::default, |oldest| oldest.losses))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -192,155 +141,13 @@ impl Vitals {
 }
 
 impl State {
-    fn look(&mut self, workers: &Workers, now: Instant) {
+    fn note_turns(&mut self, workers: &Workers, now: Instant) {
         for (seen, client) in self.loops.iter_mut().zip(workers) {
             let turns = client.board().turns().all;
             if turns != seen.turns {
                 *seen = Loop { turns, changed: now };
             }
         }
-    }
-
-    fn dated(&mut self, finding: Finding, now: SystemTime) -> Condition {
-        let Finding { kind, level, message, next_step } = finding;
-        let entry = self.levels.entry(kind.clone()).or_insert((level, now));
-        if entry.0 != level {
-            *entry = (level, now);
-        }
-        Condition { kind, level, message, next_step, since: entry.1 }
-    }
-}
-
-/// A condition before its age is known.
-#[derive(Debug)]
-struct Finding {
-    kind: String,
-    level: Level,
-    message: String,
-    next_step: String,
-}
-
-fn finding(kind: impl Into<String>, level: Level, message: String, next_step: &str) -> Finding {
-    let next_step = if level == Level::Ok { "" } else { next_step };
-    Finding { kind: kind.into(), level, message, next_step: next_step.to_owned() }
-}
-
-fn flow_table(workers: &Workers, lately: Losses) -> Finding {
-    let next_step = "raise limits.flows_max, lower the timeouts, or use more workers";
-    let share = fullest(workers, |gauges| (gauges.flows, gauges.flow_slots));
-    if lately.untracked > 0 {
-        let message = format!(
-            "a flow table was full: {} packets of new flows were not tracked lately",
-            lately.untracked
-        );
-        return finding("flow-table", Level::Critical, message, next_step);
-    }
-    let message = format!("the fullest flow table is {share} % full");
-    finding("flow-table", level_of(share), message, next_step)
-}
-
-fn buffer_pool(workers: &Workers, lately: Losses) -> Finding {
-    let next_step =
-        "raise limits.pool, or lower the buffers: options.client_buffer, .server_buffer";
-    let share = fullest(workers, |gauges| (gauges.pool_used_bytes, gauges.pool_bytes));
-    if lately.refused_bytes > 0 {
-        let message = format!(
-            "{} payload bytes were not stored lately; the fullest buffer pool is {share} % full",
-            lately.refused_bytes
-        );
-        return finding("buffer-pool", Level::Critical, message, next_step);
-    }
-    let message = format!("the fullest buffer pool is {share} % full");
-    finding("buffer-pool", level_of(share), message, next_step)
-}
-
-/// Packets with wrong checksums are ignored: many of them mean that the interface which sends them
-/// computes the checksums later than they are seen here.
-fn checksums(workers: &Workers) -> Finding {
-    let sum = |wanted: fn(&Stat) -> bool| {
-        let stats = || Stat::ALL.into_iter().filter(wanted);
-        workers.iter().flat_map(|client| stats().map(|stat| client.board().stat(stat))).sum::<u64>()
-    };
-    let wrong = sum(|stat| *stat == Stat::PacketsChecksum);
-    let packets = sum(|stat| stat.name().0 == "packets");
-    if wrong == 0 {
-        return finding("checksums", Level::Ok, "no packet had a wrong checksum".to_owned(), "");
-    }
-    let level = if wrong * 10 >= packets { Level::Warning } else { Level::Ok };
-    let message = format!("{wrong} of {packets} packets had a wrong checksum and were ignored");
-    let next_step = "switch checksum offload off where the packets are sent (ethtool -K IFACE tx \
-                     off), or set dataplane.verify_checksums = false";
-    finding("checksums", level, message, next_step)
-}
-
-fn port_losses(ports: &[PortStatus], losses: Losses, lately: Losses) -> Finding {
-    let worst = ports.iter().max_by_key(|port| port.lost()).filter(|port| port.lost() > 0);
-    let Some(worst) = worst else {
-        return finding("ports", Level::Ok, "no packet was lost".to_owned(), "");
-    };
-    let level = if lately.packets > 0 { Level::Critical } else { Level::Warning };
-    let message = format!(
-        "{} packets were lost before a worker saw them, {} of them lately; port {}: {} missed, {} \
-         damaged, {} without a buffer, {} on the way to another worker",
-        losses.packets,
-        lately.packets,
-        worst.name,
-        worst.rx_missed,
-        worst.rx_errors,
-        worst.rx_no_mbuf,
-        worst.handoff_dropped
-    );
-    let next_step = "use more workers, raise dataplane.mbufs, or set dataplane.idle = \"busy\"";
-    finding("ports", level, message, next_step)
-}
-
-fn worker_loop(worker: WorkerId, phase: Phase, age: Duration) -> Finding {
-    let kind = format!("core-{worker}");
-    let seconds = age.as_secs_f64();
-    let next_step = "check what else runs on its CPU; restart the service if it stays so";
-    match phase {
-        Phase::Stopped => finding(
-            kind,
-            Level::Critical,
-            "the worker has stopped".to_owned(),
-            "restart the service",
-        ),
-        Phase::Starting => {
-            finding(kind, Level::Warning, "the worker is starting".to_owned(), "wait a moment")
-        }
-        Phase::Running | Phase::Drained if age >= LOOP_STALLED => {
-            let message = format!("its loop has not turned for {seconds:.1} s");
-            finding(kind, Level::Critical, message, next_step)
-        }
-        Phase::Running | Phase::Drained if age >= LOOP_LATE => {
-            let message = format!("its loop has not turned for {seconds:.1} s");
-            finding(kind, Level::Warning, message, next_step)
-        }
-        Phase::Drained => {
-            let message = "its captures have come to their end; flows stay listed".to_owned();
-            finding(kind, Level::Ok, message, "")
-        }
-        Phase::Running => finding(kind, Level::Ok, "its loop turns".to_owned(), ""),
-    }
-}
-
-/// Largest share over all workers, in per cent.
-fn fullest(workers: &Workers, of: impl Fn(Gauges) -> (u64, u64)) -> u64 {
-    workers
-        .iter()
-        .map(|client| of(client.board().gauges()))
-        .map(|(used, all)| used.saturating_mul(100) / all.max(1))
-        .max()
-        .unwrap_or(0)
-}
-
-const fn level_of(per_cent: u64) -> Level {
-    if per_cent >= CRITICALLY_FULL {
-        Level::Critical
-    } else if per_cent >= NEARLY_FULL {
-        Level::Warning
-    } else {
-        Level::Ok
     }
 }
 
@@ -351,89 +158,14 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use mos_control::{CommandPort, WorkerPort, link};
-    use mos_stack::Stats;
+    use mos_control::link;
+    use mos_stack::WorkerId;
 
     use super::*;
 
-    fn worker() -> (CommandPort, WorkerPort) {
-        let (port, worker) = link(WorkerId::default());
-        worker.board().set_phase(Phase::Running);
-        (port, worker)
-    }
-
-    fn port(rx_missed: u64) -> PortStatus {
-        PortStatus {
-            name: "eth1".to_owned(),
-            driver: "net_af_packet".to_owned(),
-            queues: 1,
-            rx_packets: 0,
-            rx_bytes: 0,
-            rx_missed,
-            rx_errors: 0,
-            rx_no_mbuf: 0,
-            handoff_dropped: 0,
-        }
-    }
-
-    fn level(vitals: &Vitals, workers: &Workers, ports: &[PortStatus], kind: &str) -> Level {
-        let conditions = vitals.conditions(workers, ports);
-        conditions.iter().find(|condition| condition.kind == kind).unwrap().level
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_loop_that_does_not_turn_is_late_and_then_stalled() {
-        let (port, worker) = worker();
-        let workers = Workers::spawn(vec![port]);
-        let vitals = Vitals::new(&workers);
-        for (seconds, expected) in [(1, Level::Ok), (1, Level::Warning), (1, Level::Critical)] {
-            tokio::time::advance(Duration::from_secs(seconds)).await;
-            assert_eq!(level(&vitals, &workers, &[], "core-0"), expected);
-        }
-        worker.board().turn(mos_stack::Instant::EPOCH, 0);
-        assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Ok);
-        worker.board().set_phase(Phase::Stopped);
-        assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Critical);
-        assert_eq!(vitals.conditions(&workers, &[])[0].kind, "core-0");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn losses_are_critical_while_they_are_recent() {
-        let (command, _worker) = worker();
-        let workers = Workers::spawn(vec![command]);
-        let vitals = Vitals::new(&workers);
-        vitals.observe(&workers, &[port(0)]);
-        assert_eq!(level(&vitals, &workers, &[port(0)], "ports"), Level::Ok);
-        assert_eq!(level(&vitals, &workers, &[port(5)], "ports"), Level::Critical);
-        vitals.observe(&workers, &[port(5)]);
-        tokio::time::advance(WINDOW + Duration::from_secs(1)).await;
-        vitals.observe(&workers, &[port(5)]);
-        assert_eq!(level(&vitals, &workers, &[port(5)], "ports"), Level::Warning);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn full_tables_and_pools_are_told_before_anything_is_lost() {
-        let (command, worker) = worker();
-        let workers = Workers::spawn(vec![command]);
-        let vitals = Vitals::new(&workers);
-        let mut stats = Stats::default();
-        for (used, expected) in [(79, Level::Ok), (80, Level::Warning), (95, Level::Critical)] {
-            let gauges =
-                Gauges { flows: used, flow_slots: 100, pool_used_bytes: used, pool_bytes: 100 };
-            worker.board().publish(&stats, gauges);
-            assert_eq!(level(&vitals, &workers, &[], "flow-table"), expected);
-            assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), expected);
-        }
-        stats.add(Stat::PacketsTableFull, 1);
-        stats.add(Stat::RefusedBytes, 1);
-        worker.board().publish(&stats, Gauges::default());
-        assert_eq!(level(&vitals, &workers, &[], "flow-table"), Level::Critical);
-        assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), Level::Critical);
-    }
-
     #[tokio::test(start_paused = true)]
     async fn the_busy_share_is_that_of_the_recent_turns() {
-        let (command, worker) = worker();
+        let (command, worker) = link(WorkerId::default());
         let workers = Workers::spawn(vec![command]);
         let vitals = Vitals::new(&workers);
         worker.board().turn(mos_stack::Instant::EPOCH, 0);

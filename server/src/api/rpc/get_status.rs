@@ -8,14 +8,14 @@ use mos_stack::Stat;
 
 use crate::{
     api::{convert::saturating_i64, state::Control},
-    health::vitals::{Condition, Level},
+    health::conditions::{Condition, Level},
     workers::WorkerClient,
 };
 
 /// Health in words and numbers.
 pub(crate) fn get_status(control: &Control) -> v1::GetStatusResponse {
     let ports = control.ports.ports();
-    let conditions = control.vitals.conditions(&control.workers, &ports);
+    let conditions = control.conditions.judge(&control.vitals, &control.workers, &ports);
     let worst = conditions.iter().map(|condition| condition.level).max().unwrap_or(Level::Ok);
     let ages = control.vitals.loop_ages(&control.workers);
     let ratios = control.vitals.busy_ratios(&control.workers);
