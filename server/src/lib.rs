@@ -8,8 +8,8 @@
 //!
 //! One folder is one room, with one idea. `boot` assembles them, `api` alone knows `mos.v1`, and
 //! `filter` and `words` are known to all. Everything here speaks to `mos-control` only, so that it
-//! runs and is tested against any thread that answers on a worker port. `main.rs` alone starts the
-//! dataplane; `replay` runs a capture through it.
+//! runs and is tested against any thread that answers on a worker port. `boot/run.rs` alone starts
+//! the dataplane; `replay` runs a capture through it.
 
 mod api;
 mod auth;
@@ -32,6 +32,5 @@ pub use api::{
 pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};
 pub use flows::page_token::PageTokenError;
-pub use health::telemetry;
 pub use net::listen::{ListenError, Listeners, PlainTcp};
 pub use workers::{PendingAnswer, WorkerClient};

@@ -8,7 +8,7 @@ use crate::boot::config::{Log, LogFormat};
 
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub(super) enum LogError {
     /// The level cannot be read.
     #[error("log.level = {level:?} cannot be read: {error}")]
     Level {
@@ -27,7 +27,7 @@ pub enum LogError {
 /// # Errors
 ///
 /// When they cannot be read.
-pub fn filter(log: &Log) -> Result<EnvFilter, LogError> {
+pub(super) fn filter(log: &Log) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(&log.level)
         .map_err(|error| LogError::Level { level: log.level.clone(), error })
 }
@@ -37,7 +37,7 @@ pub fn filter(log: &Log) -> Result<EnvFilter, LogError> {
 /// # Errors
 ///
 /// When the level cannot be read, or a log is set up already.
-pub fn start(log: &Log) -> Result<(), LogError> {
+pub(super) fn start(log: &Log) -> Result<(), LogError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter(log)?)
         .with_writer(std::io::stderr)

@@ -1,6 +1,13 @@
-//! Assembles the process: command line, configuration, log, and the services on their listeners.
+//! Assembles the process: command line, configuration, log, dataplane, and the services on their
+//! listeners. The only room that sees all others.
 
 pub mod args;
+mod check;
 pub mod config;
-pub mod logging;
+mod failure;
+mod logging;
+mod plan;
+mod run;
 pub mod serve;
+
+pub use self::{check::check, failure::Failure, run::run};

@@ -18,7 +18,7 @@ const SECONDS: [f64; 14] =
 
 /// Why there are no metrics.
 #[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
+pub(crate) enum TelemetryError {
     /// The listener cannot be made.
     #[error("cannot serve metrics on {address}: {error}")]
     Listen {
@@ -37,7 +37,7 @@ pub enum TelemetryError {
 /// # Errors
 ///
 /// When the address cannot be bound.
-pub fn install(address: SocketAddr) -> Result<ExporterFuture, TelemetryError> {
+pub(crate) fn install(address: SocketAddr) -> Result<ExporterFuture, TelemetryError> {
     let failed = |error| TelemetryError::Listen { address, error };
     let (recorder, exporter) = PrometheusBuilder::new()
         .with_http_listener(address)

@@ -41,7 +41,11 @@ const UNSAFE_PLACES: [&str; 3] =
 /// Crate names that only some files may mention.
 const MENTIONS: [(&str, &str, &[&str]); 3] = [
     ("dpdk_sys", "dataplane/", &["dataplane/dpdk-sys/", "dataplane/runtime/src/dpdk/"]),
-    ("mos_dataplane", "server/src/", &["server/src/main.rs", "server/src/replay/"]),
+    (
+        "mos_dataplane",
+        "server/src/",
+        &["server/src/boot/plan.rs", "server/src/boot/run.rs", "server/src/replay/"],
+    ),
     ("mos_dataplane", "client/", &[]),
 ];
 

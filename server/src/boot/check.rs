@@ -1,0 +1,43 @@
+//! `mosd check`: what a configuration would start, or what is wrong with it.
+
+use std::io::{self, Write as _};
+
+use crate::boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan};
+
+/// Says on stdout what the configuration would start.
+///
+/// # Errors
+///
+/// What is wrong with the configuration, or a stdout that cannot be written to.
+pub fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let file = ConfigFile::read(&args.config).map_err(Failure::user)?;
+    let planned = plan::dataplane(&file).map_err(Failure::user)?;
+    logging::filter(&file.config.log).map_err(Failure::user)?;
+    let config = &file.config;
+    let mut lines = vec![format!("{} is right. It would start:", args.config.display())];
+    lines.push(format!("  workers  {}", planned.workers));
+    lines.extend(planned.ports.iter().map(|port| format!("  port     {port}")));
+    if planned.ports.is_empty() {
+        lines.push("  port     none: name one with --port, or use --demo".to_owned());
+    }
+    lines.extend(config.server.listen.iter().map(|address| format!("  gRPC     {address}")));
+    lines.extend(
+        config.metrics.listen.map(|address| format!("  metrics  http://{address}/metrics")),
+    );
+    let (limits, bounds) = (&planned.limits, &config.limits);
+    let when = if limits.populate { "all of it at start" } else { "as it is used" };
+    lines.push(format!(
+        "  memory   {} flows and {} of receive buffers for each worker, {when}",
+        limits.flows_max, bounds.pool
+    ));
+    lines.push(format!(
+        "  flows    start with {} for the client and {} for the server, up to {}",
+        config.options.client_buffer, config.options.server_buffer, bounds.buffer_max
+    ));
+    let payload = if config.server.payload { "may be read by clients" } else { "stays private" };
+    lines.push(format!("  payload  {payload}"));
+    match writeln!(io::stdout(), "{}", lines.join("\n")) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

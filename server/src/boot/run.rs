@@ -1,0 +1,140 @@
+//! `mosd run`: starts the dataplane, serves, stops.
+
+use std::{fs, io, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use mos_dataplane::{Cpus, Dataplane, config as runtime, cpu};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    api::state::{Control, Settings},
+    boot::{args::RunArgs, config::Config, failure::Failure, logging, plan, serve},
+    health::telemetry,
+    net::listen::{Listeners, PlainTcp},
+};
+
+/// Threads of the control plane.
+const CONTROL_THREADS: usize = 2;
+
+/// Time between two looks at whether every capture has ended.
+const END_POLL: Duration = Duration::from_millis(100);
+
+/// Time that the tasks of the control plane may take to end.
+const RUNTIME_END: Duration = Duration::from_secs(1);
+
+/// What to do when every capture has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenDone {
+    /// Keep the flows listed.
+    Stay,
+    /// End.
+    Exit,
+}
+
+/// Watches ports and serves the API until interrupted.
+///
+/// # Errors
+///
+/// What is wrong with the configuration or the machine's set-up, and whatever ends the service
+/// before it is told to end.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let file = args.config().map_err(Failure::user)?;
+    let planned = plan::dataplane(&file).map_err(Failure::user)?;
+    logging::start(&file.config.log).map_err(Failure::user)?;
+    let cpus = Cpus::share(&planned.cpus, planned.workers).map_err(Failure::user)?;
+    // A thread inherits the CPUs of the one that starts it: none then runs on a worker's CPU.
+    cpu::tie_this_thread(&cpus.others).context("cannot keep off the CPUs of the workers")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the control plane's threads")?;
+    let when_done = if args.exit_when_done { WhenDone::Exit } else { WhenDone::Stay };
+    let outcome = runtime.block_on(service(&file.config, &planned, &cpus, when_done));
+    runtime.shutdown_timeout(RUNTIME_END);
+    outcome
+}
+
+/// Binds, starts, serves and stops.
+async fn service(
+    config: &Config,
+    planned: &runtime::Config,
+    cpus: &Cpus,
+    when_done: WhenDone,
+) -> Result<(), Failure> {
+    let signals = Signals::new().context("cannot listen for signals")?;
+    let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
+    let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
+    if let Some(address) = config.metrics.listen {
+        let exporter = telemetry::install(address).map_err(Failure::user)?;
+        // It serves as long as the process lives; its listener is bound already.
+        drop(tokio::spawn(exporter));
+        tracing::info!(%address, "serving metrics");
+    }
+    let (dataplane, links) = Dataplane::start(planned, cpus).map_err(|error| {
+        if error.is_user_error() { Failure::user(error) } else { Failure::from(error) }
+    })?;
+    let settings = Settings {
+        limits: planned.limits,
+        payload: config.server.payload,
+        connections_max: config.server.connections_max,
+        node: node_name(),
+    };
+    let control = Arc::new(Control::new(links, dataplane.monitor(), settings));
+    for address in listeners.addresses()? {
+        tracing::info!(%address, "listening");
+    }
+    let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();
+    tracing::info!(workers = planned.workers, ports = ports.join(" "), "READY");
+    let served = serve::serve(control, listeners, end(signals, &dataplane, when_done)).await;
+    let stopped = dataplane.stop();
+    served?;
+    stopped.context("the dataplane did not stop cleanly")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Completes when the service is to end.
+async fn end(mut signals: Signals, dataplane: &Dataplane, when_done: WhenDone) {
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        () = captures_end(dataplane, when_done) => tracing::info!("stopping: all is read"),
+    }
+}
+
+/// Completes when every capture has ended; never when their flows are to stay listed.
+async fn captures_end(dataplane: &Dataplane, when_done: WhenDone) {
+    while !dataplane.has_ended() {
+        tokio::time::sleep(END_POLL).await;
+    }
+    if when_done == WhenDone::Stay {
+        tracing::info!("all captures have come to their end; their flows stay listed");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The signals that end the service.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+fn node_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
