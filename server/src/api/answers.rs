@@ -1,7 +1,7 @@
 //! First answers by request id, so that a repeated request is not carried out twice.
 //!
-//! Only answers to requests that were carried out are kept: after a refusal, and after an outcome
-//! that is not known, a repetition is carried out, which is safe because values are absolute.
+//! Only answers to requests that were carried out are kept. After a refusal or an unknown outcome
+//! a repetition is carried out, which is safe because values are absolute.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ pub(crate) const RETENTION: Duration = Duration::from_secs(600);
 /// Most answers kept; the oldest makes room.
 pub(crate) const ENTRIES_MAX: usize = 65_536;
 
-/// A request id belongs to whoever sent it.
+/// A request id belongs to the principal that sent it.
 pub(crate) type AnswerKey = (Option<Principal>, Uuid);
 
 /// The answers kept.

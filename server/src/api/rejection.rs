@@ -67,7 +67,7 @@ pub enum Rejection {
     /// A change that sets nothing.
     #[error("{0} sets no option")]
     NoChange(&'static str),
-    /// An option, or the value of one that is an enumeration, that nobody knows.
+    /// An unknown option, or an unknown value of an enumerated option.
     #[error("{field}: {problem}")]
     OptionUnknown {
         /// Path of the field.
@@ -75,7 +75,7 @@ pub enum Rejection {
         /// What is unknown.
         problem: String,
     },
-    /// An option that mOS has and this build has not.
+    /// An option that mOS has and this build lacks.
     #[error("{0} is not implemented")]
     OptionNotImplemented(String),
     /// The value of an option is out of range.
@@ -117,13 +117,13 @@ pub enum Rejection {
         /// The etag in force.
         current: String,
     },
-    /// As many streams run as may.
+    /// The limit of concurrent streams is reached.
     #[error("{max} streams are open already: more are not allowed")]
     TooManyStreams {
         /// Streams that may run at once.
         max: usize,
     },
-    /// The service is to stop.
+    /// The service is stopping.
     #[error("mosd is stopping")]
     Stopping,
     /// A worker answered one command with the reply to another: our own error.

@@ -33,7 +33,7 @@ pub struct Settings {
 pub struct Control {
     /// The way to the workers.
     pub(crate) workers: Workers,
-    /// The way of events to those who watch.
+    /// The way of events to their subscribers.
     pub events: FanOut,
     /// The ports' counters.
     pub(crate) ports: Arc<dyn PortMonitor>,

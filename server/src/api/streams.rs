@@ -1,4 +1,4 @@
-//! What streaming RPCs share: how many run at once, and the word that the service is to stop.
+//! What streaming RPCs share: how many run at once, and the signal that the service stops.
 //!
 //! A stream has no deadline, and tonic counts it as done once its headers are sent. So each holds
 //! an [`Admission`] as long as its messages flow, and ends when that says so.
@@ -44,7 +44,7 @@ impl Streams {
     ///
     /// # Errors
     ///
-    /// [`Rejection::TooManyStreams`], and [`Rejection::Stopping`] once the service is to stop.
+    /// [`Rejection::TooManyStreams`], and [`Rejection::Stopping`] once the service stops.
     pub fn admit(&self) -> Result<Admission, Rejection> {
         if *self.stopping.borrow() {
             return Err(Rejection::Stopping);
@@ -67,9 +67,9 @@ impl Streams {
 }
 
 impl Admission {
-    /// Ready when the service is to stop; the stream then ends with [`Rejection::Stopping`].
+    /// Completes when the service stops; the stream then ends with [`Rejection::Stopping`].
     pub async fn stopped(&mut self) {
-        // An error means that the service is gone: the same thing.
+        // An error means that the service is gone, which means the same.
         let _told_or_gone: Result<_, _> = self.stopping.wait_for(|stopping| *stopping).await;
     }
 }

@@ -116,7 +116,7 @@ impl RunArgs {
 /// The port of the demo traffic.
 const DEMO: &str = "demo";
 
-/// A port that stands on the command line, in no file.
+/// A port from the command line: it has no place in a file.
 fn typed(port: String) -> Spanned<String> {
     Spanned::new(0..0, port)
 }

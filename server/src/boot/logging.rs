@@ -17,7 +17,7 @@ pub(super) enum LogError {
         /// What is wrong with it.
         error: ParseError,
     },
-    /// There is a log already.
+    /// The process has a log already.
     #[error("the log is already set up")]
     Twice,
 }

@@ -4,7 +4,7 @@ use mos_dataplane::config::{self as runtime, DemoConfig, IdleMode, MemoryConfig,
 
 use crate::boot::config::{Config, ConfigError, ConfigFile, Hugepages, Idle};
 
-/// What the dataplane is to be started with.
+/// What the dataplane starts with.
 ///
 /// # Errors
 ///

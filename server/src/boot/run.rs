@@ -22,7 +22,7 @@ const END_POLL: Duration = Duration::from_millis(100);
 /// Time that the tasks of the control plane may take to end.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
-/// What to do when every capture has come to its end.
+/// What to do when every capture has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenDone {
     /// Keep the flows listed.
@@ -36,7 +36,7 @@ enum WhenDone {
 /// # Errors
 ///
 /// What is wrong with the configuration or the machine's set-up, and whatever ends the service
-/// before it is told to end.
+/// before a signal does.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let file = args.config().map_err(Failure::user)?;
     let planned = plan::dataplane(&file).map_err(Failure::user)?;

@@ -18,25 +18,25 @@ use crate::{
     words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX, STREAMS_MAX},
 };
 
-/// Streams that a peer may have us reset before its connection ends (RUSTSEC-2024-0003).
+/// Streams that a peer may make us reset before we end its connection (RUSTSEC-2024-0003).
 const RESET_STREAMS_MAX: usize = 1024;
 
 /// Bytes that a peer may send ahead of our reading, for a stream and for a connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// How often an idle peer is asked whether it is still there, and how long it may take to answer.
+/// Time between two pings of an idle peer, and how long it may take to answer one.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long requests under way may take once the service is to stop.
+/// Time that requests in flight may take once the service stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The services that health is told of.
+/// The services that the health service reports on.
 const SERVICES: [&str; 4] =
     ["", "mos.v1.EventService", "mos.v1.FlowService", "mos.v1.SystemService"];
 
-/// Why serving ended before it was told to.
+/// Why serving ended before `stop` did.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The built-in descriptors cannot be read.
@@ -47,7 +47,7 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves until `stop` is ready, then lets requests under way end.
+/// Serves until `stop` completes, then lets requests in flight end.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub async fn serve(
     let observer = tokio::spawn(observe(Arc::clone(&control)));
     let (drain, draining) = oneshot::channel::<()>();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
-        // An error means that the sender is gone: the same thing.
+        // An error means that the sender was dropped, which means the same.
         let _told_or_dropped: Result<(), _> = draining.await;
     });
     let mut serving = std::pin::pin!(serving);

@@ -26,7 +26,7 @@ pub(super) enum Subject<'a> {
     Event {
         /// The addresses and ports of its flow.
         tuple: &'a FlowTuple,
-        /// The worker that told it.
+        /// The worker that emitted it.
         core: WorkerId,
     },
 }

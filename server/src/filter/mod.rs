@@ -89,7 +89,7 @@ impl Filter {
         self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Flow { flow, now }))
     }
 
-    /// Whether a filter of events matches one of a flow with this tuple, told by this worker.
+    /// Whether a filter of events matches one of a flow with this tuple, emitted by this worker.
     #[must_use]
     pub fn matches_event(&self, tuple: &FlowTuple, core: WorkerId) -> bool {
         self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Event { tuple, core }))

@@ -43,7 +43,7 @@ pub(crate) struct Condition {
     pub level: Level,
     /// One sentence.
     pub message: String,
-    /// What to do; empty where nothing is to be done.
+    /// What to do; empty if there is nothing to do.
     pub next_step: String,
     /// Since when the level is as it is.
     pub since: SystemTime,

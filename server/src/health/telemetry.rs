@@ -1,7 +1,7 @@
 //! The metrics: names, descriptions, and how they are fed from the boards and port counters.
 //!
 //! Base units, `_total` for counters, no label with an address or a port number of a flow. Losses
-//! before a worker are counted by port, because a port cannot tell for which worker a packet was.
+//! before a worker are counted by port: a port does not know which worker a packet was for.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ pub(crate) enum TelemetryError {
         /// Why not.
         error: BuildError,
     },
-    /// There is a recorder already.
+    /// The process has a recorder already.
     #[error("metrics are already recorded elsewhere in this process")]
     Recorder,
 }
@@ -83,7 +83,7 @@ fn describe() {
     describe_counter!("mosd_rx_missed_total", "Packets lost before a worker, by cause.");
 }
 
-/// The metric of a counter, and the label that tells it from others of its family.
+/// The metric of a counter, and the label that distinguishes it within its family.
 fn metric(stat: Stat) -> (String, Option<(&'static str, &'static str)>) {
     let (family, value) = stat.name();
     let label = (!value.is_empty()).then_some(match family {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::workers::Workers;
 
-/// How often [`Vitals::observe`] is to be called.
+/// Interval at which [`Vitals::observe`] must be called.
 pub(crate) const OBSERVE_EVERY: Duration = Duration::from_millis(500);
 
 /// How far back "lately" reaches.

@@ -1,4 +1,4 @@
-//! Who calls, and how long they wait.
+//! The caller of an RPC, and its time limit.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ pub(crate) const DEADLINE_MAX: Duration = Duration::from_secs(10);
 /// Time that a request may take when the client does not say.
 pub(crate) const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Kept back from the client's time, so that our own answer reaches it before it gives up.
+/// Subtracted from the client's time limit, so that our answer arrives before it gives up.
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 
 /// What every RPC knows of its caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
-    /// Who calls; `None` where the transport does not say.
+    /// The caller; `None` where the transport does not identify it.
     pub principal: Peer,
     /// When the answer is due.
     pub deadline: Instant,
 }
 
 impl Call {
-    /// The call that a request stands for.
+    /// The call that this request makes.
     #[must_use]
     pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
         let asked = grpc_timeout(request.metadata()).unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX);

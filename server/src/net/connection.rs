@@ -1,4 +1,4 @@
-//! One connection: bytes both ways, who is at the other end, and its place among the others.
+//! One connection: bytes both ways, its peer, and its place among the others.
 
 use std::{
     fmt, io,

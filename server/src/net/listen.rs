@@ -1,7 +1,7 @@
 //! Where the service listens: binds sockets and takes connections from them.
 //!
-//! A Unix socket (mode 0660) tells who is at the other end. Plain TCP does not, and anybody on the
-//! way can read and change it: beyond loopback it has to be allowed explicitly.
+//! A Unix socket (mode 0660) identifies its peer. Plain TCP does not, and anybody on the path can
+//! read and change it: beyond loopback it has to be allowed explicitly.
 
 use std::{
     fs, io,
@@ -76,7 +76,7 @@ struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // The file may have been removed by hand; nobody reads an error from here.
+        // The file may have been removed by hand; a destructor cannot return the error.
         let _gone: io::Result<()> = fs::remove_file(&self.0);
     }
 }
@@ -182,7 +182,7 @@ async fn bind_tcp(address: SocketAddr, plain: PlainTcp) -> Result<Listener, List
 }
 
 impl Listener {
-    /// Takes the next connection and says who is at its other end.
+    /// Takes the next connection and identifies its peer.
     async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Unix(listener, _) => {

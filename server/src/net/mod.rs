@@ -1,4 +1,4 @@
-//! Listeners, connections, and what a request says of its caller and its time limit.
+//! Listeners, connections, and the caller and time limit of a request.
 
 pub(crate) mod call;
 mod connection;

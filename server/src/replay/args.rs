@@ -12,7 +12,7 @@ use mos_text::{Size, Span};
 
 use crate::words::bounds::workers;
 
-/// Nothing that is printed depends on it, and nobody attacks the hash of a replay.
+/// No output depends on it, and an attack on the hash of a replay harms only the replay.
 const HASH_SEED: u64 = 0;
 
 /// Replay a capture and print one record for each TCP flow.

@@ -1,8 +1,8 @@
 //! `mosd replay --events FILE`: one JSON object per line and event, in the order of capture time.
 //!
-//! Workers keep what they are told until the end, about 250 bytes for each event. Then all is put
-//! in order: by time, and at one time by tuple. What happens to one flow at one time keeps the
-//! order in which its worker told it.
+//! Workers keep events until the end, about 250 bytes each. Then all are sorted: by time, and at
+//! equal times by tuple. Events of one flow at one time keep the order in which its worker emitted
+//! them.
 
 use std::{
     fs::File,
@@ -23,7 +23,7 @@ pub(super) struct EventFile(File);
 struct EventRecord<'a>(&'a Event);
 
 impl EventFile {
-    /// Makes the file, or empties it.
+    /// Creates the file, or truncates it.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl EventFile {
 
 impl Serialize for EventRecord<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The handle is left out: it tells which worker and slot the flow had, not what it was.
+        // The handle is left out: it depends on the worker and slot, not on the flow itself.
         let Event { time, flow: _, tuple: FlowTuple { client, server, vlan }, fact } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("time_ns", &time.as_nanos())?;

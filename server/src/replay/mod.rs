@@ -44,7 +44,7 @@ const INCOMPLETE: u8 = 1;
 /// Those that are not the user's fault: no memory, no thread, a failing stdout.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    // Not locked: the progress bar writes to it from another thread.
+    // Not locked: the progress bar writes to stderr from another thread.
     replay(args, &mut out, &mut io::stderr()).map(ExitCode::from)
 }
 
@@ -93,7 +93,7 @@ fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
     warn(args, outcome.problem.as_ref(), &outcome.stats, err)
 }
 
-/// What was opened; `None` where the user's mistake was told.
+/// What was opened; `None` after the user's mistake was printed.
 fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Result<Option<T>> {
     match result {
         Ok(opened) => Ok(Some(opened)),
@@ -107,7 +107,7 @@ fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Re
     }
 }
 
-/// Tells what was left out. Returns the exit code.
+/// Prints what was left out. Returns the exit code.
 fn warn(
     args: &ReplayArgs,
     problem: Option<&CaptureProblem>,

@@ -71,7 +71,7 @@ fn table(records: &[FlowRecord]) -> Table {
     table
 }
 
-/// What is not as it should be in one direction.
+/// What is wrong with one direction.
 fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
     let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
     let DirectionRecord { conflicting_bytes, refused_bytes, retransmits, .. } = record;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::Output;
 
-/// Bytes that a packet takes on a wire of Ethernet besides its own: preamble, check sequence, gap.
+/// Bytes of Ethernet around a packet on the wire: preamble, check sequence, gap.
 const AROUND: u64 = 24;
 
 /// Reads both streams of every flow when it ends, and counts.
@@ -25,13 +25,13 @@ pub(super) struct Rate {
     repeats: u32,
     workers: usize,
     packets: u64,
-    /// Of all packets on the wire, with what is around them there.
+    /// Bytes of all packets on the wire, their Ethernet overhead included.
     wire_bytes: u64,
     flows: u64,
     /// Stream bytes that were read, of both sides, when the flows ended.
     stream_bytes: u64,
-    /// Sum of those bytes, as words of 64 bits in hexadecimal digits: the same for every run that
-    /// read the same.
+    /// Sum of those bytes as 64-bit words, in hexadecimal digits: equal for runs that read equal
+    /// bytes.
     checksum: String,
     /// Time from the first packet to the last end of a flow.
     seconds: f64,

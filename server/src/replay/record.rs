@@ -21,7 +21,7 @@ pub(super) struct FlowRecord {
     pub(super) start_ns: u64,
     /// Time of the last packet.
     pub(super) end_ns: u64,
-    /// How the flow ended; absent where the capture ended before.
+    /// How the flow ended; absent if the capture ended first.
     pub(super) end_cause: Option<&'static str>,
     pub(super) client_state: String,
     pub(super) server_state: String,
@@ -42,11 +42,11 @@ pub(super) struct DirectionRecord {
     /// TCP payload bytes, repeated ones included.
     pub(super) payload_bytes: u64,
     pub(super) retransmits: u64,
-    /// Length of the stream's beginning without a hole.
+    /// Length of the stream's prefix before the first hole.
     pub(super) stream_len: u64,
-    /// SHA-256 of that beginning; absent where the buffer did not hold all of it to the end.
+    /// SHA-256 of that prefix; absent if the buffer did not hold all of it to the end.
     pub(super) sha256: Option<String>,
-    /// Bytes that made room for newer ones: the buffer was too small.
+    /// Bytes evicted for newer ones, because the buffer was too small.
     pub(super) evicted: u64,
     /// Ranges of the stream that were never captured, and the bytes in them.
     pub(super) gaps: u64,
@@ -55,7 +55,7 @@ pub(super) struct DirectionRecord {
     pub(super) out_of_order_bytes: u64,
     /// Bytes that differed from the held copy of their position.
     pub(super) conflicting_bytes: u64,
-    /// Bytes that were not stored: the pool was empty or the held ranges were too many.
+    /// Bytes not stored, because the pool was empty or too many ranges were held.
     pub(super) refused_bytes: u64,
 }
 
@@ -108,7 +108,7 @@ impl FlowRecord {
         }
     }
 
-    /// Records in this order are in that of the flows' first packets.
+    /// The key that sorts records by the flows' first packets.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let FlowTuple { client, server, vlan } = self.tuple;
         (self.start_ns, client, server, vlan, self.end_ns)

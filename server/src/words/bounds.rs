@@ -1,4 +1,4 @@
-//! Bounds that more than one room has to know.
+//! Bounds that more than one room needs.
 
 use clap::{builder::RangedI64ValueParser, value_parser};
 use mos_stack::WorkerId;

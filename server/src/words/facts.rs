@@ -26,9 +26,9 @@ impl Value {
 /// Whether facts show bytes of payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Payload {
-    /// They may.
+    /// They do.
     Shown,
-    /// They must not.
+    /// They do not.
     Hidden,
 }
 

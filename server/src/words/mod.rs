@@ -1,4 +1,4 @@
-//! Words that several rooms share: they know nothing of workers, connections or the API.
+//! Vocabulary that several rooms share: it knows no workers, connections or API.
 
 pub(crate) mod bounds;
 pub(crate) mod community_id;

@@ -1,6 +1,6 @@
 //! The configuration file: its keys, their ranges and defaults, and what is wrong with a file.
 //!
-//! Values are checked while they are read, so that a mistake is told with its line. Every key is
+//! Values are checked while they are read, so that an error names the line. Every key is
 //! described in `deploy/mosd.toml`; a test keeps the two in step.
 
 mod checked;
@@ -89,7 +89,7 @@ pub struct Dataplane {
     /// Workers.
     #[serde(deserialize_with = "checked::workers")]
     pub workers: u16,
-    /// CPUs for the workers, in order; empty: chosen.
+    /// CPUs of the workers, in order; empty: mosd chooses them.
     pub cpus: Vec<usize>,
     /// What a worker does when there is nothing to do.
     pub idle: Idle,
@@ -143,11 +143,11 @@ pub enum Idle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hugepages {
-    /// If there are enough free ones.
+    /// From hugepages if enough of them are free.
     Auto,
-    /// They must.
+    /// From hugepages only.
     On,
-    /// Normal pages.
+    /// From normal pages.
     Off,
 }
 
@@ -182,7 +182,7 @@ pub struct Bounds {
     pub half_open_max: u32,
     /// Memory for all receive buffers.
     pub pool: Size,
-    /// Whether all memory is had at start.
+    /// Allocate all memory at startup.
     pub populate: bool,
     /// Largest capacity of one side's receive buffer.
     #[serde(deserialize_with = "checked::buffer")]
@@ -211,7 +211,7 @@ pub struct Options {
     pub client_overlap: Overlap,
     /// Overlap policy of the server's receive buffer.
     pub server_overlap: Overlap,
-    /// Options that nobody may change while a flow lives.
+    /// Options that cannot be changed while a flow lives.
     pub locked: Vec<Lockable>,
 }
 
@@ -231,9 +231,9 @@ impl Default for Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
-    /// The first that came.
+    /// The copy that arrived first.
     First,
-    /// The last that came.
+    /// The copy that arrived last.
     Last,
 }
 
@@ -417,7 +417,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When a flow would start with a larger buffer than it may have.
+    /// A flow would start with a buffer larger than `limits.buffer_max`.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
         let Bounds { flows_max, half_open_max, pool, populate, buffer_max } = self.limits;
         let capacity = |key: &str, size: Size| {
