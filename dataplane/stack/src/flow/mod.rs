@@ -23,6 +23,6 @@ pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };
 pub(crate) use table::{Absent, FlowTable, Tag};
-pub(crate) use timeouts::FlowTimeouts;
+pub(crate) use timeouts::{FlowTimeouts, Timing};
 
 const _: () = assert!(FlowTable::<Flow, EndCause>::SLOT_BYTES == 320, "five lines of the cache");

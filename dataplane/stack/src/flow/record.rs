@@ -4,7 +4,7 @@ use mos_memory::CACHE_LINE;
 
 use super::{
     BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowSummary, FlowTimeouts,
-    FlowTuple, Ledger, LedgerEntry, SideDetails, SideSummary, key::KeyHead,
+    FlowTuple, Ledger, LedgerEntry, SideDetails, SideSummary, Timing, key::KeyHead,
 };
 use crate::{
     Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
@@ -139,7 +139,7 @@ impl Flow {
         &mut self,
         segment: &Segment<'_>,
         slot: u32,
-        (now, idle): (Instant, u64),
+        Timing { now, idle }: Timing,
         shared: Shared<'_>,
         make_sink: impl FnOnce(Orientation) -> S,
     ) -> bool {

@@ -1,10 +1,18 @@
 //! How long a flow may be silent before it ends.
 
-use crate::{limits::Timeouts, tcp::Lifetime, time::nanos_of};
+use crate::{Instant, limits::Timeouts, tcp::Lifetime, time::nanos_of};
 
 /// The configured timeouts in nanoseconds, by [`Lifetime`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlowTimeouts([u64; 4]);
+
+/// When a segment arrived, and which silence before it ends an established flow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) now: Instant,
+    /// In nanoseconds.
+    pub(crate) idle: u64,
+}
 
 impl FlowTimeouts {
     pub(crate) fn new(timeouts: &Timeouts) -> Self {

@@ -10,10 +10,14 @@
 use arrayvec::ArrayVec;
 use mos_memory::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_start};
 
-use super::{Emitter, Stack, emitter::needs_handle, note_growth};
+use super::{
+    Stack,
+    emitter::{Emitter, needs_handle},
+    life::note_growth,
+};
 use crate::{
     EndCause, EventKind, EventSink, Fact, Frame, Instant, PacketOutcome, Stat,
-    flow::{Flow, FlowTable, Shared, Tag},
+    flow::{Flow, FlowTable, Shared, Tag, Timing},
     limits::BURST,
     reassembly::Reassembler,
     tcp::Lifetime,
@@ -76,8 +80,7 @@ impl Stack {
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
             self.stats.add(Stat::FrameBytes, bytes);
             for at in 0..self.grown.len() {
-                let (slot, side, from) = self.grown[at];
-                self.emit_new_data(slot, side, from, sink);
+                self.emit_new_data(self.grown[at], sink);
             }
             self.grown.clear();
         }
@@ -229,7 +232,7 @@ impl Stack {
         if packet.is_plain
             && let Ok(Parsed::Segment(segment)) = &packet.parsed
             && let Some(slot) = packet.likely
-            && self.advance_predicted(slot, segment, (packet.arrival, idle), sink)
+            && self.advance_predicted(slot, segment, Timing { now: packet.arrival, idle }, sink)
         {
             self.stats.count(Stat::PacketsMonitored);
         } else {
@@ -283,7 +286,7 @@ impl Stack {
         &mut self,
         slot: u32,
         segment: &Segment<'_>,
-        (now, idle): (Instant, u64),
+        timing: Timing,
         sink: &mut impl EventSink,
     ) -> bool {
         let id = needs_handle(sink).then(|| self.table.id(slot));
@@ -292,9 +295,9 @@ impl Stack {
         let wants_growth = sink.wanted().contains(EventKind::NewData);
         let read = wants_growth.then(|| flow.next_offsets());
         let shared = Shared { pool, stats, ledger };
-        let is_predicted = flow.on_predicted(segment, slot, (now, idle), shared, |orientation| {
+        let is_predicted = flow.on_predicted(segment, slot, timing, shared, |orientation| {
             let tuple = move || orientation.tuple(&segment.key);
-            Emitter { time: now, flow: id, tuple, sink }
+            Emitter { time: timing.now, flow: id, tuple, sink }
         });
         if let Some(read) = read.filter(|_| is_predicted) {
             note_growth(grown, slot, flow, read);

@@ -1,6 +1,6 @@
 //! Options of a flow that is under watch: first planned, then put in force whole.
 
-use super::{Emitter, Stack};
+use super::{Stack, emitter::Emitter};
 use crate::{
     Applied, EndCause, EventSink, Fact, FlowId, Instant, LookupError, Side, SockOptChange,
     SockOptError, SockOpts, StopScope, socket::MonitorSocket,

@@ -1,9 +1,41 @@
-//! Looks at flows that change nothing: their details, and their streams as readers see them.
+//! Looks at flows, which change nothing: one, some, all, and the bytes of their streams.
+
+use core::net::SocketAddr;
+
+use arrayvec::ArrayVec;
 
 use super::Stack;
-use crate::{FlowDetails, FlowId, LookupError, PeekError, Side, Sides, StreamOffset, StreamRead};
+use crate::{
+    EndCause, FlowDetails, FlowId, FlowRef, FlowSummary, LookupError, PeekError, Peeked, Side,
+    Sides, StreamOffset, StreamRead,
+    flow::{Absent, Flow, FlowKey},
+    reassembly::{OutOfBuffer, Reassembler},
+};
+
+/// How many slots ahead a walk over the slots prefetches.
+const SCAN_AHEAD: u32 = 16;
+
+/// Most flows that [`Stack::find`] reports.
+pub const FIND_MAX: usize = 8;
+
+/// 802.1Q ids.
+const VLAN_IDS: u16 = 4096;
+
+/// A position in a walk over the slots of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotCursor(pub u32);
 
 impl Stack {
+    /// Everything known of one flow.
+    ///
+    /// # Errors
+    ///
+    /// The handle does not name a live flow.
+    pub fn summary(&self, id: FlowId) -> Result<FlowSummary, LookupError> {
+        let slot = self.resolve(id)?;
+        self.summary_of(slot).ok_or(LookupError::Ended { cause: Some(EndCause::Stopped) })
+    }
+
     /// Everything that may be known of one flow.
     ///
     /// # Errors
@@ -20,6 +52,78 @@ impl Stack {
         })
     }
 
+    /// Live flows between two endpoints, whichever of them is the client. `vlan` picks those with
+    /// this 802.1Q id.
+    #[must_use]
+    pub fn find(
+        &self,
+        a: SocketAddr,
+        b: SocketAddr,
+        vlan: Option<u16>,
+    ) -> ArrayVec<FlowSummary, FIND_MAX> {
+        let mut found = ArrayVec::new();
+        if a.is_ipv4() != b.is_ipv4() {
+            return found;
+        }
+        let (key, _) = FlowKey::new(a, b);
+        // Where VLANs tell flows apart and none is named, each could have one: a bounded search.
+        let tags = if self.limits.vlan_in_key && vlan.is_none() { VLAN_IDS } else { 0 };
+        let named = if self.limits.vlan_in_key { vlan } else { None };
+        for tag in core::iter::once(named).chain((0..tags).map(Some)) {
+            let key = key.in_vlan(tag);
+            let slot = self.table.find(&key, self.table.tag(&key));
+            let summary = slot.and_then(|slot| self.summary_of(slot));
+            found.extend(summary.filter(|flow| vlan.is_none() || flow.tuple.vlan == vlan));
+            if found.is_full() {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Visits at most `slots` slots from `cursor` on, and no more than there is room for in
+    /// `page`. Returns where to go on, `None` at the end of the table.
+    pub fn scan<const N: usize>(
+        &self,
+        cursor: SlotCursor,
+        slots: u32,
+        page: &mut ArrayVec<FlowSummary, N>,
+    ) -> Option<SlotCursor> {
+        let end = self.table.slots_used();
+        let stop = cursor.0.saturating_add(slots).min(end);
+        for slot in cursor.0..stop {
+            if page.is_full() {
+                return Some(SlotCursor(slot));
+            }
+            let ahead = slot.saturating_add(SCAN_AHEAD);
+            self.table.prefetch_slot(ahead);
+            self.table.prefetch_id(ahead);
+            page.extend(self.summary_of(slot));
+        }
+        (stop < end).then_some(SlotCursor(stop))
+    }
+
+    /// Copies held bytes of what `side` received into `out`: from `offset`, or the oldest byte, or
+    /// the first held byte behind it, up to a hole. Moves nothing. mOS: `mtcp_ppeek`.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be read there.
+    pub fn peek(
+        &self,
+        id: FlowId,
+        side: Side,
+        offset: Option<StreamOffset>,
+        out: &mut [u8],
+    ) -> Result<Peeked, PeekError> {
+        let (_, buffer) = self.readable(id, side)?;
+        let (oldest, newest) = buffer.bounds(&self.pool);
+        buffer.peek(&self.pool, offset, out).map_err(|error| match error {
+            OutOfBuffer::Overwritten => PeekError::Overwritten { oldest, newest },
+            OutOfBuffer::NotYetReceived => PeekError::NotYetReceived { oldest, newest },
+        })
+    }
+
     /// The next step of a reader through what `side` receives: at `from`, or at the oldest byte.
     /// Bytes go into `out`. Moves nothing: the position is the reader's own. mOS: `mtcp_peek`.
     ///
@@ -33,6 +137,12 @@ impl Stack {
         from: Option<StreamOffset>,
         out: &mut [u8],
     ) -> Result<StreamRead, PeekError> {
+        let (flow, buffer) = self.readable(id, side)?;
+        Ok(buffer.read_on(&self.pool, from, flow.connection.ended, out))
+    }
+
+    /// The flow that a handle names, and the buffer of one side if it can be read.
+    fn readable(&self, id: FlowId, side: Side) -> Result<(&Flow, &Reassembler), PeekError> {
         let slot = self.resolve(id)?;
         let Some((_, flow)) = self.table.get(slot) else {
             return Err(PeekError::Lookup(LookupError::NotFound));
@@ -44,7 +154,31 @@ impl Stack {
         if buffer.capacity() == 0 {
             return Err(PeekError::BufferingDisabled(side));
         }
-        Ok(buffer.read_on(&self.pool, from, flow.connection.ended, out))
+        Ok((flow, buffer))
+    }
+
+    pub(super) fn resolve(&self, id: FlowId) -> Result<u32, LookupError> {
+        self.table.resolve(id).map_err(|absent| match absent {
+            Absent::Unknown => LookupError::NotFound,
+            Absent::Gone(cause) => LookupError::Ended { cause },
+        })
+    }
+
+    /// The summary of the flow in a slot, unless it is stopped.
+    #[inline(always)]
+    fn summary_of(&self, slot: u32) -> Option<FlowSummary> {
+        let (key, flow) = self.table.get(slot).filter(|(_, flow)| !flow.socket.is_stopped())?;
+        Some(flow.summary(self.table.id(slot), &key, &self.pool, &self.ledger))
+    }
+
+    /// A flow as an event sink may read it.
+    pub(super) const fn view<'a>(
+        &'a self,
+        id: FlowId,
+        key: FlowKey,
+        flow: &'a Flow,
+    ) -> FlowRef<'a> {
+        FlowRef { id, key, flow, pool: &self.pool, ledger: &self.ledger }
     }
 }
 

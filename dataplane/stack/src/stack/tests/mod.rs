@@ -1,12 +1,13 @@
 //! Stories of single flows, told as scripts.
 
-use core::time::Duration;
+use core::{net::SocketAddr, time::Duration};
 use std::{format, string::String, vec, vec::Vec};
 
 use super::*;
 use crate::{
-    Applied, Frame, OptionsOrigin, OverlapPolicy, Sides, SockOptChange, SockOptError, SockOptName,
-    SockOptNames, StopScope, TcpState,
+    Applied, Fact, FlowId, FlowSummary, Frame, LookupError, OptionsOrigin, OverlapPolicy,
+    PeekError, Sides, SockOptChange, SockOptError, SockOptName, SockOptNames, Stat, StopScope,
+    TcpState,
     testing::{FrameBuilder, World},
 };
 

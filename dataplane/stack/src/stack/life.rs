@@ -1,0 +1,171 @@
+//! The life of a flow: it begins, takes segments, and ends.
+
+use arrayvec::ArrayVec;
+
+use super::{
+    Stack,
+    emitter::{Emitter, needs_handle},
+};
+use crate::{
+    EndCause, EventKind, EventSink, Fact, Instant, PacketOutcome, Side, Sides, Stat, StreamOffset,
+    flow::{Flow, Shared, Tag},
+    limits::BURST,
+    wire::Segment,
+};
+
+/// Streams that one burst of segments can make grow, at most: both of each segment's flow.
+pub(super) const GROWN_MAX: usize = 2 * BURST;
+
+/// A stream that can be read further than before the burst.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Growth {
+    pub(super) slot: u32,
+    /// The side that receives it.
+    pub(super) side: Side,
+    /// The first new offset.
+    pub(super) from: StreamOffset,
+}
+
+impl Stack {
+    /// Whether a segment of no known flow begins one.
+    pub(super) const fn opens_flow(&self, segment: &Segment<'_>) -> bool {
+        let is_syn = segment.flags.is_syn() && !segment.flags.is_rst();
+        is_syn || self.limits.adopt_midstream
+    }
+
+    /// Hands a segment to the flow in a slot.
+    pub(super) fn advance(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
+        let id = needs_handle(sink).then(|| self.table.id(slot));
+        let Self { table, pool, stats, ledger, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
+        let wants_growth = sink.wanted().contains(EventKind::NewData);
+        let (lifetime, orientation) = (flow.connection.lifetime(), flow.orientation());
+        let read = wants_growth.then(|| flow.next_offsets());
+        let tuple = || orientation.tuple(&segment.key);
+        let emitter = Emitter { time: now, flow: id, tuple, sink };
+        flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, emitter);
+        if flow.connection.lifetime() != lifetime {
+            self.wheel.hasten(slot, flow.deadline(&self.timeouts));
+            self.evictable.file(slot, flow.evictable());
+        }
+        if let Some(read) = read {
+            note_growth(&mut self.grown, slot, flow, read);
+        }
+        if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
+    }
+
+    /// Enters the flow that a SYN, or a SYN/ACK, begins. `None` where there is no room.
+    pub(super) fn begin(
+        &mut self,
+        tag: Tag,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> Option<u32> {
+        self.evict_for_flow(now, sink);
+        let defaults = self.limits.defaults;
+        let slot =
+            self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
+        let (_, flow) = self.table.get(slot)?;
+        let (deadline, evictable) = (flow.deadline(&self.timeouts), flow.evictable());
+        let orientation = flow.orientation();
+        self.stats.count(Stat::FlowsStarted);
+        self.wheel.file(slot, deadline);
+        self.evictable.file(slot, evictable);
+        let flow = Some(self.table.id(slot));
+        let tuple = || orientation.tuple(&segment.key);
+        Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
+        Some(slot)
+    }
+
+    /// Emits that more of a side's stream can be read.
+    pub(super) fn emit_new_data(&self, growth: Growth, sink: &mut impl EventSink) {
+        let Growth { slot, side, from: offset } = growth;
+        if let Some((key, flow)) = self.table.get(slot) {
+            let (time, end) = (flow.last_packet, flow.next_offsets()[side]);
+            let (tuple, flow) = (|| flow.tuple(&key), Some(self.table.id(slot)));
+            Emitter { time, flow, tuple, sink }.emit(Fact::NewData { side, offset, end });
+        }
+    }
+
+    /// Ends the flow in a slot if it is over by the time of this segment, which then belongs to
+    /// another flow or to none.
+    pub(super) fn is_over(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) -> bool {
+        let Some(flow) = self.table.get_mut(slot) else { return true };
+        flow.stop_predicting();
+        let cause = if flow.deadline(&self.timeouts) <= now {
+            flow.connection.timeout_cause()
+        } else if flow.connection.is_superseded_by(
+            segment,
+            flow.side_of(segment.from),
+            now.since(flow.last_packet),
+        ) {
+            EndCause::Reused
+        } else {
+            return false;
+        };
+        self.end(slot, now, Some(cause), sink);
+        true
+    }
+
+    /// Removes a flow. One that was stopped has been reported already.
+    pub(super) fn end(
+        &mut self,
+        slot: u32,
+        now: Instant,
+        cause: Option<EndCause>,
+        sink: &mut impl EventSink,
+    ) {
+        // What it received in this burst is emitted first, so that it is never lost.
+        while let Some(at) = self.grown.iter().position(|growth| growth.slot == slot) {
+            let growth = self.grown.remove(at);
+            self.emit_new_data(growth, sink);
+        }
+        let id = self.table.id(slot);
+        if let Some((key, flow)) = self.table.get(slot)
+            && !flow.socket.is_stopped()
+        {
+            sink.flow_ended(&self.view(id, key, flow), cause);
+            let tuple = || flow.tuple(&key);
+            Emitter { time: now, flow: Some(id), tuple, sink }.emit(Fact::FlowEnded(cause));
+            if let Some(cause) = cause {
+                self.stats.count_end(cause);
+            }
+        }
+        self.wheel.remove(slot);
+        self.evictable.remove(slot);
+        if let Some(flow) = self.table.get_mut(slot) {
+            flow.release(&mut self.pool);
+        }
+        self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout));
+    }
+}
+
+/// Notes which of a flow's streams can be read further than before, unless this burst has made them
+/// grow already.
+pub(super) fn note_growth(
+    grown: &mut ArrayVec<Growth, GROWN_MAX>,
+    slot: u32,
+    flow: &Flow,
+    before: Sides<StreamOffset>,
+) {
+    let readable = flow.next_offsets();
+    let has_grown = |side: &Side| flow.is_monitored(*side) && readable[*side] > before[*side];
+    for side in Side::BOTH.into_iter().filter(has_grown) {
+        if !grown.iter().any(|growth| (growth.slot, growth.side) == (slot, side)) {
+            grown.push(Growth { slot, side, from: before[side] });
+        }
+    }
+}
