@@ -31,3 +31,9 @@ impl fmt::Display for StreamOffset {
         self.0.fmt(f)
     }
 }
+
+/// The lower half of an offset or a length: what is kept of it where the upper half is known.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is dropped")]
+pub(crate) const fn lower_half(bytes: u64) -> u32 {
+    bytes as u32
+}

@@ -7,7 +7,7 @@
 use core::hint::select_unpredictable;
 
 use super::pool::{BlockId, BufferPool};
-use crate::limits::RANGES_MAX;
+use crate::{limits::RANGES_MAX, offset::lower_half};
 
 /// Half-open range of stream offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -269,9 +269,4 @@ fn write(pool: &mut BufferPool, block: BlockId, index: u16, packed: Packed) {
     let bytes = pool.block_mut(block);
     bytes[at..at + 4].copy_from_slice(&packed.start.to_le_bytes());
     bytes[at + 4..at + 8].copy_from_slice(&packed.length.to_le_bytes());
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-const fn lower_half(value: u64) -> u32 {
-    value as u32
 }

@@ -3,7 +3,7 @@
 use core::hint::select_unpredictable;
 
 use super::TcpState;
-use crate::{SeqNum, StreamOffset, wire::WindowScale};
+use crate::{SeqNum, StreamOffset, offset::lower_half, wire::WindowScale};
 
 /// The smallest window that the bounds assume, in bytes, where the known one is smaller.
 const WINDOW_MIN: u32 = 65_536;
@@ -274,9 +274,4 @@ impl TcpSide {
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.state, TcpState::Closed | TcpState::TimeWait)
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "sequence numbers are the lower half")]
-const fn lower_half(offset: u64) -> u32 {
-    offset as u32
 }
