@@ -75,6 +75,17 @@ pub(crate) enum OutOfBuffer {
     NotYetReceived,
 }
 
+/// What a buffer holds, as a whole.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// The first offset held, and one past the last.
+    oldest: u64,
+    newest: u64,
+    /// Bytes held below [`Reassembler::next`], and beyond it.
+    below: u64,
+    beyond: u64,
+}
+
 impl Placed {
     /// Adds a gap; they come in order.
     const fn add_gap(&mut self, offset: u64, length: u64) {
@@ -234,11 +245,15 @@ impl Reassembler {
     #[inline]
     pub(crate) fn summary(&self, pool: &BufferPool) -> BufferSummary {
         let next = StreamOffset(self.next);
-        let (oldest, newest, below, beyond) = match self.ranges.only(self.next) {
+        let Extent { oldest, newest, below, beyond } = match self.ranges.only(self.next) {
             // The byte at `next` is not held, so that one range lies on one side of it.
-            Some(Span { start, end }) if end <= self.next => (start, end, end - start, 0),
-            Some(Span { start, end }) => (start, end, 0, end - start),
-            None => self.survey(pool),
+            Some(Span { start: oldest, end: newest }) if newest <= self.next => {
+                Extent { oldest, newest, below: newest - oldest, beyond: 0 }
+            }
+            Some(Span { start: oldest, end: newest }) => {
+                Extent { oldest, newest, below: 0, beyond: newest - oldest }
+            }
+            None => self.extent(pool),
         };
         BufferSummary {
             oldest: StreamOffset(oldest),
@@ -252,13 +267,13 @@ impl Reassembler {
         }
     }
 
-    /// Of many ranges: the first offset held, one past the last, and the bytes below and beyond
-    /// [`Self::next`].
+    /// The extent of many ranges.
     #[cold]
-    fn survey(&self, pool: &BufferPool) -> (u64, u64, u64, u64) {
+    fn extent(&self, pool: &BufferPool) -> Extent {
         let (oldest, newest) = self.bounds(pool);
         let below = self.ranges.held_in(pool, Span { start: self.base(), end: self.next });
-        (oldest.0, newest.0, below, self.ranges.total(pool) - below)
+        let beyond = self.ranges.total(pool) - below;
+        Extent { oldest: oldest.0, newest: newest.0, below, beyond }
     }
 
     /// First offset held and one past the last; both are where reading will go on when nothing is.
