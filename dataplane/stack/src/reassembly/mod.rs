@@ -75,6 +75,14 @@ pub(crate) enum OutOfBuffer {
     NotYetReceived,
 }
 
+/// What placing bytes works on besides the buffer.
+struct Placing<'a, E> {
+    pool: &'a mut BufferPool,
+    /// What has become of the bytes so far.
+    placed: Placed,
+    emit: &'a mut E,
+}
+
 /// What a buffer holds, as a whole.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
@@ -129,21 +137,22 @@ impl Reassembler {
         policy: OverlapPolicy,
         emit: &mut impl FnMut(BufferFact),
     ) -> Placed {
-        let mut placed = Placed::default();
         let end = offset.plus(bytes.len() as u64).0;
         if self.capacity == 0 {
             self.skip_unheld(end);
-            return placed;
+            return Placed::default();
         }
         if let Some(appended) = self.append(pool, offset, bytes, emit) {
             return appended.placed(bytes);
         }
-        self.slide(pool, end.saturating_sub(self.capacity()), &mut placed, emit);
+        let mut on = Placing { pool, placed: Placed::default(), emit };
+        self.slide(end.saturating_sub(self.capacity()), &mut on);
         let span = Span { start: offset.0.max(self.base()), end };
         let skipped = usize::try_from(span.start - offset.0).unwrap_or(usize::MAX);
         if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
-            self.store(pool, span, bytes, policy, &mut placed, emit);
+            self.store(span, bytes, policy, &mut on);
         }
+        let Placing { pool, placed, .. } = on;
         self.overwritten += placed.overwritten_bytes;
         self.check(pool);
         placed
@@ -152,18 +161,18 @@ impl Reassembler {
     /// Gives up whatever is missing below `end`: the receiver has it, so it will not come again.
     pub(crate) fn give_up_below(
         &mut self,
-        pool: &BufferPool,
+        pool: &mut BufferPool,
         end: StreamOffset,
         emit: &mut impl FnMut(BufferFact),
     ) -> Placed {
-        let mut placed = Placed::default();
         if self.capacity == 0 {
             self.skip_unheld(end.0);
-        } else {
-            self.give_up(pool, end.0, &mut placed, emit);
-            self.check(pool);
+            return Placed::default();
         }
-        placed
+        let mut on = Placing { pool, placed: Placed::default(), emit };
+        self.give_up(end.0, &mut on);
+        self.check(on.pool);
+        on.placed
     }
 
     /// Pool bytes that must be free for a capacity of `capacity` bytes to be filled.
@@ -210,7 +219,9 @@ impl Reassembler {
                 BufferFact::Overrun { .. } | BufferFact::Conflict { .. } => {}
             };
             if let Some(last) = self.ranges.last(pool) {
-                self.slide(pool, last.end.saturating_sub(capacity), &mut placed, &mut emit);
+                let mut on = Placing { pool, placed, emit: &mut emit };
+                self.slide(last.end.saturating_sub(capacity), &mut on);
+                placed = on.placed;
             }
         }
         self.capacity = bounded(capacity);
@@ -293,18 +304,13 @@ impl Reassembler {
     }
 
     /// Moves the window so that it begins at `base` or behind it.
-    fn slide(
-        &mut self,
-        pool: &mut BufferPool,
-        base: u64,
-        placed: &mut Placed,
-        emit: &mut impl FnMut(BufferFact),
-    ) {
+    fn slide(&mut self, base: u64, on: &mut Placing<'_, impl FnMut(BufferFact)>) {
         let old = self.base();
         if base <= old {
             return;
         }
-        self.give_up(pool, base, placed, emit);
+        self.give_up(base, on);
+        let Placing { pool, placed, emit } = on;
         let evicted = self.ranges.held_in(pool, Span { start: old, end: base });
         placed.overwritten_bytes += evicted;
         if evicted > 0 {
@@ -316,13 +322,8 @@ impl Reassembler {
     }
 
     /// Declares what is missing below `end` to be gaps.
-    fn give_up(
-        &mut self,
-        pool: &BufferPool,
-        end: u64,
-        placed: &mut Placed,
-        emit: &mut impl FnMut(BufferFact),
-    ) {
+    fn give_up(&mut self, end: u64, on: &mut Placing<'_, impl FnMut(BufferFact)>) {
+        let Placing { pool, placed, emit } = on;
         let mut at = self.next;
         while at < end {
             let held = self.ranges.at_or_behind(pool, at);
@@ -348,28 +349,34 @@ impl Reassembler {
         }
     }
 
+    /// Makes room for another range: the oldest one gives way if reading has passed it. `false`:
+    /// there is none, and the new bytes are dropped.
+    fn reserve(&mut self, span: Span, on: &mut Placing<'_, impl FnMut(BufferFact)>) -> bool {
+        while !self.ranges.reserve(on.pool, span) {
+            let oldest = self.ranges.first(on.pool);
+            match oldest.filter(|oldest| oldest.end <= self.next.min(span.start)) {
+                Some(oldest) if self.ranges.last(on.pool) != Some(oldest) => {
+                    self.slide(oldest.end, on);
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// Stores bytes that lie in the window.
     fn store(
         &mut self,
-        pool: &mut BufferPool,
         span: Span,
         bytes: &[u8],
         policy: OverlapPolicy,
-        placed: &mut Placed,
-        emit: &mut impl FnMut(BufferFact),
+        on: &mut Placing<'_, impl FnMut(BufferFact)>,
     ) {
-        while !self.ranges.reserve(pool, span) {
-            // The oldest range gives way, if reading has passed it; else the newest is dropped.
-            match self.ranges.first(pool).filter(|first| first.end <= self.next.min(span.start)) {
-                Some(first) if self.ranges.last(pool) != Some(first) => {
-                    self.slide(pool, first.end, placed, emit);
-                }
-                _ => {
-                    placed.refused_bytes += span.length();
-                    return;
-                }
-            }
+        if !self.reserve(span, on) {
+            on.placed.refused_bytes += span.length();
+            return;
         }
+        let Placing { pool, placed, emit } = on;
         let mut at = span.start;
         let mut rest = bytes;
         let mut conflict = None;

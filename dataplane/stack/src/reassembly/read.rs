@@ -147,7 +147,7 @@ mod tests {
         }
 
         fn give_up_below(&mut self, end: u64) {
-            self.buffer.give_up_below(&self.pool, StreamOffset(end), &mut |_| {});
+            self.buffer.give_up_below(&mut self.pool, StreamOffset(end), &mut |_| {});
         }
 
         /// Start, evicted, missing, length, readable. The bytes must be right.

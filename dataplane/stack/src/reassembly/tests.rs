@@ -159,7 +159,7 @@ proptest! {
                 }
                 Op::GiveUp { below } => {
                     model.give_up(below);
-                    buffer.give_up_below(&pool, StreamOffset(below), &mut |_| {})
+                    buffer.give_up_below(&mut pool, StreamOffset(below), &mut |_| {})
                 }
                 Op::SetPolicy(new) => {
                     policy = new;
@@ -211,7 +211,7 @@ fn every_length_up_to_a_full_buffer_reads_back_at_every_wrap() {
     for start in [0, 1, 2047, 2048, 5000] {
         for length in (1..=8192).step_by(61).chain([8191, 8192]) {
             let mut buffer = Reassembler::new(8192);
-            buffer.give_up_below(&pool, StreamOffset(start), &mut |_| {});
+            buffer.give_up_below(&mut pool, StreamOffset(start), &mut |_| {});
             let bytes: Vec<u8> = (0..length).map(|n: usize| (n * 7) as u8).collect();
             buffer.place(&mut pool, StreamOffset(start), &bytes, OverlapPolicy::First, &mut |_| {});
             let mut out = vec![0; 9000];
@@ -250,7 +250,7 @@ fn ranges_behind_what_was_read_give_way_to_new_ones() {
     for n in 1..=RANGES_MAX as u64 {
         buffer.place(&mut pool, StreamOffset(n * 10), b"ab", OverlapPolicy::First, &mut |_| {});
     }
-    buffer.give_up_below(&pool, StreamOffset(2_000), &mut |_| {});
+    buffer.give_up_below(&mut pool, StreamOffset(2_000), &mut |_| {});
     let placed =
         buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.overwritten_bytes), (2, 2));
