@@ -2,10 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{
-    EndCause, SockOptNames, SockOpts,
-    flow::{EvictionQueues, Flow, FlowId, FlowTable, Ledger, TimerWheel},
-};
+use crate::{SockOptNames, SockOpts};
 
 /// Frames handled at once, at most: one receive burst.
 pub const BURST: usize = 32;
@@ -27,11 +24,11 @@ pub const ASSEMBLIES_MAX: usize = 256;
 /// Separate runs of bytes that one side's buffer holds, at most: as many as fit into one block.
 pub const RANGES_MAX: usize = 256;
 
-/// Slots of a worker's flow table, at most: what a [`FlowId`] can name.
-pub const FLOWS_CEILING: u32 = 1 << FlowId::SLOT_BITS;
+/// Slots of a worker's flow table, at most: what a [`FlowId`](crate::FlowId) can name.
+pub const FLOWS_CEILING: u32 = 1 << 24;
 
 /// Least time between the end of a flow and the reuse of its slot, while there are other slots
-/// (see [`FlowId`]).
+/// (see [`FlowId`](crate::FlowId)).
 pub const SLOT_REST: Duration = Duration::from_secs(1);
 
 /// Bounds and defaults of one stack, fixed when it is made.
@@ -41,7 +38,7 @@ pub struct Limits {
     /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
     pub flows_max: u32,
     /// Flows at once whose handshake is not complete, at least 1. One more makes the oldest of them
-    /// end as [`EndCause::Evicted`]: a flood of SYNs costs no more than this, and no established
+    /// end as [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs no more than this, and no established
     /// flow.
     pub half_open_max: u32,
     /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
@@ -112,21 +109,6 @@ impl Default for Limits {
             adopt_midstream: false,
             vlan_in_key: false,
         }
-    }
-}
-
-impl Limits {
-    /// Memory that a stack with these bounds takes at most, but for some kilobytes. In bytes.
-    #[must_use]
-    pub const fn memory_bytes(&self) -> u64 {
-        const FLOW: usize = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX
-            + TimerWheel::SLOT_BYTES
-            + EvictionQueues::SLOT_BYTES
-            + Ledger::SLOT_BYTES;
-        const BLOCK: u64 = BLOCK_BYTES as u64;
-        let blocks = self.pool_bytes / BLOCK;
-        let pool = blocks.saturating_mul(BLOCK + size_of::<u32>() as u64);
-        pool.saturating_add(self.flows_max as u64 * FLOW as u64)
     }
 }
 

@@ -13,6 +13,8 @@
 
 use core::fmt;
 
+use crate::limits::FLOWS_CEILING;
+
 /// Index of a worker, 0 to [`WorkerId::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WorkerId(u16);
@@ -48,7 +50,7 @@ impl FlowId {
     /// Bits of the generation.
     pub const GENERATION_BITS: u32 = 30;
     /// Bits of the slot.
-    pub const SLOT_BITS: u32 = 24;
+    pub const SLOT_BITS: u32 = FLOWS_CEILING.ilog2();
 
     /// The handle with these parts; bits of `slot` and `generation` beyond their fields are lost.
     #[must_use]

@@ -18,7 +18,7 @@ use crate::{
     EndCause, EventSink, Instant, Limits, LimitsError, Side, Stats, WorkerId,
     assembly::Assemblies,
     flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel},
-    limits::{BUFFER_BYTES_CEILING, FLOWS_CEILING},
+    limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING, FLOWS_CEILING},
     reassembly::BufferPool,
 };
 
@@ -55,6 +55,21 @@ pub struct Gauges {
 
 /// Empty timer buckets that one call of [`Stack::handle_timeout`] passes, at most.
 const TIMER_STEPS: u32 = 256;
+
+impl Limits {
+    /// Memory that a stack with these bounds takes at most, but for some kilobytes. In bytes.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> u64 {
+        const FLOW: usize = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX
+            + TimerWheel::SLOT_BYTES
+            + EvictionQueues::SLOT_BYTES
+            + Ledger::SLOT_BYTES;
+        const BLOCK: u64 = BLOCK_BYTES as u64;
+        let blocks = self.pool_bytes / BLOCK;
+        let pool = blocks.saturating_mul(BLOCK + size_of::<u32>() as u64);
+        pool.saturating_add(self.flows_max as u64 * FLOW as u64)
+    }
+}
 
 impl Stack {
     /// Makes a stack and reserves all its memory. `seed` keys the hash of the flow table.
