@@ -24,15 +24,16 @@ pub(crate) struct World {
     pub(crate) ended: Ended,
 }
 
-/// The flows that have ended: their summaries, their causes, and what each side had received.
+/// What the stack has emitted.
 #[derive(Default)]
-pub(crate) struct Ended(
-    pub(crate) Vec<(FlowSummary, Option<EndCause>, [String; 2])>,
+pub(crate) struct Ended {
+    /// The flows that have ended: their summaries, their causes, and what each side had received.
+    pub(crate) flows: Vec<(FlowSummary, Option<EndCause>, [String; 2])>,
     /// Every event, as one line of text.
-    pub(crate) Vec<String>,
+    pub(crate) events: Vec<String>,
     /// What was heard of streams: whose, from which offset on, and the bytes.
-    pub(crate) Vec<(Side, u64, Vec<u8>)>,
-);
+    pub(crate) heard: Vec<(Side, u64, Vec<u8>)>,
+}
 
 impl EventSink for Ended {
     fn wanted(&self) -> EventKinds {
@@ -45,7 +46,7 @@ impl EventSink for Ended {
             Some(Side::Server) => "server ",
             None => "",
         };
-        self.1.push(match event.fact {
+        self.events.push(match event.fact {
             Fact::StateChanged { to, .. } => std::format!("{side}{to}"),
             Fact::NewData { offset, end, .. } => std::format!("{side}new_data {offset}..{end}"),
             Fact::Retransmission { offset, length, .. }
@@ -73,7 +74,7 @@ impl EventSink for Ended {
     }
 
     fn on_stream(&mut self, _flow: FlowId, side: Side, offset: StreamOffset, bytes: &[u8]) {
-        self.2.push((side, offset.0, bytes.to_vec()));
+        self.heard.push((side, offset.0, bytes.to_vec()));
     }
 
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
@@ -82,7 +83,7 @@ impl EventSink for Ended {
             flow.read_beginning(side, |piece| stream.extend_from_slice(piece));
             String::from_utf8_lossy(&stream).into_owned()
         });
-        self.0.push((flow.summary(), cause, streams));
+        self.flows.push((flow.summary(), cause, streams));
     }
 }
 
@@ -170,7 +171,7 @@ impl World {
 
     /// The events since the last call, one a line.
     pub(crate) fn events(&mut self) -> String {
-        core::mem::take(&mut self.ended.1).join("\n")
+        core::mem::take(&mut self.ended.events).join("\n")
     }
 
     /// Both sides' states, client first.

@@ -12,7 +12,7 @@ fn closing_runs_through_the_states_of_the_rfc() {
     assert_eq!(world.play("C> . 102 307").states(), "TIME-WAIT CLOSED");
     assert_eq!(world.received(Side::Client), "still");
     world.wait(Duration::from_millis(1100));
-    let (_, cause, streams) = &world.ended.0[0];
+    let (_, cause, streams) = &world.ended.flows[0];
     assert_eq!((*cause, streams[0].as_str()), (Some(EndCause::Fin), "still"));
     assert_eq!(world.stack.gauges().flows, 0);
     assert_eq!(world.stack.gauges().pool_used_bytes, 0);
@@ -62,14 +62,14 @@ fn a_blind_reset_is_ignored_and_a_right_one_ends_the_flow() {
     assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
     assert_eq!(world.play("C> R 101").states(), "CLOSED CLOSED");
     world.play("+1100");
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Rst));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Rst));
 }
 
 #[test]
 fn a_refused_connection_ends_by_reset() {
     let mut world = World::new();
     world.play("C> S 100\n S> R. 0 101\n +1100");
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Rst));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Rst));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_reset_in_the_window_waits_for_what_follows() {
     world.play("C> R 150\n +9000");
     assert_eq!(world.stack.gauges().flows, 1);
     world.play("+1500");
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Rst));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Rst));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_repeated_syn_does_not_begin_another_flow_but_a_new_one_does() {
     assert_eq!(world.id(), first);
     world.play("C> S 3000000000");
     assert_ne!(world.id(), first);
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Reused));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Reused));
     assert_eq!(
         world.stack.summary(first),
         Err(LookupError::Ended { cause: Some(EndCause::Reused) })
@@ -106,7 +106,7 @@ fn a_lone_reset_is_a_flow_of_its_own_only_where_others_are_adopted() {
         assert_eq!(world.states(), "CLOSED CLOSED");
         world.play("C> . 900 5001 stray\n +1100");
         assert_eq!(world.stack.stats().get(Stat::FlowsStarted), 1);
-        assert_eq!(world.ended.0[0].1, Some(EndCause::Rst));
+        assert_eq!(world.ended.flows[0].1, Some(EndCause::Rst));
     }
 }
 

@@ -90,9 +90,9 @@ fn mos_5_an_active_flow_does_not_delay_the_expiry_of_others() {
     world.client = active;
     for seconds in 1..=310 {
         world.play("+1000\n C> P. 101 301 x");
-        assert_eq!(world.ended.0.len(), usize::from(seconds > 300), "after {seconds} s");
+        assert_eq!(world.ended.flows.len(), usize::from(seconds > 300), "after {seconds} s");
     }
-    let (idle, cause, _) = &world.ended.0[0];
+    let (idle, cause, _) = &world.ended.flows[0];
     assert_eq!((idle.tuple.client.port(), *cause), (5000, Some(EndCause::Timeout)));
 }
 
@@ -184,7 +184,7 @@ fn mos_12_a_new_syn_on_a_live_tuple_begins_a_new_flow() {
     world.play("C> S 3000000000\n S> S. 9000 3000000001\n C> P. 3000000001 9001 new");
     assert_ne!(world.id(), old);
     assert_eq!(world.received(Side::Server), "new");
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Reused));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Reused));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn mos_20_any_buffer_size_can_be_set_while_the_flow_lives() {
 fn retina_1_a_fin_on_a_data_segment_closes() {
     let mut world = established();
     world.play("C> FP. 101 301 last\n S> FP. 301 106 words\n C> . 106 307\n +1100");
-    let (_, cause, streams) = &world.ended.0[0];
+    let (_, cause, streams) = &world.ended.flows[0];
     assert_eq!((*cause, streams[1].as_str()), (Some(EndCause::Fin), "last"));
 }
 

@@ -8,7 +8,7 @@ fn silence_ends_each_flow_on_its_own_time() {
     world.play("C> S 100\n +9900");
     assert_eq!(world.stack.gauges().flows, 1);
     world.play("+200");
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Timeout));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Timeout));
     world.play("+1000").play(HANDSHAKE);
     // An older flow that stays active does not delay a younger one, nor the other way round.
     for _ in 0..4 {
@@ -25,7 +25,7 @@ fn a_packet_after_the_deadline_does_not_revive_a_flow() {
     world.now = world.now.after(Duration::from_secs(301));
     world.play("C> P. 101 301 late");
     assert_eq!(world.stack.stats().get(Stat::PacketsOrphan), 1);
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Timeout));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Timeout));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_walk_over_the_slots_sees_every_lasting_flow_once() {
 fn finishing_reports_open_flows_without_a_cause() {
     let mut world = established();
     world.stack.finish(&mut world.ended);
-    assert_eq!(world.ended.0[0].1, None);
+    assert_eq!(world.ended.flows[0].1, None);
     assert_eq!(world.stack.gauges().flows, 0);
 }
 
@@ -114,7 +114,7 @@ fn ended_flows_give_their_memory_to_others_before_any_byte_is_refused() {
         world.play("C> R 8101");
     }
     assert_eq!(world.stack.stats().get(Stat::RefusedBytes), 0);
-    let (first, cause, _) = &world.ended.0[0];
+    let (first, cause, _) = &world.ended.flows[0];
     assert_eq!((first.tuple.client.port(), *cause), (1, Some(EndCause::Rst)), "the oldest first");
     let gauges = world.stack.gauges();
     assert!(gauges.flows > 50, "only as many as must: {}", gauges.flows);

@@ -105,8 +105,8 @@ fn stopping_both_sides_stops_the_flow_and_its_packets_are_counted_apart() {
                 .set_sock_opt(id, &stop(scope), None, world.now, &mut world.ended)
                 .expect("stopped");
         }
-        assert_eq!(world.ended.0.len(), 1);
-        assert_eq!(world.ended.0[0].1, Some(EndCause::Stopped));
+        assert_eq!(world.ended.flows.len(), 1);
+        assert_eq!(world.ended.flows[0].1, Some(EndCause::Stopped));
         assert_eq!(world.stack.gauges().pool_used_bytes, 0);
         assert!(world.stack.find(world.client, world.server, None).is_empty());
         world.play("C> P. 104 301 def\n S> . 301 107");
@@ -116,6 +116,6 @@ fn stopping_both_sides_stops_the_flow_and_its_packets_are_counted_apart() {
         assert_eq!(again.map(|applied| applied.unchanged), Ok(true));
         // The tombstone goes with the connection, and is not reported twice.
         world.play("C> R 107\n +1100");
-        assert_eq!((world.ended.0.len(), world.stack.gauges().flows), (1, 0));
+        assert_eq!((world.ended.flows.len(), world.stack.gauges().flows), (1, 0));
     }
 }

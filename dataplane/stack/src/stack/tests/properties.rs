@@ -56,11 +56,11 @@ fn story(frames: &[Vec<u8>], missed: impl Fn(usize) -> bool) -> Story {
     }
     world.wait(Duration::from_secs(400));
     assert_eq!(world.stack.gauges().pool_used_bytes, 0);
-    let (summary, cause, received) = world.ended.0.pop().expect("the flow has ended");
-    assert!(world.ended.0.is_empty(), "one flow");
+    let (summary, cause, received) = world.ended.flows.pop().expect("the flow has ended");
+    assert!(world.ended.flows.is_empty(), "one flow");
     let Sides { client, server } = summary.sides;
-    let heard = Side::BOTH.map(|side| stretches(side, &world.ended.2));
-    Story { events: world.ended.1, received, heard, sides: [client, server], cause }
+    let heard = Side::BOTH.map(|side| stretches(side, &world.ended.heard));
+    Story { events: world.ended.events, received, heard, sides: [client, server], cause }
 }
 
 /// Events, flows that have ended, what was heard of streams, and the counters.
@@ -98,7 +98,7 @@ fn said(frames: &[Vec<u8>]) -> Said {
         world.receive(frame);
     }
     world.wait(Duration::from_secs(400));
-    let Ended(flows, events, heard) = world.ended;
+    let Ended { flows, events, heard } = world.ended;
     (events, flows, heard, world.stack.stats().clone())
 }
 

@@ -141,7 +141,7 @@ fn bytes_that_come_behind_the_last_acknowledgement_fill_their_gap() {
     world.play("S> F. 308 101\n C> F. 101 309\n S> . 309 102\n S> P. 301 101 message");
     assert_eq!(world.received(Side::Client), "message");
     world.play("+1100");
-    assert_eq!(world.ended.0[0].1, Some(EndCause::Fin));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Fin));
     // After a reset nobody receives anything.
     let mut world = established();
     world.play("C> . 101 308\n S> R 308\n S> P. 301 101 message");
