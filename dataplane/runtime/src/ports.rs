@@ -72,7 +72,7 @@ impl PortMonitor for Ports {
 
 fn capture_status(name: &str, boards: &[Arc<Board>]) -> PortStatus {
     let sum = |stat| boards.iter().map(|board| board.stat(stat)).sum::<u64>();
-    let packets = Stat::ALL.into_iter().filter(|stat| stat.name().0 == "packets");
+    let packets = Stat::ALL.into_iter().filter(|stat| stat.is_outcome());
     PortStatus {
         name: name.to_owned(),
         driver: "capture".to_owned(),

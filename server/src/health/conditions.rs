@@ -150,7 +150,7 @@ fn checksums(workers: &Workers) -> Finding {
         workers.iter().flat_map(|client| stats().map(|stat| client.board().stat(stat))).sum::<u64>()
     };
     let wrong = sum(|stat| *stat == Stat::PacketsChecksum);
-    let packets = sum(|stat| stat.name().0 == "packets");
+    let packets = sum(|stat| stat.is_outcome());
     if wrong == 0 {
         return finding("checksums", Level::Ok, "no packet had a wrong checksum".to_owned(), "");
     }

@@ -254,9 +254,8 @@ fn plan(setup: &Setup, args: &Args) -> Plan {
 /// What a reader of the row should know: packets that were not tracked, bytes that found no room.
 fn note(numbers: &[Numbers]) -> String {
     let sum = |stat| numbers.iter().map(|of| of.stats.get(stat)).sum::<u64>();
-    let unmonitored = Stat::ALL
-        .into_iter()
-        .filter(|stat| stat.name().0 == "packets" && *stat != Stat::PacketsMonitored);
+    let unmonitored =
+        Stat::ALL.into_iter().filter(|stat| stat.is_outcome() && *stat != Stat::PacketsMonitored);
     let counted = unmonitored
         .chain([Stat::FlowsEndedEvicted, Stat::RefusedBytes])
         .map(|stat| (stat.name(), sum(stat)))

@@ -109,7 +109,7 @@ struct Look {
 impl Look {
     fn at(worker: &WorkerLink) -> anyhow::Result<Self> {
         let board = worker.commands.board();
-        let packets = Stat::ALL.into_iter().filter(|stat| stat.name().0 == "packets");
+        let packets = Stat::ALL.into_iter().filter(|stat| stat.is_outcome());
         Ok(Self {
             packets: packets.map(|stat| board.stat(stat)).sum(),
             bytes: board.stat(Stat::FrameBytes),

@@ -98,7 +98,7 @@ pub(crate) fn sum(ports: &[CommandPort], stat: Stat) -> u64 {
 
 /// Packets that the stacks were given.
 pub(crate) fn packets(ports: &[CommandPort]) -> u64 {
-    let stats = Stat::ALL.into_iter().filter(|stat| stat.name().0 == "packets");
+    let stats = Stat::ALL.into_iter().filter(|stat| stat.is_outcome());
     stats.map(|stat| sum(ports, stat)).sum()
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn get_status(control: &Control) -> v1::GetStatusResponse {
 fn core(client: &WorkerClient) -> v1::CoreStatus {
     let board = client.board();
     let gauges = board.gauges();
-    let packets = || Stat::ALL.into_iter().filter(|stat| stat.name().0 == "packets");
+    let packets = || Stat::ALL.into_iter().filter(|stat| stat.is_outcome());
     let packet_outcomes: HashMap<String, i64> = packets()
         .map(|stat| (stat.name().1.to_owned(), saturating_i64(board.stat(stat))))
         .collect();
