@@ -1,14 +1,13 @@
-//! Which of a few words are equal to another: where among them one stands is a matter of luck, so
-//! there is no branch here.
+//! Finds a word among eight without a branch, because its place among them is not predictable.
 #![cfg_attr(
     target_arch = "x86_64",
     expect(unsafe_code, reason = "what a CPU may lack can only be called where it was found")
 )]
 
-/// Words that are looked at together.
+/// Words that are compared at once.
 pub const FEW: usize = 8;
 
-/// Which of few words equal `word`: one bit for each, the lowest for the first.
+/// Which of the words equal `word`: one bit each, bit 0 for the first.
 #[inline(always)]
 #[must_use]
 #[cfg(target_arch = "x86_64")]
@@ -31,7 +30,7 @@ fn find_word_sse2(words: &[u32; FEW], word: u32) -> u32 {
     _mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())).cast_unsigned()
 }
 
-/// Which of few words equal `word`: one bit for each, the lowest for the first.
+/// Which of the words equal `word`: one bit each, bit 0 for the first.
 #[inline]
 #[must_use]
 #[cfg(not(target_arch = "x86_64"))]

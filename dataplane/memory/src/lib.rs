@@ -1,8 +1,8 @@
-//! Memory as the data path wants it: large arrays on huge pages, lines of the cache asked for
-//! before they are needed, sums over many words at once, and a look at a few.
+//! Memory for the data path: large arrays on huge pages, prefetching, sums over many words, and a
+//! search among eight of them.
 //!
-//! The unsafe code that this takes stands here, so that the stack needs none. Nothing here knows
-//! what the memory is for.
+//! The unsafe code that these need is here, so that the stack needs none. Nothing here knows what
+//! the memory is used for.
 
 #![no_std]
 

@@ -1,9 +1,9 @@
-//! Arrays that get their room once, on huge pages where the kernel has them, and never move.
+//! Arrays that are mapped once, on huge pages if the kernel has them, and never move.
 //!
-//! A table of a million flows on pages of 4 KiB misses the TLB with nearly every access. The
-//! kernel is asked for transparent huge pages; where it has none, normal pages serve. Room costs
-//! address space only: a page becomes memory when it is first touched, or when all of them are
-//! asked for at once.
+//! A table of a million flows on pages of 4 KiB misses the TLB with nearly every access, so the
+//! kernel is advised to use transparent huge pages; without them, normal pages serve. A mapping
+//! costs address space only: a page becomes memory when it is first touched, or when
+//! [`Slab::populate`] touches them all.
 #![expect(unsafe_code, reason = "maps memory and hands out what lies in it")]
 
 use core::{
@@ -16,7 +16,7 @@ use core::{
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use zerocopy::FromZeros;
 
-/// Size and alignment of a huge page, in bytes. Smaller arrays do without.
+/// Size and alignment of a huge page, in bytes. Smaller arrays use normal pages.
 const HUGE_PAGE: usize = 2 * 1024 * 1024;
 
 /// A vector of fixed capacity.
@@ -33,7 +33,7 @@ unsafe impl<T: Send> Send for Slab<T> {}
 unsafe impl<T: Sync> Sync for Slab<T> {}
 
 impl<T> Slab<T> {
-    /// An empty slab with room for `capacity` elements. `None` when the room is not to be had.
+    /// An empty slab with room for `capacity` elements. `None` if the kernel does not map it.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Option<Self> {
         const { assert!(align_of::<T>() <= 4096, "a page is aligned for the elements") };
@@ -86,13 +86,13 @@ impl<T> Slab<T> {
         while self.length < length && self.push(element).is_ok() {}
     }
 
-    /// Makes all of the room memory now, near the CPU that asks, instead of each page when it is
-    /// first touched. Changes nothing else. `None` when the kernel does not give it; Linux before
-    /// 5.14 never does.
+    /// Makes the kernel allocate all pages now, near the CPU of the caller, instead of each when it
+    /// is first touched. Has no other effect. `None` if the kernel refuses, as Linux before 5.14
+    /// always does.
     #[must_use]
     pub fn populate(&self) -> Option<()> {
         let bytes = self.capacity * size_of::<T>();
-        // SAFETY: the room is mapped, ours, and as long; what lies in it stays as it is.
+        // SAFETY: `bytes` bytes from `start` are mapped and ours, and their contents do not change.
         unsafe { madvise(self.start.as_ptr().cast(), bytes, Advice::LinuxPopulateWrite) }.ok()
     }
 
@@ -104,7 +104,7 @@ impl<T> Slab<T> {
 
     /// Where the element with this index, at most the capacity, lives.
     const fn place(&self, index: usize) -> NonNull<T> {
-        // SAFETY: the room is as long as the capacity.
+        // SAFETY: `index <= capacity`, and `capacity` elements are mapped.
         unsafe { self.start.add(index) }
     }
 }
@@ -130,7 +130,7 @@ impl<T> DerefMut for Slab<T> {
 impl<T> Drop for Slab<T> {
     fn drop(&mut self) {
         let elements: *mut [T] = &raw mut **self;
-        // SAFETY: they are initialised, and nobody sees them afterwards; `room` goes after this.
+        // SAFETY: the elements are initialised and never used again; `room` is unmapped after this.
         unsafe { elements.drop_in_place() };
     }
 }
@@ -145,7 +145,7 @@ impl<T: fmt::Debug> fmt::Debug for Slab<T> {
     }
 }
 
-/// Pages of our own.
+/// An anonymous private mapping.
 struct Room {
     start: NonNull<u8>,
     mapping: NonNull<u8>,
@@ -161,7 +161,7 @@ impl Room {
         let mapping = unsafe { mmap_anonymous(null_mut(), bytes, access, MapFlags::PRIVATE) };
         let mapping = NonNull::new(mapping.ok()?.cast::<u8>())?;
         let skipped = if is_huge { mapping.align_offset(HUGE_PAGE) } else { 0 };
-        // SAFETY: less than a huge page is skipped, and that much longer is the mapping.
+        // SAFETY: `skipped < HUGE_PAGE`, and the mapping is `HUGE_PAGE` bytes longer than wanted.
         let start = unsafe { mapping.add(skipped) };
         if is_huge {
             // SAFETY: the range is mapped and ours; the advice changes no contents.
@@ -175,7 +175,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and nothing in it is used any more.
+        // SAFETY: it was mapped with this length, and nothing in it is used after this.
         let unmapped = unsafe { munmap(self.mapping.as_ptr().cast(), self.bytes) };
         debug_assert!(unmapped.is_ok(), "what was mapped can be unmapped");
     }

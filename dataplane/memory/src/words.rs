@@ -1,4 +1,4 @@
-//! Sums of words, with the widest instructions that the machine has.
+//! Sums of 32-bit words, with AVX2 where the CPU has it.
 #![expect(unsafe_code, reason = "what a CPU may lack can only be called where it was found")]
 
 #[cfg(any(test, target_arch = "x86_64"))]
@@ -8,19 +8,19 @@ extern crate std;
 #[cfg(target_arch = "x86_64")]
 const WIDE_MIN: usize = 128;
 
-/// Bytes of a word with which few bytes are read at once.
+/// Bytes that one load of a short sum reads.
 const WORD: usize = size_of::<u64>();
 
-/// The sum of the 32-bit words of `bytes`, as the machine reads them; what is left at the end is
-/// the beginning of a last word that goes on with zeros. Exact below 2^32 words.
+/// The sum of the 32-bit words of `bytes` in native byte order. The last word is padded with zeros.
+/// Exact for fewer than 2^32 words.
 #[inline(always)]
 #[must_use]
 pub fn sum_of_words(bytes: &[u8]) -> u64 {
     sum_of_words_from(bytes, 0)
 }
 
-/// The same of what follows the first `start` bytes. These make few bytes at the end cheap: they
-/// are read together with what is before them, and that is shifted out.
+/// [`sum_of_words`] of `bytes[start..]`. A short end is cheap: one load reads it together with the
+/// bytes before it, which are shifted out.
 #[inline(always)]
 #[must_use]
 pub fn sum_of_words_from(bytes: &[u8], start: usize) -> u64 {
@@ -34,15 +34,15 @@ pub fn sum_of_words_from(bytes: &[u8], start: usize) -> u64 {
     }
 }
 
-/// The same of the last `length` bytes of a word, which has as many.
+/// [`sum_of_words`] of the last `length` bytes of `word`; `length` is at most [`WORD`].
 #[inline(always)]
 fn sum_of_few(word: &[u8; WORD], length: usize) -> u64 {
-    // All of 64 bits cannot be shifted out at once.
+    // A shift by all 64 bits would wrap to none, so it is done in two halves.
     let half = u32::try_from(WORD.wrapping_sub(length).wrapping_mul(4)).unwrap_or_default();
     sum_of_halves(u64::from_le_bytes(*word).wrapping_shr(half).wrapping_shr(half))
 }
 
-/// The sum of two words in the order of their bytes.
+/// The sum of two words in native byte order.
 #[inline(always)]
 fn sum_of_halves(words: u64) -> u64 {
     let [a, b, c, d, e, f, g, h] = words.to_le_bytes();

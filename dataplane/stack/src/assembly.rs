@@ -1,8 +1,8 @@
-//! Puts IP packets together from their fragments, RFC 791 section 3.2 and RFC 8200 section 4.5.
+//! Reassembly of IP packets from their fragments, RFC 791 section 3.2 and RFC 8200 section 4.5.
 //!
 //! Bounded in number, in bytes and in time. Where fragments overlap, the earliest copy of a byte
-//! wins. The table is set-associative: a keyed hash picks a set of few places, and in a full set
-//! the oldest packet makes room, so a flood of fragments costs a constant per packet.
+//! wins. The table is set-associative: a keyed hash picks a set of four places, and in a full set
+//! the oldest packet is dropped, so that the cost of a fragment is constant even in a flood.
 
 use alloc::vec::Vec;
 use core::{hash::Hash, net::IpAddr, time::Duration};
@@ -30,7 +30,7 @@ pub(crate) struct Assemblies {
     hasher: ahash::RandomState,
     places: Vec<Option<Assembly>>,
     timeout: Duration,
-    /// The set that is looked over next for packets that waited too long.
+    /// The set that is checked next for packets that have timed out.
     sweep: usize,
 }
 
@@ -113,7 +113,7 @@ impl Assemblies {
         Ok(copied.ok().map(|peeked| peeked.length))
     }
 
-    /// Lets packets go that have waited too long: looks over one set a call.
+    /// Drops packets that have timed out, in one set per call.
     pub(crate) fn expire(&mut self, now: Instant, pool: &mut BufferPool) {
         let set = self.sweep * WAYS..(self.sweep + 1) * WAYS;
         self.sweep = (self.sweep + 1) % SETS;
@@ -124,7 +124,7 @@ impl Assemblies {
         }
     }
 
-    /// Lets all packets go.
+    /// Drops all packets.
     pub(crate) fn clear(&mut self, pool: &mut BufferPool) {
         self.places.iter_mut().for_each(|place| free(place, pool));
     }

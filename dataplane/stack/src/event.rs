@@ -1,7 +1,7 @@
 //! Facts that the stack emits while it works, and the sink that takes them.
 //!
 //! mOS: the `MOS_ON_*` events. Each fact is stated exactly once, and the facts of one flow in the
-//! order in which they happened. A kind that nobody wants is not built.
+//! order in which they happened. An event of a kind that the sink does not want is not built.
 
 use crate::{
     EndCause, FlowId, FlowSummary, FlowTuple, Head, Instant, Side, SockOpts, StreamOffset,
@@ -34,7 +34,7 @@ pub enum Fact {
         side: Side,
         /// First new offset.
         offset: StreamOffset,
-        /// One past the last one. Gaps in between are stated as such.
+        /// One past the last one. Gaps in between are emitted as such.
         end: StreamOffset,
     },
     /// A segment whose payload was seen before. mOS: `MOS_ON_REXMIT`.
@@ -59,11 +59,11 @@ pub enum Fact {
         /// The arriving copy from `offset` on.
         arrived: Head,
     },
-    /// Bytes that nobody had read made room for newer ones. mOS: `MOS_ON_ERROR`.
+    /// Held bytes were evicted for newer ones. mOS: `MOS_ON_ERROR`.
     BufferOverrun {
         /// Whose buffer.
         side: Side,
-        /// First offset of the stretch that made room.
+        /// First offset of the evicted range.
         offset: StreamOffset,
         /// Held bytes in it.
         length: u64,

@@ -30,7 +30,7 @@ pub enum Checksums {
     Bad,
 }
 
-/// One frame, borrowed from whoever received it.
+/// One frame, borrowed from the packet source.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
     /// When it was received.

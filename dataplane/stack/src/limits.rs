@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::{SockOptNames, SockOpts};
 
-/// Frames handled at once, at most: one receive burst.
+/// Most frames handled at once: one receive burst.
 pub const BURST: usize = 32;
 
 /// Size of one block of the buffer pool, in bytes. A full-sized segment fits into one block.
@@ -17,14 +17,14 @@ pub const BUFFER_BYTES_DEFAULT: u64 = 8192;
 /// must stay apart in the 2^18 blocks that its index can address.
 pub const BUFFER_BYTES_CEILING: u64 = 256 * 1024 * 1024;
 
-/// IP packets that are put together from fragments at once, at most. Their bytes come from the
-/// pool: 16 MiB of it at the worst.
+/// Most IP packets that are reassembled from fragments at once. Their bytes come from the pool: at
+/// most 16 MiB of it.
 pub const ASSEMBLIES_MAX: usize = 256;
 
-/// Separate runs of bytes that one side's buffer holds, at most: as many as fit into one block.
+/// Most separate runs of bytes that one side's buffer holds: those that fit into one block.
 pub const RANGES_MAX: usize = 256;
 
-/// Slots of a worker's flow table, at most: what a [`FlowId`](crate::FlowId) can name.
+/// Most slots of a worker's flow table: what a [`FlowId`](crate::FlowId) can name.
 pub const FLOWS_CEILING: u32 = 1 << 24;
 
 /// Least time between the end of a flow and the reuse of its slot, while there are other slots
@@ -37,21 +37,21 @@ pub const SLOT_REST: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Flows tracked at once. Range 1 to [`FLOWS_CEILING`].
     pub flows_max: u32,
-    /// Flows at once whose handshake is not complete, at least 1. One more makes the oldest of them
-    /// end as [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs no more than this, and no established
-    /// flow.
+    /// Flows at once whose handshake is not complete, at least 1. One more evicts the oldest of
+    /// them, [`EndCause::Evicted`](crate::EndCause::Evicted): a flood of SYNs costs no more than
+    /// this, and no established flow.
     pub half_open_max: u32,
     /// Size of the block pool that all receive buffers share, in bytes; rounded down to blocks.
     pub pool_bytes: u64,
-    /// Whether all memory of the table and the pool is had when the stack is made, instead of as
-    /// flows and data come, where the kernel takes hundreds of microseconds for each huge page that
-    /// it clears. Default `false`.
+    /// Allocate all memory of the table and the pool when the stack is made. Otherwise a page is
+    /// allocated when it is first used, and the kernel takes hundreds of microseconds to clear each
+    /// huge page. Default `false`.
     pub populate: bool,
     /// Largest capacity of one side's receive buffer, in bytes. At most [`BUFFER_BYTES_CEILING`].
     pub buffer_bytes_max: u64,
     /// The options that a flow starts with.
     pub defaults: SockOpts,
-    /// Options that nobody may change while a flow lives.
+    /// Options that cannot be changed while a flow lives.
     pub locked: SockOptNames,
     /// How long a flow lives without packets.
     pub timeouts: Timeouts,

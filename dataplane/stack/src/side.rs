@@ -79,7 +79,7 @@ impl<T> Sides<T> {
 impl<T> Index<Side> for Sides<T> {
     type Output = T;
 
-    // Which side a packet concerns is a matter of luck: no branch here, nor below.
+    // Which side a packet concerns is not predictable: no branch here, nor below.
     #[inline(always)]
     fn index(&self, side: Side) -> &T {
         select_unpredictable(side == Side::Client, &self.client, &self.server)

@@ -1,11 +1,11 @@
-//! Points and spans of time as the stack is told them; there is no `now()` here.
+//! Points and spans of time, all passed in by the caller; there is no `now()` here.
 
 use core::time::Duration;
 
 /// A point in time: nanoseconds since the Unix epoch on the clock of the packet source.
 ///
 /// A live source reads a monotonic clock that was anchored to the wall clock once, at start; a
-/// capture file brings its own timestamps. The range reaches to the year 2554.
+/// capture file brings its own timestamps. The range ends in the year 2554.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
 
@@ -31,7 +31,7 @@ impl Instant {
         self.after_nanos(nanos_of(span))
     }
 
-    /// The same for a span in nanoseconds.
+    /// [`Self::after`] for a span in nanoseconds.
     pub(crate) const fn after_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
@@ -43,7 +43,7 @@ impl Instant {
     }
 }
 
-/// The nanoseconds of a span, as many as there can be.
+/// The nanoseconds of a span, at most [`u64::MAX`].
 pub(crate) fn nanos_of(span: Duration) -> u64 {
     let whole = span.as_secs().saturating_mul(1_000_000_000);
     whole.saturating_add(u64::from(span.subsec_nanos()))

@@ -1,4 +1,4 @@
-//! What a look at one flow tells beyond its summary, and what a reader of one stream is given.
+//! The details of one flow beyond its summary, and one step of a reader of a stream.
 //!
 //! mOS: `mtcp_getsockopt(3)`, `MOS_INFO_*` and `MOS_FRAGINFO_*`; `mtcp_peek(3)`.
 
@@ -12,7 +12,7 @@ pub const FRAGMENTS_MAX: usize = 64;
 /// Everything that may be known of one flow, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowDetails {
-    /// What lists tell, too.
+    /// The same summary as in lists.
     pub summary: FlowSummary,
     /// Each side's receive buffer.
     pub sides: Sides<SideDetails>,
@@ -46,8 +46,8 @@ pub struct Fragment {
 pub struct BufferPositions {
     /// The number of stream offset 0.
     pub init_seq: u32,
-    /// One past the last byte read. Nobody reads for the emulated endpoint, so it is
-    /// `next_byte_expected`, as the page says of stand-alone monitors.
+    /// One past the last byte read. The emulated endpoint has no reader, so this equals
+    /// `next_byte_expected`, as the manual page says of stand-alone monitors.
     pub last_byte_read: u32,
     /// The number of the first byte that is neither captured nor given up.
     pub next_byte_expected: u32,
@@ -56,18 +56,18 @@ pub struct BufferPositions {
     pub last_byte_received: u32,
 }
 
-/// One step of a reader through the stream that one side receives: first what it will never see,
-/// then bytes.
+/// One step of a reader through the stream that one side receives: first what it misses, then
+/// bytes.
 ///
 /// ```text
-///  start            |                |          reader goes on here
+///  start            |                |          the reader continues here
 ///    |--- evicted ---|--- missing ---|--- length ---|
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamRead {
     /// Where the step begins.
     pub start: StreamOffset,
-    /// Bytes that the buffer has moved past, so that it is no longer known what they were.
+    /// Bytes that were evicted before the reader got them.
     pub evicted: u64,
     /// Bytes that were never captured.
     pub missing: u64,
@@ -75,7 +75,7 @@ pub struct StreamRead {
     pub length: usize,
     /// How far the stream can be read now.
     pub readable: StreamOffset,
-    /// How the connection ended, once it has: nothing more will come.
+    /// How the connection ended, once it has: no more bytes will arrive.
     pub ended: Option<EndCause>,
 }
 
@@ -86,7 +86,7 @@ impl StreamRead {
         self.start.plus(self.evicted).plus(self.missing)
     }
 
-    /// Where the reader goes on.
+    /// Where the reader continues.
     #[must_use]
     pub const fn next(&self) -> StreamOffset {
         self.data_offset().plus(self.length as u64)

@@ -65,7 +65,7 @@ impl EvictionQueues {
         self.file(slot, None);
     }
 
-    /// The slot that has stood longest in a queue.
+    /// The slot that has been in a queue for longest.
     pub(crate) fn oldest(&self, kind: Evictable) -> Option<u32> {
         self.queues.first(kind.list())
     }

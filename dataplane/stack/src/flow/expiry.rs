@@ -23,7 +23,7 @@ const TICK_SHIFT: u32 = 24;
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
     buckets: Rings,
-    /// The tick whose bucket is looked at next.
+    /// The tick whose bucket is examined next.
     hand: u64,
 }
 
@@ -54,7 +54,7 @@ impl TimerWheel {
     /// Files a slot under its deadline, unless the hand finds it before that anyway.
     pub(crate) fn hasten(&mut self, slot: u32, deadline: Instant) {
         let due = self.tick_of(deadline) - self.hand;
-        // Buckets are fewer than a wheel's turn: the way from the hand to one is its time.
+        // The distance of a bucket from the hand, in ticks, is its time.
         let way = |bucket: u32| u64::from(bucket.wrapping_sub(bucket_of(self.hand)) % BUCKETS);
         if self.buckets.list_of(slot).is_none_or(|bucket| way(bucket) > due) {
             self.file(slot, deadline);
@@ -66,17 +66,17 @@ impl TimerWheel {
         self.buckets.leave(slot);
     }
 
-    /// The tick behind the deadline's: when the hand gets there, the deadline has passed.
+    /// The tick after the deadline's: when the hand reaches it, the deadline has passed.
     fn tick_of(&self, deadline: Instant) -> u64 {
         let due = (deadline.as_nanos() >> TICK_SHIFT).saturating_add(1);
         due.clamp(self.hand, self.hand + u64::from(BUCKETS - 1))
     }
 
-    /// Takes the next slot that may be due by `now` off the wheel, moving the hand over at most
-    /// `steps` empty buckets, which it counts down.
+    /// Removes and returns the next slot that may be due by `now`. Moves the hand over at most
+    /// `steps` empty buckets, and subtracts them from `steps`.
     pub(crate) fn pop(&mut self, now: Instant, steps: &mut u32) -> Option<u32> {
         let today = now.as_nanos() >> TICK_SHIFT;
-        // After a leap of more than a turn every bucket is due; one turn sees them all.
+        // After a leap of more than one turn every bucket is due, and one turn visits them all.
         self.hand = self.hand.max(today.saturating_sub(u64::from(BUCKETS - 1)));
         while self.hand <= today {
             if let Some(slot) = self.buckets.first(bucket_of(self.hand)) {

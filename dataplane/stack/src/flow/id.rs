@@ -6,10 +6,10 @@
 //! ```
 //!
 //! The generation grows by one whenever the slot is given to another flow. Free slots are reused
-//! first in, first out, and rest for [`crate::limits::SLOT_REST`] after their release while other
-//! slots are to be had, so that 2^30 generations last for decades: and for two weeks even under a
-//! flood that gives a slot to another flow every millisecond. Bit 63 stays 0: the value also fits
-//! a signed 64-bit integer. The layout is not part of the API.
+//! first in, first out, and not within [`crate::limits::SLOT_REST`] of their release while other
+//! slots are free, so that 2^30 generations last for decades, and for two weeks under a flood that
+//! reuses a slot every millisecond. Bit 63 is 0: the value also fits a signed 64-bit integer. The
+//! layout is not part of the API.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! What is out of the ordinary about a flow: counters that stay zero for nearly every one.
+//! Counters of irregular events, which stay zero for nearly every flow.
 //!
 //! They lie apart from the flows, by slot, and cost no memory until one is counted: an honest flow
 //! never touches its entry.
@@ -16,7 +16,7 @@ pub(crate) struct Irregularities {
     gaps: u64,
     missing_bytes: u64,
     refused_bytes: u64,
-    /// Where the first gap begins, if there is one.
+    /// Offset of the first gap, if there is one.
     first_gap: u64,
 }
 
@@ -48,7 +48,7 @@ impl Irregularities {
         [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap]
     }
 
-    /// Counts what became of bytes.
+    /// Counts the outcome of placing bytes.
     fn count(&mut self, placed: &Placed) {
         if placed.gaps > 0 && (self.gaps == 0 || placed.first_gap < self.first_gap) {
             self.first_gap = placed.first_gap;
@@ -98,12 +98,12 @@ impl Ledger {
 }
 
 impl LedgerEntry<'_> {
-    /// Counts what became of bytes that a side receives.
+    /// Counts the outcome of placing bytes that a side receives.
     pub(crate) fn count(&mut self, side: Side, placed: &Placed) {
         self.change(side, |irregularities| irregularities.count(placed));
     }
 
-    /// Counts a segment that a side sent again.
+    /// Counts a retransmission by a side.
     pub(crate) fn count_retransmit(&mut self, side: Side) {
         self.change(side, |irregularities| irregularities.retransmits += 1);
     }

@@ -25,22 +25,22 @@ impl End {
     }
 }
 
-/// The canonical key of a flow: both directions have the same one. Five words, to be compared and
-/// hashed as such; two of them tell flows of IPv4 apart.
+/// The canonical key of a flow, the same for both directions. Five words, compared and hashed as
+/// such; two of them suffice for IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
     pub(super) head: KeyHead,
     pub(super) tail: KeyTail,
 }
 
-/// What every packet needs of a key.
+/// The part of a key that every packet needs: the whole key of IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyHead {
     /// IPv4: both addresses, that of the low end in the upper half. IPv6: the lower half of the
     /// address of the low end.
     address: u64,
-    /// From the lowest bit on: port of the high end, of the low end, the VLAN id or
-    /// [`FlowKey::NO_VLAN`] unless VLANs tell flows apart, and whether the addresses are IPv6.
+    /// From the lowest bit on: port of the high end, port of the low end, the VLAN id or
+    /// [`FlowKey::NO_VLAN`], and whether the addresses are IPv6.
     ends: u64,
 }
 
@@ -82,10 +82,10 @@ impl FlowKey {
     #[inline]
     #[must_use]
     pub(crate) fn v4(addresses: [u8; 8], ports: [u8; 4]) -> (Self, End) {
-        // Read as one number, the other direction has its halves exchanged.
+        // Read as one number, the other direction has the halves exchanged.
         let (address, ports) = (u64::from_be_bytes(addresses), u32::from_be_bytes(ports));
         let (other_address, other_ports) = (address.rotate_left(32), ports.rotate_left(16));
-        // Which end sends is a matter of luck: no branch here.
+        // Which end sends is not predictable: no branch here.
         let is_low =
             (address < other_address) | ((address == other_address) & (ports <= other_ports));
         let address = select_unpredictable(is_low, address, other_address);
@@ -115,7 +115,7 @@ impl FlowKey {
         self.head.is_v6()
     }
 
-    /// Whether these are the parts of this key. Those of a key of IPv4 differ in the head alone.
+    /// Whether these are the parts of this key. The tail of an IPv4 key is not compared.
     #[inline]
     pub(super) fn consists_of(&self, head: &KeyHead, tail: &KeyTail) -> bool {
         self.head == *head && (!self.is_v6() || self.tail == *tail)
@@ -131,7 +131,7 @@ impl FlowKey {
         Self { head: KeyHead { ends, ..self.head }, ..self }
     }
 
-    /// The key that holds for this VLAN alone.
+    /// The key with a VLAN id; unchanged for `None`.
     #[must_use]
     pub(crate) const fn in_vlan(self, vlan: Option<u16>) -> Self {
         match vlan {
@@ -190,7 +190,7 @@ impl Hash for FlowKey {
         let KeyHead { address, ends } = self.head;
         state.write_u64(address);
         if self.is_v6() {
-            // What is zero need not be hashed.
+            // The tail of an IPv4 key is zero, and need not be hashed.
             let KeyTail(words) = self.tail;
             for word in words {
                 state.write_u64(word);
@@ -200,7 +200,7 @@ impl Hash for FlowKey {
     }
 }
 
-/// An address as a number. Of a key of IPv6, which says so: a mapped address stays distinct.
+/// An address as a number. Used in IPv6 keys only, so an IPv4-mapped address stays distinct.
 const fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits() as u128,

@@ -1,4 +1,4 @@
-//! One flow under watch: its connection, its buffers, its options.
+//! One live flow: its connection, its buffers, its options.
 
 use mos_memory::CACHE_LINE;
 
@@ -17,9 +17,9 @@ use crate::{
     wire::Segment,
 };
 
-/// One flow. Its order is that of use: what every packet needs comes first, and the head of the
-/// key, which comes before it, shares its line of the cache; a buffer has a line of its own. The
-/// rest is for what happens seldom.
+/// One flow. Fields are ordered by use: those that every packet needs come first and share a line
+/// of the cache with the head of the key, which precedes the flow; each buffer has a line of its
+/// own; the rest is used rarely.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Flow {
@@ -30,13 +30,13 @@ pub(crate) struct Flow {
     vlan: u16,
     /// Which end of the key is the client.
     client: End,
-    /// Whether something out of the ordinary was counted.
+    /// Whether the flow has an entry in the ledger.
     is_irregular: bool,
-    /// Which sides' buffers hold anything at all.
+    /// Which sides' buffers have a capacity above 0.
     has_buffer: Sides<bool>,
     mark: Mark,
-    /// That of a side without room for anything lags behind while segments are predicted, which
-    /// then need not touch it: see [`Flow::next_offset`].
+    /// A buffer of capacity 0 is not updated by predicted segments: [`Flow::next_offset`] has its
+    /// position.
     pub(crate) buffers: Sides<Reassembler>,
     pub(crate) connection: Connection,
     started: Instant,
@@ -47,8 +47,9 @@ const _: () = assert!(
     "what every packet needs is one line of the cache"
 );
 
-/// Where the table marks a slot as free: in the first line, which is looked at anyway. The compiler
-/// puts the mark where a field leaves the most values unused, and none leaves more.
+/// A niche: a `u16` with one used value. The compiler encodes `State::Free` of the table in the
+/// field with the most unused values; this field makes that one of the first line, which every
+/// packet reads.
 #[derive(Debug)]
 #[repr(u16)]
 enum Mark {
@@ -76,7 +77,7 @@ impl Orientation {
     }
 }
 
-/// What all flows of a stack share.
+/// What all flows of a stack use.
 #[derive(Debug)]
 pub(crate) struct Shared<'a> {
     pub(crate) pool: &'a mut BufferPool,
@@ -85,7 +86,7 @@ pub(crate) struct Shared<'a> {
 }
 
 impl Flow {
-    /// The flow that a SYN, a SYN/ACK, or a packet of a connection under way begins.
+    /// The flow that begins with a SYN, a SYN/ACK, or a packet of an existing connection.
     #[inline]
     pub(crate) fn new(segment: &Segment<'_>, now: Instant, defaults: SockOpts) -> Self {
         let is_answer = segment.flags.is_syn() && segment.flags.is_ack();
@@ -194,14 +195,14 @@ impl Flow {
         self.prediction = Prediction::NONE;
     }
 
-    /// The buffer for what comes from one end of the key, and whether it holds anything at all.
+    /// The buffer for what one end of the key sends, and whether its capacity is above 0.
     #[inline]
     pub(crate) fn buffer_for(&self, from: End) -> (&Reassembler, bool) {
         let receiver = self.side_of(from).peer();
         (&self.buffers[receiver], self.has_buffer[receiver])
     }
 
-    /// Lays out what a segment works on; `frozen` are the sides that are no longer monitored.
+    /// What a segment works on; `frozen` are the sides that are no longer monitored.
     #[inline]
     fn workbench<'a, S: FlowSink>(
         &'a mut self,
@@ -223,13 +224,13 @@ impl Flow {
         (&mut self.connection, bench)
     }
 
-    /// How far each side's stream can be read.
+    /// The first offset of each side's stream that cannot be read yet.
     pub(crate) fn next_offsets(&self) -> Sides<StreamOffset> {
         let [client, server] = Side::BOTH.map(|side| self.next_offset(side));
         Sides { client, server }
     }
 
-    /// How far a side's stream can be read.
+    /// The first offset of a side's stream that cannot be read yet.
     fn next_offset(&self, side: Side) -> StreamOffset {
         if self.prediction.is_some() && !self.has_buffer[side] {
             self.connection.sent(&self.prediction, side.peer())
@@ -265,8 +266,8 @@ impl Flow {
         }
     }
 
-    /// Puts planned options in force. Returns the bytes that this discards, or `None` where the
-    /// pool has no room for a larger buffer's index; who plans asks for that room first.
+    /// Puts planned options in force. Returns the bytes that this discards, or `None` if the pool
+    /// has no room for the index of a larger buffer, which the plan has checked.
     pub(crate) fn adopt(
         &mut self,
         planned: SockOpts,
@@ -318,7 +319,7 @@ impl Flow {
         self.orientation().tuple(key)
     }
 
-    /// Everything that may be known of the flow.
+    /// A copy of all that the control plane may know of the flow.
     #[inline(always)]
     pub(crate) fn summary(
         &self,
@@ -352,7 +353,7 @@ impl Flow {
         }
     }
 
-    /// What one side's buffer knows of itself.
+    /// The summary of one side's buffer, without the counters of the ledger.
     #[inline]
     fn buffer_summary(&self, side: Side, pool: &BufferPool) -> BufferSummary {
         let summary = self.buffers[side].summary(pool);
@@ -363,7 +364,7 @@ impl Flow {
         BufferSummary { oldest: next, newest: next, next, contiguous: next, ..summary }
     }
 
-    /// What may be known of one side's receive buffer.
+    /// The details of one side's receive buffer.
     pub(crate) fn side_details(&self, side: Side, pool: &BufferPool) -> SideDetails {
         let buffer = &self.buffers[side];
         let (fragments, fragments_total) = buffer.fragments(pool);

@@ -5,19 +5,18 @@
 //!  └─────────────────────────────────────────┘
 //! ```
 //!
-//! Each is a ring that a link of the list's own closes. So every slot in it has two neighbours, and
-//! there is nothing to decide: whether a slot was the first or the last of its list is a matter of
-//! luck, which a processor foretells badly.
+//! Each is a ring with a link for the list itself. So every slot has two neighbours, and no code
+//! branches on whether it is the first or the last of its list, which a CPU mispredicts often.
 
 use mos_memory::{Slab, prefetch};
 
 /// In place of a list's number.
 const NONE: u32 = u32::MAX;
 
-/// The lists, told apart by numbers from 0 on.
+/// The lists, numbered from 0.
 #[derive(Debug)]
 pub(crate) struct Rings {
-    /// Those of the lists come first, then those of the slots.
+    /// The links of the lists come first, then those of the slots.
     links: Slab<Link>,
     lists: u32,
 }
@@ -82,13 +81,13 @@ impl Rings {
         self.links[index(next)].previous = previous;
     }
 
-    /// The slot that has stood longest in a list.
+    /// The slot that has been in a list for longest.
     pub(crate) fn first(&self, list: u32) -> Option<u32> {
-        // In an empty list the list itself comes next, and its place is before those of slots.
+        // In an empty list the next link is the list's own, which is below `lists`.
         self.links[index(list)].next.checked_sub(self.lists)
     }
 
-    /// The sum cannot wrap: for all slots that there is room for, [`Self::new`] has made sure.
+    /// Does not wrap: [`Self::new`] has checked the sum for all slots.
     const fn place_of(&self, slot: u32) -> u32 {
         self.lists.wrapping_add(slot)
     }

@@ -51,7 +51,7 @@ impl EndCause {
     }
 }
 
-/// Who decided the options of a flow.
+/// Where the options of a flow come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OptionsOrigin {
     /// The configured defaults.
@@ -114,7 +114,7 @@ pub struct FlowSummary {
     pub sides: Sides<SideSummary>,
     /// The options in force.
     pub options: SockOpts,
-    /// Who decided them.
+    /// Where they come from.
     pub origin: OptionsOrigin,
     /// Revision of the options; grows by one with every change.
     pub revision: u32,

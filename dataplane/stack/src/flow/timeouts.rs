@@ -1,4 +1,4 @@
-//! How long a flow may be silent before it ends.
+//! How long a flow may be silent before it times out.
 
 use crate::{Instant, limits::Timeouts, tcp::Lifetime, time::nanos_of};
 

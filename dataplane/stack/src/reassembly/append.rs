@@ -1,4 +1,4 @@
-//! Storing what comes next in order: what nearly every segment brings.
+//! Appends the next bytes in order, which nearly every segment carries.
 
 use mos_memory::{prefetch_bytes, prefetch_start};
 
@@ -11,17 +11,17 @@ use super::{
 };
 use crate::{StreamOffset, limits::BLOCK_BYTES};
 
-/// What became of bytes that were appended.
+/// The outcome of appending bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
-    /// Held bytes that made room.
+    /// Held bytes that were evicted.
     pub(crate) overwritten_bytes: u64,
-    /// The last of them, for which there was no block.
+    /// Bytes at the end for which there was no block.
     pub(crate) refused_bytes: u64,
 }
 
 impl Appended {
-    /// The same, of so many bytes, as one of all that can happen.
+    /// Converts the result of appending `bytes` into a `Placed`.
     pub(crate) fn placed(self, bytes: &[u8]) -> Placed {
         let Self { overwritten_bytes, refused_bytes } = self;
         let new_bytes = bytes.len() as u64 - refused_bytes;
@@ -30,8 +30,8 @@ impl Appended {
 }
 
 impl Reassembler {
-    /// Stores bytes at `next`, where the only range held, or an empty one, ends. `None`: they go
-    /// elsewhere, or are more than the window, and nothing was done.
+    /// Stores bytes at `next` if the only range held, or none, ends there. `None`: they belong
+    /// elsewhere, or are longer than the window, and nothing was done.
     #[inline(always)]
     pub(crate) fn append(
         &mut self,
@@ -61,8 +61,8 @@ impl Reassembler {
         Some(Appended { overwritten_bytes, refused_bytes: rest.len() as u64 })
     }
 
-    /// Moves the window so that `length` bytes behind the only range have room. Returns how many
-    /// held ones that costs; who calls this sets the range.
+    /// Moves the window so that it has room for `length` bytes after the only range. Returns how
+    /// many held bytes that evicts; the caller sets the range.
     #[inline(always)]
     fn make_room(
         &mut self,

@@ -1,4 +1,4 @@
-//! What happens to a receive buffer and is worth an event.
+//! What happens to a receive buffer and becomes an event.
 
 /// One of them; offsets are those of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A block is addressed by its number, stream offset / [`BLOCK_BYTES`], modulo the span of the
-//! level: the numbers in a window are fewer than that, so they never meet. Index blocks come from
+//! level. A window has fewer numbers than that, so no two share an entry. Index blocks come from
 //! the same pool as the data. The level only rises.
 
 use core::ops::{Range, RangeInclusive};
@@ -22,7 +22,7 @@ const NONE: u32 = u32::MAX;
 /// The index of one buffer.
 #[derive(Debug)]
 pub(super) struct BlockIndex {
-    /// The entries of level 0; at the other levels the first one names the root.
+    /// The entries of level 0; at the other levels the first one is the root block.
     entries: [u32; INLINE],
     level: u8,
 }
@@ -50,7 +50,7 @@ impl BlockIndex {
         Self { entries: [NONE; INLINE], level: level_for(capacity) }
     }
 
-    /// Pool bytes that a rise to a window of `capacity` bytes may need for the index itself.
+    /// Pool bytes that growing to a window of `capacity` bytes may need for the index itself.
     pub(super) const fn growth_bytes(&self, capacity: u64) -> u64 {
         if level_for(capacity) > self.level { 3 * BLOCK_BYTES as u64 } else { 0 }
     }
@@ -90,7 +90,7 @@ impl BlockIndex {
         read(pool, leaf, number)
     }
 
-    /// The block with this number; one of the pool, where there was none yet.
+    /// The block with this number; if there is none yet, one from the pool.
     #[inline]
     pub(super) fn get_or_take(&mut self, pool: &mut BufferPool, number: u64) -> Option<BlockId> {
         self.get(pool, number).or_else(|| self.take(pool, number))

@@ -7,7 +7,7 @@
 //!
 //! The buffer is a window over the stream that keeps its newest bytes. Invariant: `base <= next`;
 //! every held byte lies in `[base, base + capacity)`; below `next` each byte was held once or is a
-//! gap; the byte at `next` is not held. Speaks stream offsets only: no sequence numbers, no sides.
+//! gap; the byte at `next` is not held. Uses stream offsets only: no sequence numbers, no sides.
 //! The floor of the ranges is the base.
 
 mod append;
@@ -35,12 +35,21 @@ use crate::{
     limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING},
 };
 
-/// The receive buffer of one side: one line of the cache. What is out of the ordinary about it is
-/// counted elsewhere, see [`Placed`].
+/// The receive buffer of one side: one line of the cache. Irregularities are not counted here but
+/// returned, see [`Placed`]. For example, with a capacity of 8 bytes:
+///
+/// ```text
+///  place at 0 "abcd"     next  4   [abcd    ]
+///  place at 6 "gh"       next  4   [abcd··gh]    a hole: it may still be filled
+///  place at 4 "ef"       next  8   [abcdefgh]
+///  place at 8 "ij"       next 10   [cdefghij]    "ab" was evicted: base is 2
+///  place at 12 "mn"      next 10   [ghij··mn]
+///  give up below 12      next 14   [ghij  mn]    2 bytes are a gap: they were acknowledged
+/// ```
 #[derive(Debug)]
 pub(crate) struct Reassembler {
     next: u64,
-    /// Held bytes that made room for newer ones.
+    /// Held bytes that were evicted for newer ones.
     overwritten: u64,
     ranges: RangeSet,
     index: BlockIndex,
@@ -49,27 +58,27 @@ pub(crate) struct Reassembler {
 
 const _: () = assert!(size_of::<Reassembler>() == CACHE_LINE, "one line each");
 
-/// What became of bytes: of one segment's, or of several.
+/// The outcome of placing bytes: those of one segment, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Placed {
     /// Positions that were not held before.
     pub(crate) new_bytes: u64,
     /// Arriving bytes that differed from the held copy.
     pub(crate) conflicting_bytes: u64,
-    /// Held bytes that made room.
+    /// Held bytes that were evicted.
     pub(crate) overwritten_bytes: u64,
-    /// Ranges given up, the bytes in them, and where the first of them begins.
+    /// Ranges given up, the bytes in them, and the offset of the first.
     pub(crate) gaps: u64,
     pub(crate) missing_bytes: u64,
     pub(crate) first_gap: u64,
-    /// Arriving bytes for which there was no block, or no room for another range.
+    /// Arriving bytes that were not stored: no block was free, or no range.
     pub(crate) refused_bytes: u64,
 }
 
 /// Why nothing can be read at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutOfBuffer {
-    /// It was evicted, or the buffer began behind it.
+    /// It was evicted, or the buffer began after it.
     Overwritten,
     /// It was not received yet.
     NotYetReceived,
@@ -95,7 +104,7 @@ struct Extent {
 }
 
 impl Placed {
-    /// Adds a gap; they come in order.
+    /// Adds a gap; gaps are added in order.
     const fn add_gap(&mut self, offset: u64, length: u64) {
         if self.gaps == 0 {
             self.first_gap = offset;
@@ -104,7 +113,7 @@ impl Placed {
         self.missing_bytes += length;
     }
 
-    /// Whether anything but new bytes, and old ones that made room, is to be counted.
+    /// Whether anything but new and evicted bytes is to be counted.
     pub(crate) const fn is_irregular(&self) -> bool {
         self.conflicting_bytes | self.gaps | self.refused_bytes != 0
     }
@@ -128,7 +137,7 @@ impl Reassembler {
         self.skip_unheld(end.0);
     }
 
-    /// Places the bytes at `offset`. Bytes before the window are ignored; bytes behind it move it.
+    /// Places bytes at `offset`. Bytes before the window are ignored; bytes after it move it.
     pub(crate) fn place(
         &mut self,
         pool: &mut BufferPool,
@@ -158,7 +167,7 @@ impl Reassembler {
         placed
     }
 
-    /// Gives up whatever is missing below `end`: the receiver has it, so it will not come again.
+    /// Gives up what is missing below `end`: the receiver has it, so it will not be sent again.
     pub(crate) fn give_up_below(
         &mut self,
         pool: &mut BufferPool,
@@ -193,9 +202,9 @@ impl Reassembler {
         self.ranges.held_in(pool, Span { start: self.base(), end: floor.max(self.base()) })
     }
 
-    /// Changes the capacity. The oldest bytes make room for the rest where it shrinks. Returns the
-    /// bytes discarded and what was given up with them, or `None`, with nothing changed, where the
-    /// pool has no room for the index.
+    /// Changes the capacity; shrinking discards the oldest bytes. Returns the bytes discarded and
+    /// what was given up with them, or `None`, with nothing changed, if the pool has no room for
+    /// the index.
     pub(crate) fn resize(
         &mut self,
         pool: &mut BufferPool,
@@ -252,7 +261,7 @@ impl Reassembler {
             && self.ranges.at_or_behind(pool, self.next - 1).is_none_or(|s| s.start >= self.next)
     }
 
-    /// What the control plane may know, but for what is counted elsewhere.
+    /// A copy for the control plane, without the counters of the ledger.
     #[inline]
     pub(crate) fn summary(&self, pool: &BufferPool) -> BufferSummary {
         let next = StreamOffset(self.next);
@@ -287,7 +296,7 @@ impl Reassembler {
         Extent { oldest: oldest.0, newest: newest.0, below, beyond }
     }
 
-    /// First offset held and one past the last; both are where reading will go on when nothing is.
+    /// First offset held and one past the last; both are [`Self::next`] when nothing is held.
     pub(crate) fn bounds(&self, pool: &BufferPool) -> (StreamOffset, StreamOffset) {
         match (self.ranges.first(pool), self.ranges.last(pool)) {
             (Some(first), Some(last)) => (StreamOffset(first.start), StreamOffset(last.end)),
@@ -303,7 +312,7 @@ impl Reassembler {
         self.ranges.set_floor(self.next);
     }
 
-    /// Moves the window so that it begins at `base` or behind it.
+    /// Moves the window so that it begins at `base` or after it.
     fn slide(&mut self, base: u64, on: &mut Placing<'_, impl FnMut(BufferFact)>) {
         let old = self.base();
         if base <= old {
@@ -321,7 +330,7 @@ impl Reassembler {
         self.ranges.remove_below(pool, base);
     }
 
-    /// Declares what is missing below `end` to be gaps.
+    /// Counts what is missing below `end` as gaps.
     fn give_up(&mut self, end: u64, on: &mut Placing<'_, impl FnMut(BufferFact)>) {
         let Placing { pool, placed, emit } = on;
         let mut at = self.next;
@@ -349,8 +358,8 @@ impl Reassembler {
         }
     }
 
-    /// Makes room for another range: the oldest one gives way if reading has passed it. `false`:
-    /// there is none, and the new bytes are dropped.
+    /// Makes room for another range by evicting the oldest ones below `next`. `false`: there is no
+    /// room, and the new bytes are dropped.
     fn reserve(&mut self, span: Span, on: &mut Placing<'_, impl FnMut(BufferFact)>) -> bool {
         while !self.ranges.reserve(on.pool, span) {
             let oldest = self.ranges.first(on.pool);
@@ -410,7 +419,7 @@ impl Reassembler {
     }
 
     /// Compares the first `length` arriving bytes with the held ones, all in one block. Returns how
-    /// many differ, and begins or extends the description of the conflict.
+    /// many differ, and creates or extends the description of the conflict.
     fn compare(
         &self,
         pool: &BufferPool,
@@ -476,7 +485,7 @@ impl Reassembler {
     }
 }
 
-/// A capacity in the width in which it is kept; above the ceiling, that.
+/// A capacity, clamped to the ceiling, in the width of its field.
 #[expect(clippy::cast_possible_truncation, reason = "the ceiling fits")]
 const fn bounded(capacity: u64) -> u32 {
     const { assert!(BUFFER_BYTES_CEILING <= u32::MAX as u64) };

@@ -1,4 +1,4 @@
-//! Which bytes win when a segment overlaps bytes already held.
+//! Which copy wins when a segment overlaps held bytes.
 //!
 //! mOS: `MOS_CLIOVERLAP`, `MOS_SVROVERLAP`.
 

@@ -7,7 +7,7 @@ use mos_memory::Slab;
 
 use crate::limits::BLOCK_BYTES;
 
-/// A block that its holder got from [`BufferPool::take`] and owes to [`BufferPool::put_back`].
+/// A block from [`BufferPool::take`], to be returned with [`BufferPool::put_back`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BlockId(pub(super) u32);
 
@@ -24,7 +24,7 @@ pub(crate) struct BufferPool {
 }
 
 impl BufferPool {
-    /// Reserves `bytes`, rounded down to whole blocks. `None` when they are not to be had.
+    /// Reserves `bytes`, rounded down to whole blocks. `None` when there is not enough memory.
     pub(crate) fn new(bytes: u64) -> Option<Self> {
         let blocks = u32::try_from(bytes / BLOCK_BYTES as u64).ok().filter(|n| *n != u32::MAX)?;
         let count = usize::try_from(blocks).ok()?;
@@ -83,12 +83,12 @@ impl BufferPool {
         self.blocks as u64 * BLOCK_BYTES as u64
     }
 
-    /// Bytes in blocks that somebody holds.
+    /// Bytes in blocks that are in use.
     pub(crate) fn used_bytes(&self) -> u64 {
         (u64::from(self.fresh) - self.free.len() as u64) * BLOCK_BYTES as u64
     }
 
-    /// Bytes in blocks that nobody holds.
+    /// Bytes in blocks that are free.
     pub(crate) fn free_bytes(&self) -> u64 {
         self.total_bytes() - self.used_bytes()
     }

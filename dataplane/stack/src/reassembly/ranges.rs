@@ -1,8 +1,9 @@
 //! Which stream offsets a buffer holds: sorted ranges with room between any two.
 //!
-//! Nearly every buffer holds a single range, which lives here. More of them share one block of the
-//! pool, 8 bytes each. A range is kept as the lower half of its start, and its length: the floor,
-//! below which none starts, tells the upper half, for a window is smaller than 2^32 bytes.
+//! Nearly every buffer holds a single range, which is stored inline. Several share one block of the
+//! pool, 8 bytes each. A range is stored as the lower half of its start and its length. No range
+//! starts below the floor, and a window is smaller than 2^32 bytes, so the floor gives the upper
+//! half.
 
 use core::hint::select_unpredictable;
 
@@ -33,9 +34,9 @@ pub(super) struct RangeSet {
 
 #[derive(Debug, Clone, Copy)]
 enum Held {
-    /// One range at most; its length is 0 where there is none.
+    /// At most one range; none if its length is 0.
     One(Packed),
-    /// This many ranges, in a block.
+    /// `count` ranges, in a block.
     Many { block: BlockId, count: u16 },
 }
 
@@ -62,11 +63,11 @@ impl RangeSet {
         self.floor = floor;
     }
 
-    /// The only range, or an empty one at `at` where nothing is held; `None` where there are more.
+    /// The only range, or an empty one at `at` if nothing is held; `None` if there are several.
     pub(super) fn only(&self, at: u64) -> Option<Span> {
         match self.held {
             Held::One(packed) => {
-                // A branch would fail at the first bytes of each stream.
+                // A branch would be mispredicted at the first bytes of each stream.
                 let is_empty = packed.length == 0;
                 Some(select_unpredictable(
                     is_empty,
@@ -213,7 +214,7 @@ impl RangeSet {
         }
     }
 
-    /// Says how many of the ranges there are: 1 is what [`Self::set`] makes of none.
+    /// Sets the number of ranges. An inline range is counted by its length, which only 0 changes.
     const fn set_count(&mut self, ranges: u16) {
         match self.held {
             Held::One(_) if ranges == 0 => self.held = Self::NOTHING,
@@ -232,7 +233,7 @@ impl RangeSet {
         }
     }
 
-    /// Returns the block as soon as the ranges do without it.
+    /// Returns the block to the pool when at most one range is left.
     fn shrink(&mut self, pool: &mut BufferPool) {
         if let Held::Many { block, count: count @ (0 | 1) } = self.held {
             let first = read(pool, block, 0);

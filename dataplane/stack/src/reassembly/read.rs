@@ -1,5 +1,5 @@
-//! Reading a buffer as a stream, by readers that each keep a position of their own, and the list
-//! of what it holds. Nothing here moves anything.
+//! Reads a buffer as a stream, and lists what it holds. Readers keep their own positions: nothing
+//! here changes the buffer.
 
 use arrayvec::ArrayVec;
 
@@ -9,9 +9,8 @@ use crate::{
 };
 
 impl Reassembler {
-    /// What a reader at `from` (the oldest byte when absent) is given next; bytes go into `out`.
-    /// Where the connection has `ended`, nothing more will be received: what is held beyond a hole
-    /// can be read, too.
+    /// The next step of a reader at `from`, or at the oldest byte if absent; bytes go into `out`.
+    /// After the end of the connection no hole will be filled, so bytes beyond holes can be read.
     pub(crate) fn read_on(
         &self,
         pool: &BufferPool,

@@ -3,7 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the streams of a test are short")]
 
 use proptest::prelude::*;
-use std::{vec, vec::Vec};
+use std::{string::String, vec, vec::Vec};
 
 use super::*;
 use crate::limits::RANGES_MAX;
@@ -329,4 +329,35 @@ fn a_conflict_shows_both_copies_and_is_told_once() {
         let (held, arrived) = (Head::of(&[b'a'; 32]), Head::of(&arriving[40..]));
         assert_eq!(told, [BufferFact::Conflict { offset: 2040, length: 51, held, arrived }]);
     }
+}
+
+#[test]
+fn the_example_of_the_type_is_true() {
+    let mut pool = pool_of(4);
+    let mut buffer = Reassembler::new(8);
+    let steps: [(u64, &[u8], u64, &str); 5] = [
+        (0, b"abcd", 4, "abcd"),
+        (6, b"gh", 4, "abcd gh"),
+        (4, b"ef", 8, "abcdefgh"),
+        (8, b"ij", 10, "cdefghij"),
+        (12, b"mn", 10, "ghij mn"),
+    ];
+    for (offset, bytes, next, held) in steps {
+        let offset = StreamOffset(offset);
+        buffer.place(&mut pool, offset, bytes, OverlapPolicy::First, &mut |_| {});
+        assert_eq!((buffer.next().0, text(&buffer, &pool).as_str()), (next, held));
+    }
+    let placed = buffer.give_up_below(&mut pool, StreamOffset(12), &mut |_| {});
+    assert_eq!((placed.gaps, placed.missing_bytes, buffer.next().0), (1, 2, 14));
+    assert_eq!(text(&buffer, &pool), "ghij mn");
+}
+
+/// The runs of bytes held, with a space between any two.
+fn text(buffer: &Reassembler, pool: &BufferPool) -> String {
+    let runs = buffer.fragments(pool).0.into_iter().map(|run| {
+        let mut bytes = vec![0; run.length as usize];
+        buffer.read(pool, run.offset.0, &mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    runs.collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! The way of packets through the stack: a burst at a time, in stages.
+//! The path of packets through the stack: one burst at a time, in stages.
 //!
 //! ```text
 //! parse 32, hash 32 ─▶ look up 32 flows ─▶ look up 32 buffers ─▶ take one by one,
@@ -29,22 +29,21 @@ use crate::{
 /// The flow table of a stack.
 type Table = FlowTable<Flow, EndCause>;
 
-/// A packet on its way.
+/// A packet between two stages.
 #[derive(Debug)]
 struct Packet<'a> {
     parsed: Result<Parsed<'a>, ParseError>,
     arrival: Instant,
-    /// Of the key of a segment's flow.
+    /// Tag of the flow's key; the default for what is no segment.
     tag: Tag,
-    /// The slot whose flow had this tag before this burst, if there was one: nearly always the
-    /// packet's own.
+    /// The first slot with this tag before the burst: nearly always that of the packet's flow.
     likely: Option<u32>,
-    /// Whether it is a segment that may carry data, and nothing else.
+    /// Whether it is a segment for which [`Segment::is_plain`] holds.
     is_plain: bool,
 }
 
 impl Packet<'_> {
-    /// The payload of a segment.
+    /// The payload; empty for what is no segment.
     #[inline]
     const fn payload(&self) -> &[u8] {
         match &self.parsed {
@@ -53,7 +52,7 @@ impl Packet<'_> {
         }
     }
 
-    /// The buffer where the payload probably goes, and whether it holds anything at all.
+    /// The buffer that the payload probably goes to, and whether its capacity is above 0.
     #[inline]
     fn buffer<'t>(&self, table: &'t Table) -> Option<(&'t Reassembler, bool)> {
         let Ok(Parsed::Segment(segment)) = &self.parsed else { return None };
@@ -63,8 +62,8 @@ impl Packet<'_> {
 }
 
 impl Stack {
-    /// Handles frames in order of arrival, in bursts of at most [`BURST`]: all are parsed, then all
-    /// flows looked for, and then each packet is taken.
+    /// Handles frames in order of arrival, in bursts of at most [`BURST`]: parses all of a burst,
+    /// looks up all flows, then handles packet after packet.
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) {
         for frames in frames.chunks(BURST) {
             self.evict_for_memory(
@@ -114,7 +113,7 @@ impl Stack {
             prefetch_start(frame.bytes);
         }
         for frame in frames {
-            // Each writes where the packet will be, and nothing is moved.
+            // Each arm constructs the packet in place, so that it is not copied.
             match parse_common(frame, verify) {
                 Some(segment) => {
                     let tag = self.table.hash_and_prefetch(&segment.key);
@@ -128,7 +127,7 @@ impl Stack {
         }
     }
 
-    /// What was parsed, as a packet.
+    /// Makes a packet of what was parsed.
     fn packet<'a>(
         &self,
         mut parsed: Result<Parsed<'a>, ParseError>,
@@ -144,7 +143,7 @@ impl Stack {
         Packet { parsed, arrival, tag, likely: None, is_plain }
     }
 
-    /// Completes the key of a segment with the VLAN, where that tells flows apart.
+    /// Adds the VLAN to the key of a segment if VLANs are part of keys.
     #[inline]
     fn complete(&self, segment: &mut Segment<'_>) {
         if self.limits.vlan_in_key {
@@ -279,7 +278,7 @@ impl Stack {
         outcome
     }
 
-    /// Hands a plain segment to the flow in a slot, if it belongs to it and is predicted. Then no
+    /// Passes a plain segment to the flow in a slot, if it belongs to it and is predicted. Then no
     /// flow begins or ends, and no deadline comes nearer.
     #[inline]
     fn advance_predicted(

@@ -33,7 +33,7 @@ impl Stack {
         is_syn || self.limits.adopt_midstream
     }
 
-    /// Hands a segment to the flow in a slot.
+    /// Passes a segment to the flow in a slot.
     pub(super) fn advance(
         &mut self,
         slot: u32,
@@ -60,7 +60,7 @@ impl Stack {
         if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
     }
 
-    /// Enters the flow that a SYN, or a SYN/ACK, begins. `None` where there is no room.
+    /// Inserts the flow that a segment begins. `None` if the table has no room.
     pub(super) fn begin(
         &mut self,
         tag: Tag,
@@ -94,8 +94,8 @@ impl Stack {
         }
     }
 
-    /// Ends the flow in a slot if it is over by the time of this segment, which then belongs to
-    /// another flow or to none.
+    /// Ends the flow in a slot if it has timed out or this segment supersedes it. The segment then
+    /// belongs to another flow or to none.
     pub(super) fn is_over(
         &mut self,
         slot: u32,
@@ -120,7 +120,7 @@ impl Stack {
         true
     }
 
-    /// Removes a flow. One that was stopped has been reported already.
+    /// Removes a flow and emits its end; that of a stopped flow was emitted when it was stopped.
     pub(super) fn end(
         &mut self,
         slot: u32,
@@ -153,8 +153,7 @@ impl Stack {
     }
 }
 
-/// Notes which of a flow's streams can be read further than before, unless this burst has made them
-/// grow already.
+/// Records the streams of a flow that have grown since `before`, each once per burst.
 pub(super) fn note_growth(
     grown: &mut ArrayVec<Growth, GROWN_MAX>,
     slot: u32,

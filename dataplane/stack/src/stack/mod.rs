@@ -32,7 +32,7 @@ pub struct Stack {
     wheel: TimerWheel,
     evictable: EvictionQueues,
     assemblies: Assemblies,
-    /// Payload of a packet that was put together from fragments.
+    /// Payload of a packet that was reassembled from fragments.
     whole: Vec<u8>,
     pool: BufferPool,
     stats: Stats,
@@ -40,7 +40,7 @@ pub struct Stack {
     grown: ArrayVec<Growth, GROWN_MAX>,
 }
 
-/// Levels that rise and fall, as opposed to the counters of [`Stats`].
+/// Current levels, in contrast to the counters of [`Stats`], which only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gauges {
     /// Flows tracked now, stopped ones included, which are not listed.
@@ -53,11 +53,11 @@ pub struct Gauges {
     pub pool_bytes: u64,
 }
 
-/// Empty timer buckets that one call of [`Stack::handle_timeout`] passes, at most.
+/// Most empty timer buckets that one call of [`Stack::handle_timeout`] passes.
 const TIMER_STEPS: u32 = 256;
 
 impl Limits {
-    /// Memory that a stack with these bounds takes at most, but for some kilobytes. In bytes.
+    /// Most memory that a stack with these bounds takes, in bytes, except for some kilobytes.
     #[must_use]
     pub const fn memory_bytes(&self) -> u64 {
         const FLOW: usize = FlowTable::<Flow, EndCause>::SLOT_BYTES_MAX
@@ -76,7 +76,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// A bound is out of range, or the memory cannot be had.
+    /// A bound is out of range, or the kernel does not give the memory.
     pub fn new(worker: WorkerId, limits: Limits, seed: u64) -> Result<Self, LimitsError> {
         if !(1..=FLOWS_CEILING).contains(&limits.flows_max) {
             return Err(LimitsError::Flows(limits.flows_max));
@@ -125,7 +125,7 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Has the kernel give all memory now. `None` when it does not.
+    /// Makes the kernel allocate all memory now. `None` if it does not.
     fn populate(&self) -> Option<()> {
         self.table.populate()?;
         self.ledger.populate()?;
@@ -134,13 +134,13 @@ impl Stack {
         self.pool.populate()
     }
 
-    /// Ends flows that have been silent for too long: looks at `budget` flows at most. Returns how
-    /// many it looked at.
+    /// Ends flows that have timed out. Examines at most `budget` flows, and returns how many it
+    /// examined.
     pub fn handle_timeout(&mut self, now: Instant, budget: u32, sink: &mut impl EventSink) -> u32 {
         self.assemblies.expire(now, &mut self.pool);
         let mut steps = TIMER_STEPS;
-        for looked_at in 0..budget {
-            let Some(slot) = self.wheel.pop(now, &mut steps) else { return looked_at };
+        for examined in 0..budget {
+            let Some(slot) = self.wheel.pop(now, &mut steps) else { return examined };
             let Some((_, flow)) = self.table.get(slot) else { continue };
             let deadline = flow.deadline(&self.timeouts);
             if deadline <= now {
@@ -153,7 +153,7 @@ impl Stack {
         budget
     }
 
-    /// Ends every flow, and returns all memory to the pool: the source has come to its end.
+    /// Ends every flow and returns all memory to the pool. Called at the end of a source.
     pub fn finish(&mut self, sink: &mut impl EventSink) {
         self.assemblies.clear(&mut self.pool);
         for slot in 0..self.table.slots_used() {

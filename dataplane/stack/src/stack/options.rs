@@ -1,4 +1,4 @@
-//! Options of a flow that is under watch: first planned, then put in force whole.
+//! Changes to the options of a live flow: planned first, then applied all or none.
 
 use super::{Stack, emitter::Emitter};
 use crate::{
@@ -58,7 +58,7 @@ impl Stack {
         self.plan(id, change, expected).map(|(_, _, applied)| applied)
     }
 
-    /// Finds out what a change would do, and whether it may be done.
+    /// Computes what a change would do, and whether it is allowed.
     fn plan(
         &self,
         id: FlowId,

@@ -15,10 +15,10 @@ use crate::{
 /// How many slots ahead a walk over the slots prefetches.
 const SCAN_AHEAD: u32 = 16;
 
-/// Most flows that [`Stack::find`] reports.
+/// Most flows that [`Stack::find`] returns.
 pub const FIND_MAX: usize = 8;
 
-/// 802.1Q ids.
+/// Number of 802.1Q ids.
 const VLAN_IDS: u16 = 4096;
 
 /// A position in a walk over the slots of a table.
@@ -66,7 +66,7 @@ impl Stack {
             return found;
         }
         let (key, _) = FlowKey::new(a, b);
-        // Where VLANs tell flows apart and none is named, each could have one: a bounded search.
+        // If VLANs are part of keys and none is named, every id is tried: a bounded search.
         let tags = if self.limits.vlan_in_key && vlan.is_none() { VLAN_IDS } else { 0 };
         let named = if self.limits.vlan_in_key { vlan } else { None };
         for tag in core::iter::once(named).chain((0..tags).map(Some)) {
@@ -81,8 +81,8 @@ impl Stack {
         found
     }
 
-    /// Visits at most `slots` slots from `cursor` on, and no more than there is room for in
-    /// `page`. Returns where to go on, `None` at the end of the table.
+    /// Visits at most `slots` slots from `cursor` on, and stops when `page` is full. Returns where
+    /// to continue, `None` at the end of the table.
     pub fn scan<const N: usize>(
         &self,
         cursor: SlotCursor,

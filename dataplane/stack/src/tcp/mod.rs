@@ -1,7 +1,7 @@
 //! TCP as a monitor in the middle sees it: both endpoints emulated from the segments between them.
 //!
-//! A segment updates its sender first and its receiver second, mOS's hook order. Rules are written
-//! for `sender` and `receiver`; none of them knows which one is the client.
+//! A segment updates its sender first and its receiver second, as the hooks of mOS do. Rules are
+//! written for `sender` and `receiver`, never for client and server.
 
 pub(crate) mod prediction;
 mod side;
@@ -21,7 +21,7 @@ use crate::{
     wire::{Segment, WindowScale},
 };
 
-/// No copy of a segment is older than this: twice the maximum segment lifetime of RFC 9293.
+/// The oldest copy of a segment: twice the maximum segment lifetime of RFC 9293 section 3.4.2.
 const COPY_LIFETIME: Duration = Duration::from_secs(240);
 
 /// Both endpoints of one connection. Lags behind while segments are predicted, see [`Prediction`].
@@ -30,10 +30,10 @@ pub(crate) struct Connection {
     pub(crate) sides: Sides<TcpSide>,
     /// How the connection ended, once it has.
     pub(crate) ended: Option<EndCause>,
-    /// Who has sent a reset that was in the window, but not exact, and nothing since.
+    /// The side that has sent a reset in the window, but not an exact one, and nothing since.
     pending_reset: Option<Side>,
     is_established: bool,
-    /// Which span of silence ends it: what the facts above come to.
+    /// Which timeout applies: follows from the fields above.
     lifetime: Lifetime,
 }
 
@@ -42,11 +42,11 @@ pub(crate) struct Connection {
 pub(crate) enum Beginning {
     /// By a SYN, or a SYN/ACK.
     Syn,
-    /// By a packet of a connection under way, whose SYN was not seen.
+    /// By a packet of an existing connection, whose SYN was not captured.
     Midstream,
 }
 
-/// How long a connection may stay silent.
+/// Which timeout applies to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     HalfOpen,
@@ -56,7 +56,7 @@ pub(crate) enum Lifetime {
 }
 
 impl Connection {
-    /// A connection of which nothing is known but how it was found.
+    /// A new connection.
     pub(crate) const fn new(beginning: Beginning) -> Self {
         let (client, server, lifetime) = match beginning {
             Beginning::Syn => (TcpState::Closed, TcpState::Listen, Lifetime::HalfOpen),
@@ -79,12 +79,12 @@ impl Connection {
         Sides { client: client.frozen.is_some(), server: server.frozen.is_some() }
     }
 
-    /// Which span of silence ends the connection now.
+    /// Which timeout applies now.
     pub(crate) const fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
-    /// Works out which span of silence ends the connection from now on.
+    /// Determines which timeout applies from now on.
     const fn update_lifetime(&mut self) {
         self.lifetime = if self.ended.is_some() {
             Lifetime::TimeWait
@@ -103,10 +103,13 @@ impl Connection {
         self.ended.or(reset).unwrap_or(EndCause::Timeout)
     }
 
-    /// Whether a bare SYN on this connection's tuple, after `silence`, opens another connection:
-    /// after the end, or once both sides have said their last; with another number than the known
-    /// one after the first FIN, too, or where the number is not in the window either. What comes
-    /// after a long silence is no late copy.
+    /// Whether a bare SYN on this connection's tuple, after `silence`, opens another connection.
+    ///
+    /// - After the end, or after the FINs of both sides: always.
+    /// - With the number of the known SYN, whose late copy it may be: after one FIN and a silence
+    ///   of [`COPY_LIFETIME`].
+    /// - With another number: after one FIN or such a silence, before the handshake is complete, if
+    ///   the other side was never captured, or if the number is outside the bounds.
     pub(crate) fn is_superseded_by(
         &self,
         segment: &Segment<'_>,
@@ -134,7 +137,7 @@ impl Connection {
             || offset > sender.bounds(receiver).high()
     }
 
-    /// Takes one segment, sent by `from`.
+    /// Processes one segment, sent by `from`.
     pub(crate) fn on_segment<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -161,14 +164,14 @@ impl Connection {
         if !is_valid {
             on.stats.count(Stat::OutOfWindow);
         } else if !segment.flags.is_rst() && self.pending_reset == Some(from) {
-            // Who goes on sending has not reset anything.
+            // A side that continues to send has not reset the connection.
             self.pending_reset = None;
         }
         self.settle(from, on);
         self.update_lifetime();
     }
 
-    /// What comes after the end.
+    /// Processes a segment after the end.
     #[cold]
     fn on_late<S: FlowSink>(
         &mut self,
@@ -176,13 +179,13 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        // Where both sides closed, bytes that come behind the last acknowledgement are theirs.
+        // After FINs of both sides, late bytes still belong to the streams.
         if self.ended == Some(EndCause::Fin) && !segment.flags.is_rst() {
             self.on_data(segment, from, on);
         }
     }
 
-    /// SYN and SYN/ACK, and the ACK that completes the handshake. `false`: not believed.
+    /// Processes SYN, SYN/ACK, and the ACK that completes the handshake. `false`: not accepted.
     fn on_handshake<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -197,7 +200,7 @@ impl Connection {
             }
             return true;
         }
-        // Without the SYN nobody knows what its answer must acknowledge.
+        // If the SYN was not captured, what its answer must acknowledge is not known.
         let acknowledged = receiver.offset_of(segment.ack).filter(|_| receiver.has_sent_syn());
         let sent = 0..=receiver.snd_nxt().cast_signed();
         let is_foreign = acknowledged.is_some_and(|offset| !sent.contains(&offset));
@@ -215,7 +218,7 @@ impl Connection {
         true
     }
 
-    /// What the sender acknowledges of what the receiver sent, and the window it grants.
+    /// Processes the acknowledgement number and the window. `false`: not accepted.
     fn on_acknowledgement<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -243,7 +246,7 @@ impl Connection {
         true
     }
 
-    /// Payload and FIN.
+    /// Processes payload and FIN. `false`: not accepted.
     #[inline(always)]
     fn on_data<S: FlowSink>(
         &mut self,
@@ -260,11 +263,11 @@ impl Connection {
         }
         let sent_before = sender.snd_nxt();
         if let Ok(end) = u64::try_from(end) {
-            // Nobody honest closes with the SYN, and hosts differ in what they make of it.
+            // A FIN with a SYN is ignored: no real stack sends it, and receivers differ.
             let closes = segment.flags.is_fin() && !segment.flags.is_syn();
             if closes && sender.fin().is_none() {
                 sender.learn_fin(end);
-                // One that has not acknowledged its peer's FIN had not received it either.
+                // A side that has not acknowledged its peer's FIN had not received it.
                 let closing = match receiver.is_fin_acknowledged() {
                     true => sender.state.sends_fin(),
                     false => TcpState::FinWait1,
@@ -290,10 +293,14 @@ impl Connection {
         true
     }
 
-    /// A reset ends the connection when its number is exactly the next one that the receiver
-    /// expects. One that merely lies in the window waits for what follows: the receiver challenges
-    /// it, and an honest sender repeats it with the right number. RFC 5961 section 3.2. `false`:
-    /// it is not believed.
+    /// Processes a reset. RFC 9293 section 3.10.7.4, after RFC 5961 section 3.2:
+    ///
+    /// > If the RST bit is set and the sequence number exactly matches the next expected sequence
+    /// > number (RCV.NXT), then TCP endpoints MUST reset the connection
+    ///
+    /// Other numbers in the window do not end the connection: the receiver sends a challenge ACK,
+    /// and a genuine sender repeats the reset with the exact number. Such a reset is pending until
+    /// its sender sends something else. `false`: not accepted.
     fn on_reset<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -304,8 +311,8 @@ impl Connection {
         let next = on.buffers[from.peer()].next().0;
         let is_exact = match sender.offset_of(segment.seq) {
             Some(offset) => {
-                // Without the packets that were not captured, what the sender has sent tells more
-                // than what the receiver is known to have.
+                // Packets may be missing from the capture, so three numbers count as exact: the
+                // next to be received, the next to be sent, and the one after the FIN.
                 let fin = sender.fin().map_or(next, |fin| fin + 1);
                 let exact = [next, sender.snd_nxt(), fin].map(u64::cast_signed).contains(&offset);
                 let in_window =
@@ -317,12 +324,13 @@ impl Connection {
                 exact
             }
             None => match receiver.offset_of(segment.ack) {
-                // The answer to a SYN: it must acknowledge that SYN. RFC 9293 3.10.7.3.
+                // RFC 9293 section 3.5.3: "In the SYN-SENT state (a RST received in response to an
+                // initial SYN), the RST is acceptable if the ACK field acknowledges the SYN."
                 Some(offset) => {
                     let sent = 0..=receiver.snd_nxt().cast_signed();
                     segment.flags.is_ack() && sent.contains(&offset)
                 }
-                // All that was ever seen of the connection.
+                // Nothing else of the connection was captured.
                 None => true,
             },
         };
@@ -335,8 +343,8 @@ impl Connection {
         is_exact
     }
 
-    /// Draws the conclusions for both sides: from FINs, and the ends of the handshake and of the
-    /// connection.
+    /// Updates what follows from the states of both sides: received and acknowledged FINs, the end
+    /// of the handshake, the end of the connection.
     fn settle<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
         if self.ended.is_some() {
             return;
@@ -361,9 +369,9 @@ impl Connection {
         self.sides.client.has_fin() | self.sides.server.has_fin()
     }
 
-    /// Draws the conclusions from FINs that were reached or acknowledged, for the sender first.
+    /// Moves both sides, the sender first, over FINs that were acknowledged or received.
     fn settle_fins<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
-        // RFC 9293 3.10.7.4: the ACK of a segment is taken before its FIN.
+        // RFC 9293 section 3.10.7.4 processes the ACK of a segment before its FIN.
         for side in [from, from.peer()] {
             let tcp = &mut self.sides[side];
             if tcp.is_fin_acknowledged() {
@@ -380,8 +388,11 @@ impl Connection {
     }
 }
 
-/// The window that a segment grants, in bytes. Where a SYN was missed the scale is not known:
-/// the largest one is assumed, within reason, so that nothing honest is refused.
+/// The window that a segment advertises, in bytes. RFC 7323 section 2.2: "The window field in a
+/// segment where the SYN bit is set (i.e., a \<SYN\> or \<SYN,ACK\>) MUST NOT be scaled."
+///
+/// If a SYN was not captured, the scale is not known: the largest one is assumed, up to
+/// [`WINDOW_UNKNOWN`], so that no genuine segment is refused.
 fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
     if segment.flags.is_syn() {
         return WindowScale::NONE.apply(segment.window);
@@ -392,8 +403,7 @@ fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
     }
 }
 
-/// By what the windows that `sender` grants are scaled, but for those of SYNs; `None` where its SYN
-/// was missed.
+/// The scale of the windows of `sender`, except in SYNs; `None` if its SYN was not captured.
 fn window_scale(sender: &TcpSide, receiver: &TcpSide) -> Option<WindowScale> {
     match (sender.has_sent_syn(), receiver.has_sent_syn()) {
         (true, true) => Some(match (sender.window_scale, receiver.window_scale) {

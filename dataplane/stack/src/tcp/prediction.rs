@@ -153,8 +153,8 @@ fn predict_side(side: &TcpSide, peer: &TcpSide) -> Option<SidePrediction> {
     known_scale(side, peer).map(|_| SidePrediction { next, acknowledged, packets: 0, window: 0 })
 }
 
-/// By what the windows of `side` are scaled. A window of unknown scale that has come to the size
-/// that is assumed at most does not grow any more, and need not be scaled.
+/// The scale of the windows of `side`. A window of unknown scale that has reached
+/// [`WINDOW_UNKNOWN`] does not grow any more, and is taken unscaled.
 fn known_scale(side: &TcpSide, peer: &TcpSide) -> Option<WindowScale> {
     let is_full = side.max_window >= WINDOW_UNKNOWN;
     window_scale(side, peer).or_else(|| is_full.then_some(WindowScale::NONE))
@@ -199,8 +199,8 @@ mod tests {
     /// Payload of each segment of [`upload`].
     const PAYLOAD: u32 = 60_000;
 
-    /// What is known of a flow after so many segments from the client, of which the server
-    /// acknowledges every so many.
+    /// The summary of a flow after `segments` segments from the client; the server acknowledges
+    /// every `acknowledged`th.
     fn upload(segments: u32, acknowledged: u32) -> FlowSummary {
         let mut world = World::with(Limits {
             verify_checksums: false,

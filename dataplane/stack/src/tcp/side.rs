@@ -8,32 +8,39 @@ use crate::{SeqNum, StreamOffset, offset::lower_half, wire::WindowScale};
 /// The smallest window that the bounds assume, in bytes, where the known one is smaller.
 const WINDOW_MIN: u32 = 65_536;
 
-/// The window of a peer of which too little was captured to know it, in bytes: more than hosts
-/// grant without having been tuned to, and little enough that a forged segment does not empty a
-/// buffer of the largest size.
+/// The window that is assumed for a peer if too little was captured to know it, in bytes: more than
+/// an untuned host advertises, and small enough that one forged segment cannot evict a whole buffer
+/// of the largest capacity.
 pub(super) const WINDOW_UNKNOWN: u32 = 1 << 24;
 
 /// The bounds of van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), for what one
 /// side sends and for what its peer acknowledges, as stream offsets.
 ///
-/// - I: data end at or below the highest acknowledgement plus the receiver's largest window;
-/// - II: data end at or above the highest byte sent minus that window;
-/// - III: an acknowledgement is at or below the highest byte sent;
-/// - IV: an acknowledgement is not older than a window.
+/// - `s`: the offset of the first byte of a segment; `n`: its payload, in bytes;
+/// - `a`: the offset that a segment of the peer acknowledges;
+/// - `S` and `A`: the highest `s + n` and the highest `a` so far ([`TcpSide::snd_nxt`], `snd_una`);
+/// - `w`: the largest window that the peer has advertised, in bytes.
 ///
-/// A monitor may have missed packets: I and III therefore reach a window beyond whatever is known,
-/// and a window is never taken to be smaller than 64 KiB. A peer that was never heard, because only
-/// one direction is captured, is taken to grant 16 MiB.
+/// The paper's four equations:
+///
+/// - I: `s + n <= A + w`: data do not exceed what the receiver has room for;
+/// - II: `s + n >= S - w`: data are not older than a window;
+/// - III: `a <= S`: nothing is acknowledged before it was sent;
+/// - IV: `a >= A - w`: an acknowledgement is not older than a window.
+///
+/// A monitor may have missed packets of either side, so it knows lower limits of `S` and `A` only:
+/// I and III allow `max(S, A) + w`, II and IV `min(S, A) - w`. `w` is at least 64 KiB; it is 16 MiB
+/// for a peer that was never captured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// II and IV.
+    /// Equations II and IV: `min(S, A) - w`.
     low: i64,
-    /// I and III.
+    /// Equations I and III: `max(S, A) + w`.
     high: i64,
 }
 
 impl Bounds {
-    /// Whether an offset is within the bounds.
+    /// Whether an offset, `s + n` or `a`, is within the bounds.
     pub(super) const fn contain(self, offset: i64) -> bool {
         self.low <= offset && offset <= self.high
     }
@@ -44,7 +51,7 @@ impl Bounds {
     }
 }
 
-/// One endpoint of a connection. Packed, because a flow must not cost more memory than it does.
+/// One endpoint of a connection. Packed, so that a flow fits into five lines of the cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, packed(4))]
 pub(crate) struct TcpSide {
@@ -67,7 +74,7 @@ pub(crate) struct TcpSide {
     pub(crate) payload_bytes: u64,
 }
 
-/// Where the origin of a side's sequence numbers comes from.
+/// How much is known of a side's sequence numbers, and from what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Knowledge {
     /// Nothing of what the side sends was captured.
@@ -76,12 +83,12 @@ enum Knowledge {
     Packet,
     /// Its SYN.
     Syn,
-    /// Its SYN, which the peer has acknowledged: the origin stands.
+    /// Its SYN, which the peer has acknowledged: the origin does not change any more.
     Confirmed,
 }
 
-/// How far an offset lies behind `snd_nxt`, or before it where it is negative. Sequence numbers
-/// name nothing that is further away than fits here.
+/// An offset relative to `snd_nxt`; negative before it. Sequence numbers cannot express a distance
+/// that does not fit.
 type Distance = i32;
 
 const _: () = assert!(size_of::<TcpSide>() == 44, "see `flow/record.rs`");
@@ -117,7 +124,7 @@ impl TcpSide {
         self.at(self.una)
     }
 
-    /// Learns that everything before this offset was sent, the FIN apart.
+    /// Records that everything before this offset was sent, except for a FIN.
     #[inline]
     pub(super) fn advance_to(&mut self, end: u64) {
         if end <= self.snd_nxt {
@@ -143,7 +150,7 @@ impl TcpSide {
         self.fin != Self::NO_FIN
     }
 
-    /// Learns where the stream ends.
+    /// Records where the stream ends.
     pub(super) fn learn_fin(&mut self, fin: u64) {
         self.fin = self.distance_to(fin).min(Self::NO_FIN - 1);
     }
@@ -154,7 +161,7 @@ impl TcpSide {
         self.snd_nxt.wrapping_add_signed(distance as i64)
     }
 
-    /// How far an offset lies from `snd_nxt`, as far as that can be told.
+    /// The distance of an offset from `snd_nxt`, clamped to the range of [`Distance`].
     #[inline]
     fn distance_to(&self, offset: u64) -> Distance {
         let bytes = offset.wrapping_sub(self.snd_nxt).cast_signed();
@@ -175,13 +182,13 @@ impl TcpSide {
         Some(self.snd_nxt.cast_signed() + i64::from(distance))
     }
 
-    /// The sequence number of the next byte in order, of a side that was heard.
+    /// The sequence number of the next byte in order. Call it only if the origin is known.
     #[inline]
     pub(super) const fn next_seq(&self) -> SeqNum {
         self.origin.plus(lower_half(self.snd_nxt))
     }
 
-    /// The highest number that the peer has acknowledged, if that was sent.
+    /// The highest number that the peer has acknowledged; `None` if that is beyond what was sent.
     pub(super) fn acknowledged_seq(&self) -> Option<SeqNum> {
         (self.una <= 0).then(|| self.next_seq().plus(self.una.cast_unsigned()))
     }
@@ -206,8 +213,8 @@ impl TcpSide {
         self.origin() == Some(seq.plus(1))
     }
 
-    /// Learns offset 0 from a SYN. A SYN with another number moves it as long as no data has been
-    /// sent and nothing was acknowledged; returns whether the number is in force.
+    /// Sets offset 0 by a SYN. A SYN with another number moves it while no data was sent and
+    /// nothing was acknowledged. Returns whether the number is in force.
     pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
         let origin = seq.plus(1);
         if let Some(known) = self.origin().filter(|known| *known != origin) {
@@ -229,21 +236,21 @@ impl TcpSide {
         true
     }
 
-    /// Learns offset 0 from the first packet of a side whose SYN was not seen.
+    /// Sets offset 0 by the first packet of a side whose SYN was not captured.
     pub(super) fn learn_first(&mut self, seq: SeqNum) {
         if self.is_unheard() {
             (self.origin, self.knowledge) = (seq, Knowledge::Packet);
         }
     }
 
-    /// Learns that the peer has received everything before this offset.
+    /// Records that the peer has received everything before this offset.
     pub(super) fn acknowledge(&mut self, offset: u64) {
         self.una = self.distance_to(offset).max(self.una);
         let is_syn = self.knowledge == Knowledge::Syn;
         self.knowledge = select_unpredictable(is_syn, Knowledge::Confirmed, self.knowledge);
     }
 
-    /// What this side may honestly send and be acknowledged, given its peer.
+    /// The bounds for what this side sends and `peer` acknowledges.
     pub(super) fn bounds(&self, peer: &Self) -> Bounds {
         let granted = if peer.is_unheard() { WINDOW_UNKNOWN } else { peer.max_window };
         let window = i64::from(granted.max(WINDOW_MIN));
@@ -253,16 +260,16 @@ impl TcpSide {
 
     /// Whether the peer has acknowledged the FIN.
     pub(super) fn is_fin_acknowledged(&self) -> bool {
-        // Nothing is further than where there is none.
+        // `NO_FIN` is the largest distance, so this is false without a FIN.
         self.una > self.fin
     }
 
-    /// Whether the peer has received everything up to and with the FIN.
+    /// Whether the peer has received everything up to the FIN, and the FIN.
     pub(super) fn is_fin_reached(&self, received: StreamOffset) -> bool {
         self.has_fin() & (received.0 >= self.at(self.fin))
     }
 
-    /// The handshake is not complete on this side.
+    /// Whether the handshake is not complete on this side.
     pub(super) const fn is_opening(&self) -> bool {
         matches!(
             self.state,
@@ -270,7 +277,7 @@ impl TcpSide {
         )
     }
 
-    /// Nothing more will come from, or go to, this side.
+    /// Whether the connection has ended on this side.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.state, TcpState::Closed | TcpState::TimeWait)
     }

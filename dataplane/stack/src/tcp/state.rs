@@ -29,9 +29,9 @@ pub enum TcpState {
     TimeWait,
 }
 
-/// The transitions of RFC 9293 figure 5, each named after what the endpoint is seen to do. What
-/// changes nothing leaves the state as it is.
-#[expect(clippy::wildcard_enum_match_arm, reason = "what is not named changes nothing")]
+/// The transitions of RFC 9293 figure 5, each named after what the endpoint is seen to do. In other
+/// states it changes nothing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other states stay")]
 impl TcpState {
     pub(super) const fn sends_syn(self) -> Self {
         if matches!(self, Self::Closed | Self::Listen) { Self::SynSent } else { self }
@@ -46,7 +46,7 @@ impl TcpState {
         self.receives_syn()
     }
 
-    /// A SYN/ACK that nobody was seen to ask for proves a SYN that was not captured.
+    /// A SYN/ACK to an endpoint without a captured SYN proves that it has sent one.
     pub(super) const fn receives_syn_ack(self) -> Self {
         match self {
             Self::SynSent => Self::Established,
@@ -55,7 +55,7 @@ impl TcpState {
         }
     }
 
-    /// To acknowledge anything, it must have received the answer to its SYN.
+    /// An endpoint that acknowledges has received the answer to its SYN.
     pub(super) const fn sends_ack(self) -> Self {
         if matches!(self, Self::SynSent) { Self::Established } else { self }
     }

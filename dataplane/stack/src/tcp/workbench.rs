@@ -29,7 +29,7 @@ pub(crate) struct Workbench<'a, S> {
     /// Sides whose counters are frozen: they are no longer monitored.
     pub(crate) frozen: Sides<bool>,
     pub(crate) stats: &'a mut Stats,
-    /// What is out of the ordinary about the flow.
+    /// The flow's irregularities.
     pub(crate) entry: LedgerEntry<'a>,
     /// Takes the facts, except those of frozen sides.
     pub(crate) sink: S,
@@ -103,7 +103,7 @@ impl<S: FlowSink> Workbench<'_, S> {
         }
     }
 
-    /// Places bytes that are not the next ones; or they were `appended`, but not all found room.
+    /// Places bytes that are not the next in order, or counts those that were `appended` in part.
     #[inline(never)]
     pub(crate) fn place_rest(
         &mut self,
@@ -130,8 +130,9 @@ impl<S: FlowSink> Workbench<'_, S> {
         placed
     }
 
-    /// Whether a segment at `start` asks `side` for a sign of life, with the byte before the next
-    /// one. Where that byte was never captured it is the byte itself, behind its acknowledgement.
+    /// Whether a segment at `start` is a keepalive: it repeats the byte before the next one that
+    /// `side` expects. If that byte was not captured, the segment is the byte itself, which came
+    /// after its acknowledgement.
     pub(super) fn is_keepalive(&self, side: Side, segment: &Segment<'_>, start: i64) -> bool {
         let buffer = &self.buffers[side];
         segment.payload_length == 1
@@ -139,7 +140,7 @@ impl<S: FlowSink> Workbench<'_, S> {
             && !buffer.ends_with_gap(self.pool)
     }
 
-    /// Gives up what `side` has not received below `end`.
+    /// Gives up what `side` has not received below `end`: it was acknowledged.
     pub(super) fn give_up_below(&mut self, side: Side, end: StreamOffset) {
         let Self { buffers, pool, frozen, sink, .. } = self;
         let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
@@ -166,7 +167,7 @@ impl<S: FlowSink> Workbench<'_, S> {
         }
     }
 
-    /// Counts what became of bytes that `side` receives.
+    /// Counts the outcome of placing bytes that `side` receives.
     fn count(&mut self, side: Side, placed: &Placed) {
         self.stats.add(Stat::OverwrittenBytes, placed.overwritten_bytes);
         if placed.is_irregular() {
@@ -178,7 +179,7 @@ impl<S: FlowSink> Workbench<'_, S> {
         }
     }
 
-    /// Counts a segment that `side` sent again.
+    /// Counts a retransmission by `side`.
     pub(super) fn note_retransmit(&mut self, side: Side) {
         if !self.frozen[side] {
             self.entry.count_retransmit(side);
@@ -186,7 +187,7 @@ impl<S: FlowSink> Workbench<'_, S> {
     }
 }
 
-/// A buffer's fact as one of a flow's.
+/// Converts the fact of a buffer into that of a flow.
 pub(crate) const fn fact_of(side: Side, fact: BufferFact) -> Fact {
     match fact {
         BufferFact::Gap { offset, length } => {

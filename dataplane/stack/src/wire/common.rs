@@ -1,18 +1,18 @@
-//! The common frame, parsed with one look at its length: Ethernet II without tags, IPv4 without
-//! options or fragmentation, TCP, everything captured and nothing wrong.
+//! Parses the common frame with one check of its length: Ethernet II without tags, IPv4 without
+//! options or fragmentation, TCP, captured in full and valid.
 //!
-//! Whatever differs is left to the general parser, which knows why. Both give the same answer, as a
-//! property test asserts.
+//! Other frames are left to the general parser, which returns the reason. For common frames both
+//! give the same result, as a property test asserts.
 
 use super::{Flags, Segment, Verify, checksum::Sum, tcp};
 use crate::{Checksums, Frame, Link, SeqNum, flow::FlowKey};
 
-/// Where the headers of a common frame begin, and where the fixed ones end.
+/// Offsets of the headers of a common frame, and the end of their fixed parts.
 const IP: usize = 14;
 const TCP: usize = IP + 20;
 const HEADERS: usize = TCP + 20;
 
-/// The segment in a common frame; `None` where the frame is not one, or may be wrong.
+/// The segment in a common frame; `None` if the frame is not common, or may be invalid.
 #[inline(always)]
 pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>> {
     let h: &[u8; HEADERS] = frame.bytes.first_chunk()?;
@@ -53,20 +53,20 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
     })
 }
 
-/// A field of the headers; where it lies is known to the compiler, which sees that it is there.
+/// A field of the headers. `at` is constant at each call, so that no check is left.
 #[inline(always)]
 fn field<const N: usize>(h: &[u8; HEADERS], at: usize) -> [u8; N] {
     h.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
-/// Whether the checksums are known to be right, or need not be. `h` is the beginning of `packet`.
+/// Whether the checksums are valid, or need no check. `h` is the beginning of `packet`.
 #[inline(always)]
 fn has_valid_checksums(known: Checksums, verify: Verify, h: &[u8; HEADERS], packet: &[u8]) -> bool {
     match (verify, known) {
         (Verify::Never, _) | (Verify::Software, Checksums::Good) => true,
         (Verify::Software, Checksums::Bad) => false,
         (Verify::Software, Checksums::Unknown) => {
-            // IP up to the addresses, these, and TCP. The sums share the addresses.
+            // IP without the addresses, the addresses, and TCP. Both sums share the addresses.
             let (_, headers) = h.split_at(IP);
             let (ip, tcp) = headers.split_at(TCP - IP);
             let (ip, addresses) = ip.split_at(12);

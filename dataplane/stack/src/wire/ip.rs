@@ -11,7 +11,7 @@ use super::{ParseError, checksum::Sum};
 /// `Protocol`, and `Next Header`, of TCP.
 const TCP: u8 = 6;
 
-/// Extension headers followed on one packet.
+/// Most extension headers of one packet that are followed.
 const EXTENSIONS_MAX: usize = 8;
 
 mod next_header {
@@ -25,7 +25,7 @@ mod next_header {
     pub(super) const SHIM6: u8 = 140;
 }
 
-/// Which part of a packet a fragment holds.
+/// The part of a packet that a fragment holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FragmentPart {
     pub(crate) identification: u32,
@@ -42,30 +42,28 @@ pub(crate) struct FragmentPart {
 pub(super) struct Packet<'a> {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
-    /// Of a fragment: which.
+    /// Which part it is, for a fragment.
     pub(super) fragment: Option<FragmentPart>,
     /// Captured bytes of the TCP segment.
     pub(super) payload: &'a [u8],
     /// Length of the TCP segment by the IP header, at least that of `payload`.
     pub(super) length: usize,
-    /// Its checksums can be verified: the IP header says how long it is, and the checksum of that
-    /// header is right.
+    /// Whether the checksum of TCP can be verified, and that of the header is valid.
     pub(super) checksums: HeaderChecksum,
 }
 
-/// What is known after the IP header.
+/// What the IP header says about checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderChecksum {
-    /// The header says nothing of its own checksum, or it is right.
-    Right,
-    Wrong,
+    /// The header has a valid checksum, or none, as in IPv6.
+    Valid,
+    Invalid,
     /// The length is missing, as in captures with segmentation offload: the checksum of TCP was
     /// not computed yet.
     Offloaded,
 }
 
-/// Cuts `captured` to `length`, which the wire must have held: a header that promises more than
-/// the frame had is not believed.
+/// Cuts `captured` to `length`. A header that claims more than was on the wire is malformed.
 fn cut(captured: &[u8], length: usize, on_wire: usize) -> Result<(&[u8], usize), ParseError> {
     if length > on_wire {
         return Err(ParseError::Malformed);
@@ -73,7 +71,7 @@ fn cut(captured: &[u8], length: usize, on_wire: usize) -> Result<(&[u8], usize),
     Ok((captured.get(..length).unwrap_or(captured), length))
 }
 
-/// Parses an IPv4 packet of which `bytes` were captured and `on_wire` bytes were sent.
+/// Parses an IPv4 packet: `bytes` were captured, and `on_wire` bytes were sent.
 pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
     let (header, _options) = bytes.split_first_chunk::<20>().ok_or(ParseError::Truncated)?;
     let [version_length, _, l0, l1, i0, i1, f0, f1, _, protocol, _, _, addresses @ ..] = *header;
@@ -102,9 +100,9 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     let checksums = if is_offloaded {
         HeaderChecksum::Offloaded
     } else if Sum::default().add(bytes.get(..header_length).unwrap_or_default()).is_valid() {
-        HeaderChecksum::Right
+        HeaderChecksum::Valid
     } else {
-        HeaderChecksum::Wrong
+        HeaderChecksum::Invalid
     };
     Ok(Packet {
         source: IpAddr::from([s0, s1, s2, s3]),
@@ -116,7 +114,7 @@ pub(super) fn parse_v4(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     })
 }
 
-/// Parses an IPv6 packet of which `bytes` were captured and `on_wire` bytes were sent.
+/// Parses an IPv6 packet: `bytes` were captured, and `on_wire` bytes were sent.
 pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
     let (header, captured) = bytes.split_first_chunk::<40>().ok_or(ParseError::Truncated)?;
     let ([version, _, _, _, l0, l1, next, _], addresses) =
@@ -129,7 +127,7 @@ pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     let on_wire = on_wire.saturating_sub(header.len());
     let (payload_length, checksums) = match u16::from_be_bytes([*l0, *l1]) {
         0 => (on_wire, HeaderChecksum::Offloaded),
-        length => (usize::from(length), HeaderChecksum::Right),
+        length => (usize::from(length), HeaderChecksum::Valid),
     };
     let (payload, length) = cut(captured, payload_length, on_wire)?;
     let (fragment, payload, length) = skip_extensions(*next, payload, length)?;
@@ -143,11 +141,11 @@ pub(super) fn parse_v6(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, Parse
     })
 }
 
-/// The TCP segment in the payload of a packet that was put together from fragments.
+/// The TCP segment in the payload of a packet that was reassembled from fragments.
 pub(super) fn of_assembled(part: FragmentPart, payload: &[u8]) -> Result<&[u8], ParseError> {
     match skip_extensions(part.next, payload, payload.len())? {
         (None, payload, _) => Ok(payload),
-        // A fragment of a fragment: RFC 8200 knows no such thing.
+        // A fragment in a fragment: RFC 8200 section 4.5 does not allow it.
         (Some(_), ..) => Err(ParseError::Malformed),
     }
 }

@@ -4,7 +4,7 @@
 use super::ParseError;
 use crate::Link;
 
-/// Tags accepted on one frame: more than any network stacks, few enough to bound the work.
+/// Most tags of one frame: more than any network uses, and few enough to bound the work.
 const TAGS_MAX: usize = 8;
 
 mod ether_type {
@@ -14,14 +14,14 @@ mod ether_type {
     pub(super) const TAGS: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 }
 
-/// The version of an IP packet, as the layer below announces it.
+/// The version of an IP packet, as the link layer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Network {
     Ipv4,
     Ipv6,
 }
 
-/// What lies below IP.
+/// What the link layer says.
 #[derive(Debug)]
 pub(super) struct LinkHeader<'a> {
     /// Outermost VLAN id.
@@ -42,7 +42,7 @@ pub(super) fn parse(link: Link, frame: &[u8]) -> Result<LinkHeader<'_>, ParseErr
             Ok(LinkHeader { vlan: None, network, payload: skip(rest, 18)? })
         }
         Link::RawIp => from_version(frame),
-        // The families of the systems differ; the IP header tells the version just as well.
+        // The numbers of the families differ between systems; the IP header has the version, too.
         Link::Loopback => from_version(skip(frame, 4)?),
     }
 }

@@ -1,8 +1,8 @@
 //! Parsing of untrusted bytes.
 //!
-//! The contract: `parse_frame` checks every length once; what it returns cannot fail any more.
-//! Lengths are believed only within the captured bytes. The variants of [`ParseError`] are the
-//! drop reasons that are counted.
+//! `parse_frame` checks every length once; no use of what it returns can fail. A length in a header
+//! is used only within the captured bytes. The variants of [`ParseError`] are the drop reasons that
+//! are counted.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -52,7 +52,7 @@ pub(crate) struct Segment<'a> {
 }
 
 impl Segment<'_> {
-    /// Whether it may carry data, all of it captured, and nothing else.
+    /// Whether it is an ACK, with or without payload, whose payload was captured in full.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
         self.flags.is_plain_ack() && self.payload.len() as u64 == self.payload_length as u64
@@ -104,7 +104,7 @@ pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parse
     }
 }
 
-/// The general parser: every frame that can be monitored, and why others cannot.
+/// The general parser: takes every frame, and says why one cannot be monitored.
 ///
 /// # Errors
 ///
@@ -121,8 +121,8 @@ pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<
     };
     let ip::Packet { source, destination, payload, .. } = packet;
     if let Some(part) = packet.fragment {
-        let is_wrong = packet.checksums == ip::HeaderChecksum::Wrong;
-        if verify == Verify::Software && is_wrong {
+        let is_invalid = packet.checksums == ip::HeaderChecksum::Invalid;
+        if verify == Verify::Software && is_invalid {
             return Err(ParseError::Checksum);
         }
         if payload.len() < packet.length {
@@ -132,13 +132,13 @@ pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<
         return Ok(Parsed::Fragment(fragment));
     }
     let segment = parse_segment(source, destination, payload, packet.length)?;
-    if verify == Verify::Software && !has_right_checksums(frame.checksums, &packet) {
+    if verify == Verify::Software && !has_valid_checksums(frame.checksums, &packet) {
         return Err(ParseError::Checksum);
     }
     Ok(Parsed::Segment(Segment { vlan: below.vlan, ..segment }))
 }
 
-/// Parses the payload of a packet that was put together; `last` is the fragment that completed it.
+/// Parses the payload of a reassembled packet; `last` is the fragment that completed it.
 ///
 /// # Errors
 ///
@@ -151,7 +151,7 @@ pub(crate) fn parse_assembled<'a>(
     let Fragment { source, destination, part, vlan, .. } = *last;
     let payload = ip::of_assembled(part, payload)?;
     let segment = parse_segment(source, destination, payload, payload.len())?;
-    if verify == Verify::Software && !has_right_tcp_checksum(source, destination, payload) {
+    if verify == Verify::Software && !has_valid_tcp_checksum(source, destination, payload) {
         return Err(ParseError::Checksum);
     }
     Ok(Segment { vlan, ..segment })
@@ -182,20 +182,20 @@ fn parse_segment(
     })
 }
 
-/// Whether the checksums are right, as far as that can be known: not of a segment that the capture
-/// cut, nor of one whose checksum the sender's hardware was yet to compute.
-fn has_right_checksums(known: Checksums, packet: &ip::Packet<'_>) -> bool {
+/// Whether the checksums are valid. Those of a segment that the capture has cut, or that was
+/// captured before the sender's hardware computed them, count as valid.
+fn has_valid_checksums(known: Checksums, packet: &ip::Packet<'_>) -> bool {
     match (known, packet.checksums) {
         (Checksums::Good, _) | (Checksums::Unknown, ip::HeaderChecksum::Offloaded) => true,
-        (Checksums::Bad, _) | (Checksums::Unknown, ip::HeaderChecksum::Wrong) => false,
-        (Checksums::Unknown, ip::HeaderChecksum::Right) => {
+        (Checksums::Bad, _) | (Checksums::Unknown, ip::HeaderChecksum::Invalid) => false,
+        (Checksums::Unknown, ip::HeaderChecksum::Valid) => {
             packet.payload.len() < packet.length
-                || has_right_tcp_checksum(packet.source, packet.destination, packet.payload)
+                || has_valid_tcp_checksum(packet.source, packet.destination, packet.payload)
         }
     }
 }
 
-fn has_right_tcp_checksum(source: IpAddr, destination: IpAddr, segment: &[u8]) -> bool {
+fn has_valid_tcp_checksum(source: IpAddr, destination: IpAddr, segment: &[u8]) -> bool {
     checksum::Sum::default()
         .add_pseudo_header(source, destination, segment.len())
         .add(segment)
@@ -212,14 +212,14 @@ pub fn spread_hash(frame: &Frame<'_>) -> u32 {
     spread_key(frame).map_or(0, |key| key.spread())
 }
 
-/// The same of a frame's addresses alone: fragments come to where the rest of their flow comes.
+/// [`spread_hash`] of a frame's addresses alone: fragments get the value of the rest of their flow.
 /// All flows between two hosts get one value, so the spread is coarser.
 #[must_use]
 pub fn spread_hash_of_hosts(frame: &Frame<'_>) -> u32 {
     spread_key(frame).map_or(0, |key| key.hosts().spread())
 }
 
-/// The key by which a frame is spread; that of a fragment has no ports.
+/// The key that is hashed; that of a fragment has no ports.
 fn spread_key(frame: &Frame<'_>) -> Option<FlowKey> {
     match parse_frame(frame, Verify::Never).ok()? {
         Parsed::Segment(segment) => Some(segment.key),

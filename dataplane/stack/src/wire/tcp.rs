@@ -52,7 +52,7 @@ impl Flags {
         self.0 & Self::URG != 0
     }
 
-    /// ACK, and nothing that opens or closes or is urgent: whether PSH is set says nothing here.
+    /// ACK without FIN, SYN, RST and URG; PSH is ignored.
     #[must_use]
     #[inline]
     pub(crate) const fn is_plain_ack(self) -> bool {
@@ -66,13 +66,13 @@ impl Flags {
     }
 }
 
-/// The shift count of the window scale option, 0 to 14 (RFC 7323 section 2.3). Kept as one more,
-/// so that an optional one takes no more room.
+/// The shift count of the window scale option, 0 to 14 (RFC 7323 section 2.3). Stored plus one, so
+/// that an `Option` of it takes one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowScale(NonZeroU8);
 
 impl WindowScale {
-    /// Windows are what their fields say.
+    /// No scaling.
     pub(crate) const NONE: Self = Self::clamped(0);
 
     /// The largest shift count.
@@ -87,7 +87,7 @@ impl WindowScale {
         Self(NonZeroU8::MIN.saturating_add(shift))
     }
 
-    /// The size of a window as its header field says it.
+    /// The size of a window, in bytes, from its header field.
     #[must_use]
     pub(crate) fn apply(self, window: u16) -> u32 {
         u32::from(window) << (self.0.get() - 1)
@@ -109,7 +109,7 @@ pub(super) struct Header<'a> {
     pub(super) payload_length: usize,
 }
 
-/// Parses a segment of which `bytes` were captured and that had `length` bytes.
+/// Parses a segment of `length` bytes; `bytes` were captured.
 pub(super) fn parse(bytes: &[u8], length: usize) -> Result<Header<'_>, ParseError> {
     let (header, _options) = bytes.split_first_chunk::<20>().ok_or(if length < 20 {
         ParseError::Malformed

@@ -4,20 +4,21 @@
 //!  bucket   [ 8 tags | 8 slots ]─▶ where it is full, the next one
 //! ```
 //!
-//! A bucket is looked through without branches: where in it a tag stands is a matter of luck. It is
-//! half full at most on average, so that one line nearly always tells. Removing fills the hole with
-//! an entry that had to go further: there are no tombstones, so nothing has to be rehashed, ever.
+//! A bucket is searched without branches, because the place of a tag in it is not predictable.
+//! Buckets are at most half full on average, so that nearly every lookup reads one line. Removal
+//! fills the hole with an entry that overflowed past it: there are no tombstones, and the table is
+//! never rehashed.
 
 use mos_memory::{FEW, Slab, find_word, prefetch};
 
 /// Entries of a bucket.
 const ENTRIES: usize = FEW;
 
-/// Most buckets that are looked through for a tag. With a keyed hash and half a load practically
-/// nothing ever gets there.
+/// Most buckets that a lookup reads. At half load, a keyed hash makes longer probes practically
+/// impossible.
 const PROBE_MAX: usize = 16;
 
-/// The keyed hash of a key, in the upper half of the numbers: 0 is no tag.
+/// Keyed hash with the top bit set, so that 0 can mean "empty".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tag(u32);
 
@@ -29,7 +30,7 @@ impl Tag {
     }
 }
 
-/// The tags of a bucket, and their slots. The first bucket begins a page, and so each a line.
+/// Tags and slots of a bucket. The first one begins a page, so that each is one line.
 type Bucket = [[u32; ENTRIES]; 2];
 
 /// The index of a flow table.
@@ -47,11 +48,11 @@ pub(super) struct Place {
 }
 
 impl Index {
-    /// Bytes that an entry costs at most: the buckets are a power of two, and have room for twice
-    /// as many.
+    /// Most bytes that an entry costs: the number of buckets is rounded up to a power of two, and
+    /// they have room for two entries per slot.
     pub(super) const ENTRY_BYTES_MAX: usize = 4 * size_of::<Bucket>() / ENTRIES;
 
-    /// An index for so many slots. `None` when there is not enough memory.
+    /// An index for `slots` slots. `None` when there is not enough memory.
     pub(super) fn new(slots: u32) -> Option<Self> {
         let entries = usize::try_from(slots).ok()?.checked_mul(2)?;
         let buckets = entries.div_ceil(ENTRIES).next_power_of_two();
@@ -93,7 +94,7 @@ impl Index {
         None
     }
 
-    /// Where an entry with this tag would go. `None` where there is no room.
+    /// The place for a new entry with this tag. `None` if there is no room.
     pub(super) fn vacancy(&self, tag: Tag) -> Option<Place> {
         let mut bucket = self.home(tag);
         for _ in 0..PROBE_MAX {
@@ -122,7 +123,7 @@ impl Index {
         while is_full(&self.buckets[bucket][0]) {
             bucket = self.next(bucket);
             let [tags, slots] = self.buckets[bucket];
-            // Those that came past the hole are at home there or before.
+            // Entries that overflowed past the hole have their home at it or before it.
             let distance = |from: usize| bucket.wrapping_sub(from) & self.mask;
             let passed =
                 |tag: &u32| *tag != 0 && distance(self.home(Tag(*tag))) >= distance(hole.bucket);
@@ -165,7 +166,7 @@ fn entries_with(tags: &[u32; ENTRIES], tag: Tag) -> Entries {
     Entries(find_word(tags, tag.0))
 }
 
-/// Whether an entry that belongs here may have had to go further.
+/// Whether an entry that belongs here may have overflowed into the next bucket.
 #[inline]
 fn is_full(tags: &[u32; ENTRIES]) -> bool {
     entries_with(tags, Tag::default()).next().is_none()

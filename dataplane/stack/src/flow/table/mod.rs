@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All memory is reserved at the start and touched when it is first used. The hash is keyed, so
-//! that strangers cannot choose colliding keys, and a probe is bounded all the same.
+//! that an attacker cannot choose colliding keys; probes are bounded nevertheless.
 
 mod index;
 
@@ -31,7 +31,7 @@ pub(crate) struct FlowTable<T, E> {
     hasher: ahash::RandomState,
     index: Index,
     slots: Slab<Slot<T, E>>,
-    /// Of each slot: how often it was given to another flow, on top of a random beginning.
+    /// For each slot, how often it was given to another flow, counted from a random start.
     generations: Slab<u32>,
     slots_max: u32,
     live: u32,
@@ -40,7 +40,7 @@ pub(crate) struct FlowTable<T, E> {
     free_tail: u32,
 }
 
-/// A slot begins a line of the cache.
+/// A slot, aligned to a line of the cache.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Slot<T, E>(State<T, E>);
@@ -51,7 +51,7 @@ enum State<T, E> {
     Free { next: u32, released: Instant, cause: E },
 }
 
-/// What every packet needs comes first, and shares the first line with the beginning of the value.
+/// The head of the key and the beginning of the value share the first line of the cache.
 #[derive(Debug)]
 #[repr(C)]
 struct Entry<T> {
@@ -75,9 +75,9 @@ impl<T> Entry<T> {
 /// Why a handle does not name a live value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent<E> {
-    /// The handle was never given out, as far as is known.
+    /// No flow of this table had the handle, as far as its generation shows.
     Unknown,
-    /// Its flow has ended; how, is known until the slot is used again.
+    /// Its flow has ended; the cause is kept until the slot is used again.
     Gone(Option<E>),
 }
 
@@ -88,7 +88,7 @@ impl<T, E: Copy> FlowTable<T, E> {
     /// The line of a slot that holds the rest of a key of IPv6.
     const TAIL_LINE: usize = core::mem::offset_of!(Entry<T>, tail) / CACHE_LINE;
 
-    /// Bytes that a flow costs at most: its slot, the generation, and its part of the index.
+    /// Most bytes that a flow costs: its slot, the generation, and its part of the index.
     pub(crate) const SLOT_BYTES_MAX: usize =
         Self::SLOT_BYTES + size_of::<u32>() + Index::ENTRY_BYTES_MAX;
 
@@ -231,8 +231,8 @@ impl<T, E: Copy> FlowTable<T, E> {
         }
         let Some(Slot(state)) = self.slots.get(at(slot)) else { return Err(Absent::Unknown) };
         let generation = self.generation(slot);
-        // Generations behind the slot's were given out since this table was made; those ahead were
-        // not. They wrap, so "behind" is the nearer half of the circle.
+        // Generations wrap: one in the half before the slot's, and not older than the table, was
+        // given out; one in the half after it was not.
         let behind = generation.wrapping_sub(id.generation()) & GENERATION_MASK;
         let age = generation.wrapping_sub(self.first_generation(slot)) & GENERATION_MASK;
         match state {
@@ -259,7 +259,7 @@ impl<T, E: Copy> FlowTable<T, E> {
         self.live
     }
 
-    /// Slots that were ever used: no flow lives at or behind this one.
+    /// Number of slots that were ever used: every live flow is in a lower slot.
     pub(crate) fn slots_used(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
@@ -292,7 +292,7 @@ impl<T, E: Copy> FlowTable<T, E> {
         Some(fresh)
     }
 
-    /// Random, so that a handle kept over a restart misses.
+    /// Random, so that a handle from before a restart resolves to nothing.
     fn first_generation(&self, slot: u32) -> u32 {
         u32::try_from(self.hasher.hash_one(slot) >> 34).unwrap_or_default()
     }
