@@ -17,26 +17,30 @@ use base64::engine::general_purpose::STANDARD;
 use mos_tests::lab::{Helper, Lab, Wire};
 use mos_tests::noise::noise;
 use mos_tests::program::{command, kill, ours, wait, within};
+use mos_tests::rpc::Rpc;
 use mos_tests::service::{Mosd, Setup, number};
+use mos_tests::transfer::{AHEAD, Transfer};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Time for one transfer over a bad wire on a busy machine.
-const TRANSFER_MAX: Duration = Duration::from_secs(120);
+/// After that time a transfer hangs.
+const TRANSFER_MAX: Duration = Duration::from_secs(300);
 
-/// Time for something to be seen.
-const SEEN_MAX: Duration = Duration::from_secs(20);
+/// After that time what is waited for does not come.
+const SEEN_MAX: Duration = Duration::from_secs(60);
 
 const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1, corrupt: 0 };
 
-/// Two hosts, a service that watches the client's interface, and a server that notes down what it
-/// sends.
+/// Two hosts, a service that watches the client's interface, a server that notes down what it
+/// sends, and a client that has begun to download from it.
 struct Scene {
-    lab: Lab,
     folder: TempDir,
     mosd: Mosd,
-    _server: Helper,
+    flow: String,
+    transfer: Transfer,
+    curl: Helper,
+    _lab: Lab,
 }
 
 /// `mosctl read` while it runs; its output goes to files.
@@ -66,6 +70,17 @@ impl Reader {
         String::from_utf8_lossy(&self.read("stderr")).into_owned()
     }
 
+    /// Whether its output has this in it.
+    fn has_read(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.read("stdout")).contains(text)
+    }
+
+    /// Bytes of a file that it writes.
+    fn written(&self, name: &str) -> usize {
+        let length = fs::metadata(self.folder.join(name)).map_or(0, |file| file.len());
+        usize::try_from(length).expect("a file is small")
+    }
+
     /// Waits for the end; asserts its exit code.
     #[track_caller]
     fn ends_with(&mut self, code: i32) {
@@ -89,57 +104,58 @@ impl Scene {
         fs::write(path("file"), noise(file_bytes, 1)).expect("a file");
         let config = format!(
             "[server]\npayload = true\n[limits]\npool = \"64MiB\"\nbuffer_max = \"32MiB\"\n\
-             [options]\nclient_buffer = \"{buffer}\"\n"
+             [options]\nclient_buffer = \"{buffer}\"\n\
+             [timeouts]\nclosing = \"300s\"\ntime_wait = \"300s\"\n"
         );
         let setup = Setup::default()
             .configured(&config)
             .inside(lab.client())
             .with(&["--port", "net_af_packet0,iface=veth0"]);
         let mosd = Mosd::start(&setup);
-        let here = folder.path().to_string_lossy().into_owned();
-        let arguments = ["10.77.0.2", "8080", &here, &path("file")];
-        let server = Helper::start(lab.server(), "http_server.py", &arguments);
-        Some(Self { lab, folder, mosd, _server: server })
-    }
-
-    /// Starts a download that is slow enough to be read beside it, and a reader of all of it.
-    fn start(&self, rate: &str, arguments: &[&str]) -> (Helper, Reader) {
-        let got = self.folder.path().join("got");
-        let url = "http://10.77.0.2:8080/file";
-        let options = ["--silent", "--fail", "--limit-rate", rate, "--output"];
-        let got = got.to_string_lossy();
-        let curl = [options.as_slice(), &[&got, url]].concat();
-        let curl = Helper::spawn(self.lab.client(), "curl", &curl);
+        let rpc = Rpc::connect(&mosd);
+        let transfer = Transfer::start(&lab, "10.77.0.2", folder.path(), "file", rpc);
+        let (got, url) = (path("got"), transfer.url("file"));
+        let download = ["--silent", "--fail", "--output", &got, &url];
+        let curl = Helper::spawn(lab.client(), "curl", &download);
         let mut flow = None;
         let found = within(SEEN_MAX, || {
-            let flows = self.mosd.flows(&["--port", "8080"]);
+            let flows = mosd.flows(&["--port", "8080"]);
             let name = flows.first().and_then(|flow| flow.get("name")).and_then(Value::as_str);
             flow = name.map(str::to_owned);
             flow.is_some()
         });
-        assert!(found, "no flow:\n{}", self.mosd.log());
+        assert!(found, "no flow:\n{}", mosd.log());
         let flow = flow.unwrap_or_default();
-        let all = [&flow, "--side", "client", "--offset", "0"];
-        let arguments = [&all, arguments].concat();
-        (curl, Reader::start(&self.mosd, self.folder.path().to_owned(), &arguments))
+        Some(Self { folder, mosd, flow, transfer, curl, _lab: lab })
     }
 
-    /// What the server has sent, on the one connection there was.
-    fn sent(&self) -> Vec<u8> {
-        fs::read(self.folder.path().join("sent")).expect("the server notes down what it sends")
+    /// Starts a reader of the whole download.
+    fn read(&self, arguments: &[&str]) -> Reader {
+        let all = [&self.flow, "--side", "client", "--offset", "0"];
+        let arguments = [&all, arguments].concat();
+        Reader::start(&self.mosd, self.folder.path().to_owned(), &arguments)
+    }
+
+    /// Calls `allow` again and again, which lets the download go on, until that has ended.
+    #[track_caller]
+    fn download(&mut self, mut allow: impl FnMut(&Transfer, &str)) {
+        let through = within(TRANSFER_MAX, || {
+            allow(&self.transfer, &self.flow);
+            !self.curl.is_running()
+        });
+        assert!(through, "the download hangs:\n{}", self.mosd.log());
     }
 }
 
 #[test]
 fn a_stream_larger_than_its_buffer_is_read_whole_while_it_runs() {
-    // Slow enough for a reader on a machine that is busy with other tests.
-    let Some(scene) = Scene::new(6 << 20, "4MiB") else { return };
+    let Some(mut scene) = Scene::new(6 << 20, "4MiB") else { return };
     let stream = scene.folder.path().join("stream");
-    let (curl, mut reader) =
-        scene.start("1M", &["--fail-on-loss", "-O", stream.to_string_lossy().as_ref()]);
-    curl.finish(TRANSFER_MAX);
+    let mut reader = scene.read(&["--fail-on-loss", "-O", stream.to_string_lossy().as_ref()]);
+    // The reader keeps up: the download waits for it, and is never further than the buffer holds.
+    scene.download(|transfer, _| transfer.allow(reader.written("stream") + AHEAD));
     reader.ends_with(0);
-    let sent = scene.sent();
+    let sent = scene.transfer.sent();
     assert!(sent.len() > 6 << 20);
     let read = reader.read("stream");
     let differs = read.iter().zip(&sent).position(|(a, b)| a != b);
@@ -151,11 +167,17 @@ fn a_stream_larger_than_its_buffer_is_read_whole_while_it_runs() {
 
 #[test]
 fn what_a_small_buffer_could_not_keep_is_told_to_the_byte() {
-    let Some(scene) = Scene::new(12 << 20, "16KiB") else { return };
-    let (curl, mut reader) = scene.start("8M", &["--fail-on-loss", "-o", "jsonl"]);
-    curl.finish(TRANSFER_MAX);
+    let Some(mut scene) = Scene::new(12 << 20, "16KiB") else { return };
+    // The reader comes when the beginning is gone, and the end waits until it has read something.
+    assert!(within(SEEN_MAX, || scene.transfer.taken(&scene.flow) > AHEAD / 2), "no download");
+    let mut reader = scene.read(&["--fail-on-loss", "-o", "jsonl"]);
+    scene.download(|transfer, flow| {
+        if transfer.taken(flow) < 10 << 20 || reader.has_read("\"data\":{") {
+            transfer.follow(flow);
+        }
+    });
     reader.ends_with(12);
-    let sent = scene.sent();
+    let sent = scene.transfer.sent();
     let output = String::from_utf8(reader.read("stdout")).expect("JSON is text");
     let (mut next, mut data, mut missing, mut overtaken, mut ends) = (0, 0, 0, 0, 0);
     for line in output.lines() {

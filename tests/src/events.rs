@@ -50,12 +50,13 @@ impl Watch {
         Self { stream, first: 0, last: 0, delivered: 0, lost: 0, losses, open: 0 }
     }
 
-    /// Reads one message; asserts that every number is an event or counted, in its place.
+    /// Reads one message; asserts that every number is an event or counted, in its place. Returns
+    /// the event.
     ///
     /// # Errors
     ///
     /// What the stream ends with.
-    pub async fn read(&mut self) -> Result<(), Status> {
+    pub async fn read(&mut self) -> Result<Option<Event>, Status> {
         let message = self.stream.message().await?.and_then(|response| response.message);
         match message.expect("the stream goes on") {
             Message::Event(event) => {
@@ -68,14 +69,15 @@ impl Watch {
                 self.lost += std::mem::take(&mut self.open);
                 self.last = event.core_sequence;
                 self.delivered += 1;
+                Ok(Some(event))
             }
             Message::Lost(lost) => {
                 self.open += lost.dropped_count;
                 self.losses.push(lost);
+                Ok(None)
             }
             Message::Subscribed(again) => panic!("subscribed twice: {again:?}"),
         }
-        Ok(())
     }
 
     /// Reads on until something is lost, and an event has come behind it.

@@ -17,3 +17,5 @@ pub mod program;
 pub mod rpc;
 pub mod service;
 pub mod tidy;
+pub mod traffic;
+pub mod transfer;

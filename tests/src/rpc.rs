@@ -3,8 +3,8 @@
 
 use mos_proto::v1::flow_service_client::FlowServiceClient;
 use mos_proto::v1::{
-    GetSockOptRequest, GetSockOptResponse, PeekFlowRequest, PeekFlowResponse, SetSockOptRequest,
-    SetSockOptResponse,
+    GetFlowRequest, GetSockOptRequest, GetSockOptResponse, PeekFlowRequest, PeekFlowResponse,
+    SetSockOptRequest, SetSockOptResponse, SideStats,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint};
@@ -64,6 +64,23 @@ impl Rpc {
     pub fn peek(&mut self, request: PeekFlowRequest) -> Result<PeekFlowResponse, Box<Refused>> {
         let answer = self.runtime.block_on(self.flows.peek_flow(request));
         answer.map(tonic::Response::into_inner).map_err(|status| Box::new(status.into()))
+    }
+
+    /// Bytes of both directions of a flow that its buffers have taken in order, those given up
+    /// included; a side without a buffer counts nothing. `None` when the flow is gone.
+    #[track_caller]
+    pub fn taken(&mut self, flow: &str) -> Option<usize> {
+        let request = GetFlowRequest { flow: flow.to_owned(), view: 0 };
+        let answer = match self.runtime.block_on(self.flows.get_flow(request)) {
+            Ok(answer) => answer.into_inner().flow?,
+            Err(status) if status.code() == Code::NotFound => return None,
+            Err(status) => panic!("GetFlow: {status:?}"),
+        };
+        let taken = |stats: Option<SideStats>| {
+            let at = stats.and_then(|stats| stats.positions).unwrap_or_default();
+            at.next_byte_expected.wrapping_sub(at.init_seq) as usize
+        };
+        Some(taken(answer.client_stats) + taken(answer.server_stats))
     }
 
     /// Every held run of bytes of one side's buffer, with its offset, oldest first.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
@@ -12,14 +13,20 @@ use tempfile::TempDir;
 
 use crate::program::{self, Finished};
 
-/// Time for a start: EAL loads a hundred drivers, on a machine that may be busy.
-const START_MAX: Duration = Duration::from_secs(30);
+/// After that time a start hangs. EAL loads a hundred drivers, on a machine that may be busy.
+const START_MAX: Duration = Duration::from_secs(60);
 
-/// Time for an orderly end.
-const STOP_MAX: Duration = Duration::from_secs(15);
+/// After that time an orderly end hangs.
+const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// Time for one call of `mosctl`.
+/// After that time a call of `mosctl` hangs.
 const CALL_MAX: Duration = Duration::from_secs(60);
+
+/// The exit code of a list that some core has not answered.
+const INCOMPLETE: i32 = 3;
+
+/// Ports that tests listen on: below those that the kernel gives to others by itself.
+const TEST_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 
 /// What a service is started with.
 #[derive(Debug, Default)]
@@ -129,15 +136,21 @@ impl Mosd {
     /// Runs `mosctl -o json`, which must succeed, and reads its output.
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let text = self.mosctl(&[&["-o", "json"], arguments].concat()).succeeded().text();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+        parse(&self.mosctl(&[&["-o", "json"], arguments].concat()).succeeded().text())
     }
 
-    /// The flows that a selector matches, at most 1000.
+    /// The flows that a selector matches, at most 1000. Asks again while a core has not answered
+    /// in time, which is what a list says of a worker that waits for its CPU.
     #[track_caller]
     pub fn flows(&self, selector: &[&str]) -> Vec<Value> {
-        let fixed = ["flows", "list", "--limit", "1000"];
-        match self.json(&[&fixed, selector].concat()).get("flows") {
+        let fixed = ["-o", "json", "flows", "list", "--limit", "1000"];
+        let mut finished = None;
+        program::within(CALL_MAX, || {
+            let answer = finished.insert(self.mosctl(&[&fixed, selector].concat()));
+            answer.code() != Some(INCOMPLETE)
+        });
+        let text = finished.expect("it was asked at least once").succeeded().text();
+        match parse(&text).get("flows") {
             Some(Value::Array(flows)) => flows.clone(),
             Some(_) | None => Vec::new(),
         }
@@ -161,8 +174,7 @@ impl Mosd {
     #[track_caller]
     pub fn status(&self) -> Value {
         // The exit code tells the worst condition, which is not asked for here.
-        let text = self.mosctl(&["-o", "json", "status"]).text();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in the status {text}"))
+        parse(&self.mosctl(&["-o", "json", "status"]).text())
     }
 
     /// The sum of one figure over all cores of the status.
@@ -267,6 +279,11 @@ pub fn number(value: Option<&Value>) -> i64 {
     }
 }
 
+#[track_caller]
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
 /// The sum of one figure over the rows of one list of the status.
 #[track_caller]
 fn total(status: &Value, list: &str, figure: &str) -> i64 {
@@ -276,10 +293,14 @@ fn total(status: &Value, list: &str, figure: &str) -> i64 {
     figures.map(|value| number(Some(value.expect("the row has the figure")))).sum()
 }
 
-/// A TCP address on the loopback that nobody listens on.
+/// A TCP address on the loopback that nobody listens on, and that neither the kernel nor another
+/// test takes before it is used.
+#[track_caller]
 pub fn free_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("its address").to_string()
+    let own = std::process::id() as usize % TEST_PORTS.len();
+    let mut ports = TEST_PORTS.cycle().skip(own).take(TEST_PORTS.len());
+    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    format!("127.0.0.1:{}", free.expect("a free port"))
 }
 
 fn socket(folder: &Path) -> PathBuf {

@@ -5,6 +5,8 @@
 GET /file answers with FILE. PUT and POST take a body. GET /hold answers only once FOLDER/release
 exists: until then the connection stays open, so that a monitor can be asked about it.
 FOLDER/received and FOLDER/sent hold what the server read from and wrote to the connection.
+FOLDER/allowed holds how many bytes the server may read and write, both together: at that number it
+stops until the file says more. What a client can send beyond it is what RECEIVE_BUFFER takes.
 """
 
 import os
@@ -13,6 +15,8 @@ import sys
 import time
 
 CHUNK = 1 << 16
+RECEIVE_BUFFER = 1 << 18
+PAUSE_S = 0.005
 
 
 class Connection:
@@ -23,16 +27,31 @@ class Connection:
         self.received = open(os.path.join(folder, "received"), "wb", buffering=0)
         self.sent = open(os.path.join(folder, "sent"), "wb", buffering=0)
         self.unread = b""
+        self.moved = 0
+
+    def may_move(self):
+        """Waits until bytes may be moved; returns how many."""
+        while True:
+            with open(os.path.join(self.folder, "allowed")) as file:
+                allowed = int(file.read())
+            if allowed > self.moved:
+                return min(allowed - self.moved, CHUNK)
+            time.sleep(PAUSE_S)
 
     def receive(self):
-        data = self.stream.recv(CHUNK)
+        data = self.stream.recv(self.may_move())
+        self.moved += len(data)
         self.received.write(data)
         self.unread += data
         return data
 
     def send(self, data):
-        self.sent.write(data)
-        self.stream.sendall(data)
+        while data:
+            piece = data[: self.may_move()]
+            self.moved += len(piece)
+            self.sent.write(piece)
+            self.stream.sendall(piece)
+            data = data[len(piece) :]
 
     def head(self):
         """The head of the next request; nothing when the client has closed."""
@@ -69,7 +88,7 @@ class Connection:
                         self.send(chunk)
             else:
                 while path == "/hold" and not os.path.exists(os.path.join(self.folder, "release")):
-                    time.sleep(0.02)
+                    time.sleep(PAUSE_S)
                 self.answer(0)
 
 
@@ -77,6 +96,7 @@ def main():
     address, port, folder, file = sys.argv[1:]
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, int(port)), family=family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     print("ready", flush=True)
     stream, _ = listener.accept()
     Connection(stream, folder, file).serve()

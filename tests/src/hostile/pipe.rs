@@ -66,6 +66,12 @@ impl PcapPipe {
         self.sent += 1;
     }
 
+    /// Sends what was kept back to be sent in one piece.
+    #[track_caller]
+    pub fn flush(&mut self) {
+        self.pipe.flush().expect("the service reads the pipe");
+    }
+
     /// Frames sent so far.
     #[must_use]
     pub const fn sent(&self) -> u64 {
@@ -75,7 +81,7 @@ impl PcapPipe {
     /// Ends the stream; returns the number of frames sent.
     #[track_caller]
     pub fn finish(mut self) -> u64 {
-        self.pipe.flush().expect("the service reads the pipe");
+        self.flush();
         self.sent
     }
 }
