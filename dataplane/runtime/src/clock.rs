@@ -73,7 +73,7 @@ mod tests {
         let clock = MonotonicClock::start();
         let mut last = clock.now();
         assert!(last >= Instant::EPOCH.after(before));
-        assert!(last.since(Instant::EPOCH.after(before)) < Duration::from_secs(5));
+        assert!(last.since(Instant::EPOCH.after(before)) < Duration::from_secs(60));
         for _ in 0..1000 {
             let now = clock.now();
             assert!(now >= last);

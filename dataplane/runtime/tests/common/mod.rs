@@ -84,7 +84,7 @@ pub(crate) fn try_start(config: &Config) -> Result<(Dataplane, Vec<CommandPort>)
 /// Waits until `done`; fails the test at a deadline.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
