@@ -89,7 +89,7 @@ impl Given {
     async fn read(subscriber: &mut Subscriber, happened: u64) -> Self {
         let mut given = Self::default();
         while given.total() < happened {
-            let item = timeout(Duration::from_secs(30), subscriber.next()).await;
+            let item = timeout(Duration::from_secs(60), subscriber.next()).await;
             given.take(item.unwrap_or_else(|_| panic!("{} of {happened}", given.total())));
         }
         given
