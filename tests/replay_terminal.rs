@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mos_tests::program::{command, ours, run};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs its arguments on a terminal of their own and ends as they do.
 const ON_A_TERMINAL: &str = "\

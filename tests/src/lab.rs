@@ -24,8 +24,8 @@ pub const INTERFACE: &str = "veth0";
 /// What the names of our namespaces begin with; the process id follows.
 const PREFIX: &str = "mosd-test-";
 
-/// Time for one command about the network.
-const COMMAND_MAX: Duration = Duration::from_secs(10);
+/// After that time a command about the network hangs.
+const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// What is wrong with the wire, in percent of the frames of each direction.
 #[derive(Debug, Clone, Copy)]

@@ -30,7 +30,7 @@ const SEED: &str = "5";
 const WAYS: usize = 4;
 const RESET: usize = 3;
 const ALL_DONE_MAX: Duration = Duration::from_secs(300);
-const SETTLE_MAX: Duration = Duration::from_secs(20);
+const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 /// Where mosd watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
