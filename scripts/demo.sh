@@ -4,11 +4,8 @@
 #
 # Builds in the dev profile, which is optimised where packets go by: it is ready in a fraction of
 # the time of a release build and shares everything with `make test`.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-if ! command -v cargo >/dev/null 2>&1; then
-    PATH="$HOME/.cargo/bin:$PATH"
-fi
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
 
 readonly SECONDS_MAX="${DEMO_SECONDS:-0}"
 readonly BIN="${CARGO_TARGET_DIR:-target}/debug"
@@ -16,15 +13,6 @@ readonly PAUSE=3
 stopping=""
 mosd_pid=""
 dir=""
-
-die() {
-    printf 'demo: %s\n' "$*" >&2
-    if [ -n "$dir" ] && [ -s "$dir/mosd.log" ]; then
-        printf 'demo: the last lines of the log of mosd:\n' >&2
-        tail -n 20 "$dir/mosd.log" >&2
-    fi
-    exit 1
-}
 
 mosctl() {
     "$BIN/mosctl" --endpoint "unix://$dir/mosd.sock" "$@"
@@ -39,6 +27,10 @@ show() {
 clean_up() {
     local status=$?
     trap - EXIT
+    if [ "$status" -eq 1 ] && [ -n "$dir" ] && [ -s "$dir/mosd.log" ]; then
+        printf 'demo: the last lines of the log of mosd:\n' >&2
+        tail -n 20 "$dir/mosd.log" >&2
+    fi
     if [ -n "$mosd_pid" ] && kill -0 "$mosd_pid" 2>/dev/null; then
         kill -INT "$mosd_pid" 2>/dev/null || true
         wait "$mosd_pid" || true

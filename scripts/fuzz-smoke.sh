@@ -8,11 +8,8 @@
 # .cache/fuzz/TARGET-crashes. Needs cargo-bolero and a C++ compiler: installs the first into
 # .cache/tools when it is missing, and says aloud what it skips where it cannot. No nightly is
 # needed: the default toolchain is told to take the unstable flags of coverage.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-if ! command -v cargo >/dev/null 2>&1; then
-    PATH="$HOME/.cargo/bin:$PATH"
-fi
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
 readonly TOOLS="$PWD/.cache/tools"
 export PATH="$TOOLS/bin:$PATH"
 readonly SECONDS_EACH="${FUZZ_SECONDS:-60}"

@@ -5,18 +5,13 @@
 #   scripts/setup.sh test    that, and what the tests need (network tools, clients of other makers)
 #
 # Quick and silent about what is there already; says what it installs. Uses sudo when not root.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
 
 readonly MODE="${1:-run}"
 readonly CACHE=".cache"
 readonly RUST_MIN="1.95"
 readonly BUF_VERSION="1.75.0"
-
-die() {
-    printf 'setup: %s\n' "$*" >&2
-    exit 1
-}
 
 say() {
     printf 'setup: %s\n' "$*"
@@ -90,11 +85,6 @@ install_clients() {
             "@bufbuild/buf@$BUF_VERSION" || die "npm could not install @bufbuild/buf"
     fi
 }
-
-# rustup's own place, for a shell that has not read its profile.
-if ! has_command cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
-    PATH="$HOME/.cargo/bin:$PATH"
-fi
 
 case "$MODE" in
 run | test) ;;

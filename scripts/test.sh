@@ -7,11 +7,8 @@
 #
 # As root the tests of live interfaces run in network namespaces of their own; without root they
 # say that they are skipped.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-if ! command -v cargo >/dev/null 2>&1; then
-    PATH="$HOME/.cargo/bin:$PATH"
-fi
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
 # Administrators' tools (ip, ethtool) are not on every user's path.
 PATH="$PATH:/usr/sbin:/sbin"
 export PATH
@@ -21,8 +18,7 @@ readonly MORE="${1:-}"
 case "$MORE" in
 "" | fuzz) ;;
 *)
-    printf "unknown argument '%s': fuzz or nothing\n" "$MORE" >&2
-    exit 1
+    die "unknown argument '$MORE': fuzz or nothing"
     ;;
 esac
 readonly LOG_DIR="$(mktemp -d)"
