@@ -66,8 +66,8 @@ impl Lab {
             ip(&["-n", client.name(), "link", "del", INTERFACE]);
             put_wire_between(&client, &server, wire, None)
         });
-        client.configure("10.77.0.1/24", "fd77::1/64");
-        server.configure("10.77.0.2/24", "fd77::2/64");
+        client.configure(1, 2);
+        server.configure(2, 1);
         Some(Self { middle, client, server, monitor: None })
     }
 
@@ -82,8 +82,8 @@ impl Lab {
         clear_leftovers();
         let [client, server, monitor] = ["client", "server", "monitor"].map(Namespace::new);
         let middle = Some(put_wire_between(&client, &server, wire, Some((&monitor, blind))));
-        client.configure("10.77.0.1/24", "fd77::1/64");
-        server.configure("10.77.0.2/24", "fd77::2/64");
+        client.configure(1, 2);
+        server.configure(2, 1);
         ip(&["-n", monitor.name(), "link", "set", "lo", "up"]);
         Some(Self { middle, client, server, monitor: Some(monitor) })
     }
@@ -129,11 +129,20 @@ impl Namespace {
         &self.name
     }
 
-    fn configure(&self, ipv4: &str, ipv6: &str) {
-        let name = self.name();
-        ip(&["-n", name, "link", "set", "lo", "up"]);
-        ip(&["-n", name, "addr", "add", ipv4, "dev", INTERFACE]);
-        ip(&["-n", name, "addr", "add", ipv6, "dev", INTERFACE, "nodad"]);
+    /// Gives this host its addresses, and those of its peer: nobody is asked for them over a wire
+    /// that loses the question, or is too slow with the answer.
+    fn configure(&self, own: u8, peer: u8) {
+        let ip = |arguments: &str| {
+            let words = arguments.split(' ');
+            ip(&["-n", self.name()].into_iter().chain(words).collect::<Vec<_>>());
+        };
+        ip("link set lo up");
+        ip(&format!("link set {INTERFACE} address 02:00:00:00:77:0{own}"));
+        ip(&format!("addr add 10.77.0.{own}/24 dev {INTERFACE}"));
+        ip(&format!("addr add fd77::{own}/64 dev {INTERFACE} nodad"));
+        let there = format!("lladdr 02:00:00:00:77:0{peer} dev {INTERFACE} nud permanent");
+        ip(&format!("neigh replace 10.77.0.{peer} {there}"));
+        ip(&format!("neigh replace fd77::{peer} {there}"));
     }
 
     /// Makes what this host sends suffer; `false` where the kernel has no `netem`.
