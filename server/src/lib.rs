@@ -27,6 +27,7 @@ pub use api::{
     rejection::Rejection,
     service::Service,
     state::{Control, Settings},
+    status::ErrorRow,
     streams::{Admission, STREAMS_OPEN_MAX, Streams},
 };
 pub use events::FanOut;

@@ -8,5 +8,5 @@ pub(crate) mod rejection;
 mod rpc;
 pub(crate) mod service;
 pub(crate) mod state;
-mod status;
+pub(crate) mod status;
 pub(crate) mod streams;

@@ -1,5 +1,4 @@
-//! Why a request is not carried out: the closed list. What each means on the wire is the one table
-//! of `status.rs`.
+//! Why a request is not carried out: the closed list. `status` says what each means on the wire.
 
 use mos_control::Refusal;
 use mos_stack::{FlowId, PeekError, WorkerId};

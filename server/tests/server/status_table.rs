@@ -1,12 +1,14 @@
 //! The table of errors as clients see it: every rejection, its errno, code and reason.
 
+use std::collections::BTreeSet;
+
 use crate::support::{metadata, row, worker_id};
 use mos_control::Refusal;
 use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
-use mos_text::FlowNameError;
-use mosd::{Filter, PageTokenError, Rejection};
+use mos_text::{FlowNameError, Reason};
+use mosd::{ErrorRow, Filter, PageTokenError, Rejection};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -139,17 +141,21 @@ fn described(status: &Status) -> String {
     format!("{errno} {code:?} {reason}{retry}")
 }
 
-#[test]
-fn every_rejection_has_its_row() {
+/// Every rejection, with its row.
+fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
     let resource = || "flows/0000000000000001".to_owned();
     let refused = refusals()
         .into_iter()
-        .map(|(row, refusal)| (row, Rejection::Refused { refusal, resource: resource() }));
+        .map(move |(row, refusal)| (row, Rejection::Refused { refusal, resource: resource() }));
     let peeked = peeks()
         .into_iter()
-        .map(|(row, error)| (row, Rejection::Peek { error, resource: resource() }));
-    let all = refused.chain(peeked).chain(names()).chain(arguments());
-    for (expected, rejection) in all {
+        .map(move |(row, error)| (row, Rejection::Peek { error, resource: resource() }));
+    refused.chain(peeked).chain(names()).chain(arguments())
+}
+
+#[test]
+fn every_rejection_has_its_row() {
+    for (expected, rejection) in rejections() {
         let text = rejection.to_string();
         let status = Status::from(rejection.clone());
         assert_eq!(described(&status), expected, "{rejection:?}");
@@ -157,6 +163,23 @@ fn every_rejection_has_its_row() {
         assert!(!text.is_empty() && !text.contains('\n'));
         says_what_it_is_about(&status, &rejection);
     }
+}
+
+#[test]
+fn every_reason_is_that_of_a_rejection_and_means_the_same_for_all_of_its_rejections() {
+    let mut met = BTreeSet::new();
+    for (_, rejection) in rejections() {
+        let status = Status::from(rejection);
+        let (code, reason, errno) = row(&status);
+        let known = ErrorRow::all().into_iter().find(|known| known.reason.as_str() == reason);
+        let known = known.unwrap_or_else(|| panic!("{reason} has no row"));
+        assert_eq!((code, errno.as_str()), (known.code, known.errno.unwrap_or_default()));
+        let retry = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+        assert_eq!(retry, known.retry, "{reason}");
+        met.insert(reason);
+    }
+    let all: BTreeSet<String> = Reason::ALL.into_iter().map(|r| r.as_str().to_owned()).collect();
+    assert_eq!(met, all);
 }
 
 /// Beside the reason there is a detail that names the field, the resource, the state or the quota.

@@ -202,13 +202,13 @@ pub fn numbers_of_errors_stay_in_one_table(tree: &Tree) -> Vec<String> {
         for (number, line) in numbered(&code) {
             // That nothing went wrong needs no table.
             if has_path(&line.replace("Code::Ok", ""), "Code::") {
-                found.push(format!("{}:{number}: a gRPC code outside status.rs", file.path));
+                found.push(format!("{}:{number}: a gRPC code outside api/status", file.path));
             }
         }
         for (number, line) in numbered(file.without_tests()) {
             let comment = line.trim_start().starts_with("//");
             if !comment && ERRNO_NAMES.iter().any(|name| has_word(line, name)) {
-                found.push(format!("{}:{number}: an errno outside status.rs", file.path));
+                found.push(format!("{}:{number}: an errno outside api/status", file.path));
             }
         }
     }

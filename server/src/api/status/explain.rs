@@ -1,0 +1,231 @@
+//! What an error says besides its message: one arm for each rejection.
+
+use std::fmt::Display;
+
+use mos_control::Refusal;
+use mos_stack::{EndCause, LookupError, PeekError, SockOptError};
+use mos_text::{FlowNameError, Reason};
+
+use crate::{
+    api::{convert::flow_name, rejection::Rejection},
+    filter::FilterErrorKind,
+};
+
+/// What an error says besides its message.
+#[derive(Debug)]
+pub(super) struct Explanation {
+    /// What programs decide by.
+    pub(super) reason: Reason,
+    /// What the error is about.
+    pub(super) about: About,
+    /// Names and numbers that a program may want, by stable keys in camel case.
+    pub(super) metadata: Vec<(&'static str, String)>,
+    /// What is said of the thing it is about; `None`: the message.
+    pub(super) text: Option<String>,
+}
+
+/// What an error is about. Each kind has its own message of `google.rpc`.
+#[derive(Debug)]
+pub(super) enum About {
+    /// The request as a whole.
+    Nothing,
+    /// A field of the request, by its path: `BadRequest`.
+    Field(String),
+    /// A resource: `ResourceInfo`.
+    Resource {
+        /// Its type.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A resource that is not in the state asked for, by its name: `PreconditionFailure`.
+    State(String),
+    /// A bound that was reached: `QuotaFailure`.
+    Quota(&'static str),
+}
+
+impl Rejection {
+    /// What this rejection says besides its message.
+    pub(super) fn explain(&self) -> Explanation {
+        match self {
+            Self::Refused { refusal, resource } => refused(*refusal, resource),
+            Self::Peek { error, resource } => peek(*error, resource),
+            Self::CoreNotFound { core, .. } => of_core(Reason::CoreNotFound, core),
+            Self::CoreUnusable(core) => of_core(Reason::CoreNotRunning, core),
+            Self::NotOwner { core, flow: id, owner } => {
+                let metadata: Metadata<'_> = &[("core", core), ("owner", owner)];
+                explain(Reason::FlowNotFound, flow(flow_name(*id)), metadata)
+            }
+            Self::NoMatch(name) => explain(Reason::FlowNotFound, flow(name), &[]),
+            Self::FlowName(FlowNameError::OtherResource(name)) => {
+                explain(Reason::FlowNotMonitored, state(name), &[])
+            }
+            Self::FlowName(
+                FlowNameError::Empty | FlowNameError::Handle(_) | FlowNameError::Tuple { .. },
+            ) => explain(Reason::FlowNameInvalid, field("flow"), &[]),
+            Self::AmbiguousFlow { name, flows } => {
+                explain(Reason::AmbiguousFlow, state(name), &[("flows", &flows.join(","))])
+            }
+            Self::NoChange(path) => explain(Reason::OptionValueInvalid, field(*path), &[]),
+            Self::OptionUnknown { field: path, .. } => {
+                explain(Reason::OptionUnknown, field(*path), &[("option", path)])
+            }
+            Self::OptionNotImplemented(option) => {
+                let metadata: Metadata<'_> =
+                    &[("option", option), ("version", &env!("CARGO_PKG_VERSION"))];
+                explain(Reason::OptionNotImplemented, About::Nothing, metadata)
+            }
+            Self::OptionValue { field: path, value, range, .. } => {
+                let metadata: Metadata<'_> = match range {
+                    Some((min, max)) => {
+                        &[("option", path), ("value", value), ("min", min), ("max", max)]
+                    }
+                    None => &[("option", path), ("value", value)],
+                };
+                explain(Reason::OptionValueInvalid, field(*path), metadata)
+            }
+            Self::Argument { field: path, .. } => {
+                explain(Reason::ArgumentInvalid, field(*path), &[])
+            }
+            Self::Filter(error) => {
+                explain(filter_reason(error.kind), field("filter"), &[("column", &error.column)])
+            }
+            Self::PageToken(error) => {
+                explain(Reason::PageTokenInvalid, field("page_token"), &[("cause", &error.cause())])
+            }
+            Self::PayloadDisabled => {
+                explain(Reason::PayloadDisabled, About::Nothing, &[("key", &"server.payload")])
+            }
+            Self::EtagMismatch { flow: name, current } => {
+                explain(Reason::EtagMismatch, flow(name), &[("currentEtag", current)])
+            }
+            Self::TooManyStreams { max } => {
+                explain(Reason::TooManyStreams, About::Quota("streams"), &[("max", max)])
+            }
+            Self::Stopping => {
+                let server = About::Resource { kind: "mos.v1.Server", name: "mosd".to_owned() };
+                explain(Reason::ServerStopping, server, &[])
+            }
+            Self::UnexpectedReply(core) => {
+                explain(Reason::Internal, About::Nothing, &[("core", core)])
+            }
+        }
+    }
+}
+
+fn refused(refusal: Refusal, resource: &str) -> Explanation {
+    let explanation = match refusal {
+        Refusal::NoSuchWorker(core) => of_core(Reason::CoreNotFound, core),
+        Refusal::WorkerNotRunning(core) => of_core(Reason::CoreNotRunning, core),
+        Refusal::WorkerStopping(core) => of_core(Reason::CoreDraining, core),
+        Refusal::RingFull(core) => of_core(Reason::CoreQueueFull, core),
+        Refusal::NoAnswer(core) => of_core(Reason::CoreAckTimeout, core),
+        Refusal::Lookup(error) => lookup(error, resource),
+        Refusal::SockOpt(error) => sock_opt(error, resource),
+    };
+    explanation.saying(refusal)
+}
+
+fn sock_opt(error: SockOptError, resource: &str) -> Explanation {
+    match error {
+        SockOptError::Lookup(error) => lookup(error, resource),
+        SockOptError::Stopped { name } => {
+            explain(Reason::FlowNotMonitored, state(resource), &[("option", &name)])
+        }
+        SockOptError::Locked { name } => {
+            let metadata: Metadata<'_> = &[("option", &name), ("policy", &"options.locked")];
+            explain(Reason::OptionLocked, flow(resource), metadata)
+        }
+        SockOptError::OutOfRange { name, value, max } => {
+            let metadata: Metadata<'_> =
+                &[("option", &name), ("value", &value), ("min", &0), ("max", &max)];
+            explain(Reason::OptionValueInvalid, field(format!("options.{name}")), metadata)
+        }
+        SockOptError::PoolExhausted { requested_bytes, free_bytes } => {
+            let metadata: Metadata<'_> =
+                &[("requestedBytes", &requested_bytes), ("freeBytes", &free_bytes)];
+            explain(Reason::BufferPoolExhausted, About::Quota("buffer-pool"), metadata)
+        }
+        SockOptError::RevisionMismatch { current } => {
+            explain(Reason::EtagMismatch, flow(resource), &[("currentRevision", &current)])
+        }
+    }
+}
+
+fn lookup(error: LookupError, resource: &str) -> Explanation {
+    let explanation = match error {
+        LookupError::NotFound => explain(Reason::FlowNotFound, flow(resource), &[]),
+        LookupError::Ended { cause: None } => explain(Reason::FlowEnded, flow(resource), &[]),
+        LookupError::Ended { cause: Some(cause) } => {
+            let (reason, about) = match cause {
+                // The connection goes on, but it is no monitored flow any more.
+                EndCause::Stopped => (Reason::FlowNotMonitored, state(resource)),
+                EndCause::Fin
+                | EndCause::Rst
+                | EndCause::Timeout
+                | EndCause::Reused
+                | EndCause::Evicted => (Reason::FlowEnded, flow(resource)),
+            };
+            explain(reason, about, &[("cause", &cause.as_str())])
+        }
+    };
+    explanation.saying(error)
+}
+
+fn peek(error: PeekError, resource: &str) -> Explanation {
+    let at = |reason, oldest: u64, newest: u64| {
+        let metadata: Metadata<'_> = &[("oldestOffset", &oldest), ("newestOffset", &newest)];
+        explain(reason, field("offset"), metadata)
+    };
+    match error {
+        PeekError::Lookup(error) => lookup(error, resource),
+        PeekError::Stopped(_) => explain(Reason::FlowNotMonitored, state(resource), &[]),
+        PeekError::BufferingDisabled(_) => explain(Reason::BufferingDisabled, state(resource), &[]),
+        PeekError::Overwritten { oldest, newest } => {
+            at(Reason::DataOverwritten, oldest.0, newest.0)
+        }
+        PeekError::NotYetReceived { oldest, newest } => {
+            at(Reason::DataNotYetReceived, oldest.0, newest.0)
+        }
+    }
+}
+
+const fn filter_reason(kind: FilterErrorKind) -> Reason {
+    match kind {
+        FilterErrorKind::Invalid => Reason::FilterInvalid,
+        FilterErrorKind::Ambiguous => Reason::FilterAmbiguous,
+        FilterErrorKind::FieldUnavailable => Reason::FilterFieldUnavailable,
+    }
+}
+
+/// Keys and values of an error's metadata.
+type Metadata<'a> = &'a [(&'static str, &'a dyn Display)];
+
+fn explain(reason: Reason, about: About, metadata: Metadata<'_>) -> Explanation {
+    let metadata = metadata.iter().map(|(key, value)| (*key, value.to_string())).collect();
+    Explanation { reason, about, metadata, text: None }
+}
+
+fn of_core(reason: Reason, core: impl Display) -> Explanation {
+    let about = About::Resource { kind: "mos.v1.Core", name: format!("cores/{core}") };
+    explain(reason, about, &[("core", &core)])
+}
+
+fn flow(name: impl Into<String>) -> About {
+    About::Resource { kind: "mos.v1.Flow", name: name.into() }
+}
+
+fn state(name: impl Into<String>) -> About {
+    About::State(name.into())
+}
+
+fn field(path: impl Into<String>) -> About {
+    About::Field(path.into())
+}
+
+impl Explanation {
+    /// With this text instead of the message.
+    fn saying(self, text: impl Display) -> Self {
+        Self { text: Some(text.to_string()), ..self }
+    }
+}

@@ -1,0 +1,58 @@
+//! Errors as clients see them: the only place that knows errno names and gRPC codes.
+//!
+//! `rows` says what each reason is: its code, its errno and when to try again. `explain` has one
+//! arm for each [`Rejection`]: its reason, what it is about, and the numbers that a program may
+//! want. Clients decide by `(code, reason)`; message texts may change.
+
+mod explain;
+mod rows;
+
+use std::collections::HashMap;
+
+use mos_text::DOMAIN;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use self::explain::{About, Explanation};
+pub use self::rows::ErrorRow;
+use crate::api::rejection::Rejection;
+
+/// The code that an RPC ended with.
+pub(super) fn code_of<T>(outcome: &Result<T, Status>) -> Code {
+    outcome.as_ref().err().map_or(Code::Ok, Status::code)
+}
+
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        let message = rejection.to_string();
+        let Explanation { reason, about, metadata, text } = rejection.explain();
+        let ErrorRow { code, errno, retry, .. } = ErrorRow::of(reason);
+        let errno = errno.map(|errno| ("errno", errno.to_owned()));
+        let metadata = metadata.into_iter().chain(errno);
+        let mut details = ErrorDetails::with_error_info(
+            reason.as_str(),
+            DOMAIN,
+            metadata.map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>(),
+        );
+        if retry.is_some() {
+            details.set_retry_info(retry);
+        }
+        let text = text.unwrap_or_else(|| message.clone());
+        match about {
+            About::Nothing => {}
+            About::Field(path) => {
+                details.add_bad_request_violation(path, text);
+            }
+            About::Resource { kind, name } => {
+                details.set_resource_info(kind, name, "", text);
+            }
+            About::State(name) => {
+                details.add_precondition_failure_violation(reason.as_str(), name, text);
+            }
+            About::Quota(name) => {
+                details.add_quota_failure_violation(name, text);
+            }
+        }
+        Self::with_error_details(code, message, details)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a reason means on the wire: one row each.
+
+use std::time::Duration;
+
+use mos_text::Reason;
+use tonic::Code;
+
+/// How long to wait before the same request is tried again, where waiting helps.
+const LATER: Option<Duration> = Some(Duration::from_secs(1));
+
+/// The same, for a queue that a worker empties all the time.
+const SOON: Option<Duration> = Some(Duration::from_millis(50));
+
+/// What a reason means on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorRow {
+    /// `ErrorInfo.reason`.
+    pub reason: Reason,
+    /// gRPC code.
+    pub code: Code,
+    /// `ErrorInfo.metadata["errno"]`: the errno of `mtcp_setsockopt(3)` by name, where that page
+    /// has a like error.
+    pub errno: Option<&'static str>,
+    /// `RetryInfo.retry_delay`: when it makes sense to try again with the same request.
+    pub retry: Option<Duration>,
+}
+
+impl ErrorRow {
+    /// Every row.
+    #[must_use]
+    pub fn all() -> [Self; Reason::ALL.len()] {
+        Reason::ALL.map(Self::of)
+    }
+
+    /// The row of a reason.
+    #[rustfmt::skip] // A table.
+    pub(super) const fn of(reason: Reason) -> Self {
+        let (code, errno, retry) = match reason {
+            Reason::FlowNotFound           => (Code::NotFound,           Some("EBADF"),     None),
+            Reason::FlowEnded              => (Code::NotFound,           Some("EBADF"),     None),
+            Reason::FlowNameInvalid        => (Code::InvalidArgument,    Some("EBADF"),     None),
+            Reason::FlowNotMonitored       => (Code::FailedPrecondition, Some("ENOTSOCK"),  None),
+            Reason::AmbiguousFlow          => (Code::FailedPrecondition, None,              None),
+            Reason::OptionUnknown          => (Code::InvalidArgument,    Some("ENOSYS"),    None),
+            Reason::OptionNotImplemented   => (Code::Unimplemented,      Some("ENOSYS"),    None),
+            Reason::OptionValueInvalid     => (Code::InvalidArgument,    Some("EINVAL"),    None),
+            Reason::OptionLocked           => (Code::PermissionDenied,   Some("EPERM"),     None),
+            Reason::EtagMismatch           => (Code::Aborted,            Some("ESTALE"),    None),
+            Reason::BufferPoolExhausted    => (Code::ResourceExhausted,  Some("ENOMEM"),    None),
+            Reason::BufferingDisabled      => (Code::FailedPrecondition, Some("EINVAL"),    None),
+            Reason::DataOverwritten        => (Code::OutOfRange,         Some("ENODATA"),   None),
+            Reason::DataNotYetReceived     => (Code::OutOfRange,         Some("ENODATA"),   None),
+            Reason::PayloadDisabled        => (Code::PermissionDenied,   None,              None),
+            Reason::CoreNotFound           => (Code::NotFound,           Some("EACCES"),    None),
+            Reason::CoreNotRunning         => (Code::Unavailable,        Some("EACCES"),    LATER),
+            Reason::CoreDraining           => (Code::Unavailable,        Some("EPERM"),     LATER),
+            Reason::CoreQueueFull          => (Code::Unavailable,        Some("EAGAIN"),    SOON),
+            Reason::CoreAckTimeout         => (Code::DeadlineExceeded,   Some("ETIMEDOUT"), LATER),
+            Reason::ArgumentInvalid        => (Code::InvalidArgument,    Some("EINVAL"),    None),
+            Reason::FilterInvalid          => (Code::InvalidArgument,    None,              None),
+            Reason::FilterAmbiguous        => (Code::InvalidArgument,    None,              None),
+            Reason::FilterFieldUnavailable => (Code::InvalidArgument,    None,              None),
+            Reason::PageTokenInvalid       => (Code::InvalidArgument,    None,              None),
+            Reason::TooManyStreams         => (Code::ResourceExhausted,  None,              LATER),
+            Reason::ServerStopping         => (Code::Unavailable,        None,              LATER),
+            Reason::Internal               => (Code::Internal,           None,              None),
+        };
+        Self { reason, code, errno, retry }
+    }
+}
