@@ -1,6 +1,6 @@
 //! One received frame as a packet source hands it over.
 
-use crate::Instant;
+use crate::{Instant, limits::BURST};
 
 /// What the captured bytes of a frame begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -43,4 +43,60 @@ pub struct Frame<'a> {
     pub wire_length: u32,
     /// What the port knows of the checksums.
     pub checksums: Checksums,
+}
+
+/// A set of frames of one burst, by their index in it: bit n is frame n.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameSet(u32);
+
+const _: () = assert!(BURST == u32::BITS as usize, "a bit for each frame of a burst");
+
+impl FrameSet {
+    /// No frame.
+    pub const NONE: Self = Self(0);
+
+    /// The same set with the frame at this index, which is below [`BURST`]; larger ones are left
+    /// out.
+    #[must_use]
+    pub const fn with(self, frame: usize) -> Self {
+        Self(self.0 | Self::bit(frame))
+    }
+
+    /// Whether the frame at this index is in the set.
+    #[must_use]
+    pub const fn contains(self, frame: usize) -> bool {
+        self.0 & Self::bit(frame) != 0
+    }
+
+    /// The frames of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The set of a part of a burst as a set of the whole: `before` frames come before the part.
+    #[must_use]
+    pub const fn behind(self, before: usize) -> Self {
+        Self(if before < BURST { self.0 << before } else { 0 })
+    }
+
+    const fn bit(frame: usize) -> u32 {
+        if frame < BURST { 1 << frame } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sets_of_the_parts_of_a_burst_make_that_of_the_whole() {
+        let (first, second) = (FrameSet::NONE.with(0).with(2), FrameSet::NONE.with(1).with(28));
+        let whole = first.union(second.behind(3));
+        let frames = |set: FrameSet| (0..2 * BURST).filter(move |frame| set.contains(*frame));
+        assert!(frames(whole).eq([0, 2, 4, 31]));
+        assert!(frames(second.behind(4)).eq([5]), "a burst ends after {BURST} frames");
+        assert_eq!(second.behind(BURST), FrameSet::NONE);
+        assert_eq!(FrameSet::NONE.with(BURST), FrameSet::NONE);
+    }
 }

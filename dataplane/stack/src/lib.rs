@@ -33,7 +33,7 @@ pub use flow::{
     FlowTuple, Fragment, OptionsOrigin, PeekError, Peeked, SideDetails, SideSummary, StreamRead,
     WorkerId,
 };
-pub use frame::{Checksums, Frame, Link};
+pub use frame::{Checksums, Frame, FrameSet, Link};
 pub use limits::{Limits, LimitsError, Timeouts};
 pub use offset::StreamOffset;
 pub use reassembly::{HEAD_BYTES, Head, OverlapPolicy};

@@ -11,7 +11,7 @@ use std::{
 
 use arrayvec::ArrayVec;
 use mos_dataplane::source::{PacketSource, Received};
-use mos_stack::{Checksums, Frame, Instant, Link, Side, limits::BURST};
+use mos_stack::{Checksums, Frame, FrameSet, Instant, Link, Side, limits::BURST};
 
 /// The rate of a link that always has packets: as many as the worker takes, and none is lost.
 pub(crate) const UNPACED: u64 = u64::MAX;
@@ -126,7 +126,11 @@ impl Load {
 }
 
 impl PacketSource for Load {
-    fn receive(&mut self, now: Instant, mut handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(
+        &mut self,
+        now: Instant,
+        mut handle: impl FnMut(&[Frame<'_>]) -> FrameSet,
+    ) -> Received {
         let due = self.due(now);
         if due == 0 {
             return Received::Nothing;

@@ -185,6 +185,7 @@ pub fn material(folder: &Path) -> Vec<Vec<u8>> {
         let mut take = |bursts: &[mos_stack::Frame<'_>]| {
             let ethernet = bursts.iter().filter(|frame| frame.link == Link::Ethernet);
             frames.extend(ethernet.take(share).map(|frame| frame.bytes.to_vec()));
+            mos_stack::FrameSet::NONE
         };
         let mut calls = 0;
         while calls < share && source.receive(Instant::EPOCH, &mut take) != Received::End {

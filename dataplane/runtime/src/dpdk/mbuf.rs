@@ -4,7 +4,7 @@
 use std::{fmt, mem, ptr::NonNull, slice};
 
 use arrayvec::ArrayVec;
-use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
+use mos_stack::{Checksums, Frame, FrameSet, Instant, Link, limits::BURST};
 
 /// One packet. Freed when it is dropped; whole bursts are cheaper through [`free_burst`].
 #[repr(transparent)]
@@ -110,33 +110,39 @@ impl Framer {
     }
 
     /// Calls `handle` with the frames of all packets, in order: once, or again each time that the
-    /// scratch memory is full.
+    /// scratch memory is full. Returns the frames that any of the calls returned, by their index in
+    /// the burst.
     pub(crate) fn frames(
         &mut self,
         burst: &Burst,
         now: Instant,
-        mut handle: impl FnMut(&[Frame<'_>]),
-    ) {
+        mut handle: impl FnMut(&[Frame<'_>]) -> FrameSet,
+    ) -> FrameSet {
         let count = count_of(burst);
         // SAFETY: `Mbuf` is a pointer in memory, and C only reads these; there is room for a view
         // of each packet of a burst; all packets are allocated.
         unsafe { dpdk_sys::mos_views(burst.as_ptr().cast(), self.views.as_mut_ptr(), count) }
         let views = &self.views[..burst.len()];
-        let mut done = 0;
+        let (mut done, mut all) = (0, FrameSet::NONE);
         while done < views.len() {
-            done += run(&burst[done..], &views[done..], &mut self.scratch, now, &mut handle);
+            let part = |frames: &[Frame<'_>]| (frames.len(), handle(frames));
+            let (count, set) =
+                with_frames(&burst[done..], &views[done..], &mut self.scratch, now, part);
+            all = all.union(set.behind(done));
+            done += count;
         }
+        all
     }
 }
 
-/// Hands over as many frames as the scratch memory has room for; returns how many.
-fn run(
+/// Calls `handle` with as many frames as the scratch memory has room for; at least one.
+fn with_frames<T>(
     packets: &[Mbuf],
     views: &[dpdk_sys::mos_view],
     scratch: &mut [u8],
     now: Instant,
-    handle: &mut impl FnMut(&[Frame<'_>]),
-) -> usize {
+    handle: impl FnOnce(&[Frame<'_>]) -> T,
+) -> T {
     let mut free = scratch;
     let mut frames: ArrayVec<Frame<'_>, BURST> = ArrayVec::new();
     for (packet, view) in packets.iter().zip(views) {
@@ -166,6 +172,5 @@ fn run(
             },
         });
     }
-    handle(&frames);
-    frames.len()
+    handle(&frames)
 }

@@ -16,7 +16,7 @@ use std::sync::{
 };
 
 use arrayvec::ArrayVec;
-use mos_stack::{Frame, Instant, limits::BURST, wire::spread_hash};
+use mos_stack::{Frame, FrameSet, Instant, limits::BURST, wire::spread_hash};
 
 use super::{
     mbuf::{Burst, Framer, Mbuf, free_burst},
@@ -55,7 +55,7 @@ impl PortSource {
 }
 
 impl PacketSource for PortSource {
-    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>]) -> FrameSet) -> Received {
         let mut burst = self.queue.receive();
         if burst.is_empty() {
             return Received::Nothing;
@@ -78,7 +78,7 @@ impl HandoffSource {
 }
 
 impl PacketSource for HandoffSource {
-    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>]) -> FrameSet) -> Received {
         let waiting = self.ring.slots().min(BURST);
         let Ok(chunk) = self.ring.read_chunk(waiting) else { return Received::Nothing };
         let burst: Burst = chunk.into_iter().collect();
@@ -118,6 +118,7 @@ impl Spread {
         let mut owners: ArrayVec<usize, BURST> = ArrayVec::new();
         framer.frames(&burst, Instant::EPOCH, |frames| {
             owners.extend(frames.iter().map(|frame| owner(frame, self.rings.len())));
+            FrameSet::NONE
         });
         let mut own = Burst::new();
         let mut dropped = 0;
@@ -168,7 +169,8 @@ mod tests {
         let (spread, mut sources) = Spread::new(1, 3, Arc::default());
         assert_eq!(sources.iter().map(|(worker, _)| *worker).collect::<Vec<_>>(), [0, 2]);
         assert!(spread.rings[1].is_none());
-        let receive = |source: &mut HandoffSource| source.receive(Instant::EPOCH, |_| {});
+        let receive =
+            |source: &mut HandoffSource| source.receive(Instant::EPOCH, |_| FrameSet::NONE);
         assert_eq!(receive(&mut sources[0].1), Received::Nothing);
         drop(spread);
         assert_eq!(receive(&mut sources[0].1), Received::End);

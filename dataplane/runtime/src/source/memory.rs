@@ -1,7 +1,7 @@
 //! Frames from memory: for tests and benchmarks.
 
 use arrayvec::ArrayVec;
-use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
+use mos_stack::{Checksums, Frame, FrameSet, Instant, Link, limits::BURST};
 
 use super::{PacketSource, Received};
 
@@ -39,7 +39,11 @@ impl MemorySource {
 }
 
 impl PacketSource for MemorySource {
-    fn receive(&mut self, now: Instant, mut handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(
+        &mut self,
+        now: Instant,
+        mut handle: impl FnMut(&[Frame<'_>]) -> FrameSet,
+    ) -> Received {
         let rest = &self.frames[self.next..];
         let burst = &rest[..rest.len().min(BURST)];
         if burst.is_empty() {
@@ -79,6 +83,7 @@ mod tests {
         let mut receive = || {
             source.receive(now, |frames| {
                 seen.extend(frames.iter().map(|frame| (frame.bytes[0], frame.arrival)));
+                FrameSet::NONE
             })
         };
         assert_eq!(receive(), Received::Frames(BURST));
@@ -95,7 +100,7 @@ mod tests {
             |nanos| MemoryFrame { arrival: Some(Instant::from_nanos(nanos)), bytes: vec![0] };
         let mut source = MemorySource::new(vec![frame(3), frame(5)]);
         assert_eq!(source.time(), Some(Instant::from_nanos(3)));
-        assert_eq!(source.receive(Instant::EPOCH, |_| {}), Received::Frames(2));
+        assert_eq!(source.receive(Instant::EPOCH, |_| FrameSet::NONE), Received::Frames(2));
         assert_eq!(source.time(), Some(Instant::from_nanos(5)));
     }
 }

@@ -4,7 +4,7 @@ pub mod capture;
 pub mod memory;
 pub mod recording;
 
-use mos_stack::{Frame, Instant};
+use mos_stack::{Frame, FrameSet, Instant};
 
 use self::capture::{CaptureProblem, CaptureSource};
 #[cfg(feature = "dpdk")]
@@ -26,8 +26,12 @@ pub trait PacketSource {
     /// Receives at most one burst ([`mos_stack::limits::BURST`] frames), hands it to `handle` in
     /// order of arrival, and releases it. After [`Received::End`] it always returns that.
     ///
+    /// `handle` returns the frames of those it was given that are not monitored, by their index
+    /// ([`Stack::handle_burst`](mos_stack::Stack::handle_burst)). The sources of today ignore that:
+    /// they are taps and captures, which send nothing on.
+    ///
     /// A live source stamps its frames with `now`; a capture has times of its own.
-    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received;
+    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>]) -> FrameSet) -> Received;
 
     /// The source's own time, where it has one: the time of the last frame of a capture. Never
     /// runs backwards.
@@ -61,7 +65,7 @@ impl Source {
 }
 
 impl PacketSource for Source {
-    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>]) -> FrameSet) -> Received {
         match self {
             Self::Capture(capture) => capture.receive(now, handle),
             #[cfg(feature = "dpdk")]

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use arrayvec::ArrayVec;
-use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST};
+use mos_stack::{Checksums, Frame, FrameSet, Instant, Link, limits::BURST};
 
 use super::{
     PacketSource, Received,
@@ -64,9 +64,11 @@ impl Recording {
             bytes.extend_from_slice(frame.bytes);
         };
         let mut end = 0;
-        while let Received::Frames(count) =
-            source.receive(Instant::EPOCH, |frames| frames.iter().for_each(&mut record))
-        {
+        let mut record_all = |frames: &[Frame<'_>]| {
+            frames.iter().for_each(&mut record);
+            FrameSet::NONE
+        };
+        while let Received::Frames(count) = source.receive(Instant::EPOCH, &mut record_all) {
             end += count;
             bursts.push(Burst { end, time: source.time().unwrap_or(time) });
         }
@@ -94,7 +96,11 @@ impl Recording {
 }
 
 impl PacketSource for Recording {
-    fn receive(&mut self, _now: Instant, mut handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(
+        &mut self,
+        _now: Instant,
+        mut handle: impl FnMut(&[Frame<'_>]) -> FrameSet,
+    ) -> Received {
         let Some(burst) = self.bursts.get(self.next) else { return Received::End };
         let begin = self.next.checked_sub(1).map_or(0, |before| self.bursts[before].end);
         let (bytes, shift) = (&self.bytes, self.shift);
@@ -149,6 +155,7 @@ mod tests {
             let mut frames = Vec::new();
             let received = source.receive(Instant::EPOCH, |burst| {
                 frames.extend(burst.iter().map(|of| (of.bytes[0], of.arrival, of.wire_length)));
+                FrameSet::NONE
             });
             match received {
                 Received::Frames(count) => assert_eq!(count, frames.len()),

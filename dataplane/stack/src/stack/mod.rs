@@ -15,7 +15,7 @@ use arrayvec::ArrayVec;
 
 use self::life::{GROWN_MAX, Growth};
 use crate::{
-    EndCause, EventSink, Instant, Limits, LimitsError, Side, Stats, WorkerId,
+    EndCause, EventSink, FrameSet, Instant, Limits, LimitsError, Side, Stats, WorkerId,
     assembly::Assemblies,
     flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel},
     limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING, FLOWS_CEILING},
@@ -38,6 +38,8 @@ pub struct Stack {
     stats: Stats,
     /// Streams that have grown in this burst.
     grown: ArrayVec<Growth, GROWN_MAX>,
+    /// Frames of this burst that are not monitored; only the unpredicted path adds to it.
+    unmonitored: FrameSet,
 }
 
 /// Current levels, in contrast to the counters of [`Stats`], which only grow.
@@ -118,6 +120,7 @@ impl Stack {
             pool,
             stats: Stats::default(),
             grown: ArrayVec::new(),
+            unmonitored: FrameSet::NONE,
         };
         if limits.populate {
             stack.populate().ok_or_else(|| LimitsError::Populate(limits.memory_bytes()))?;

@@ -7,7 +7,7 @@ use mos_dataplane::source::{
     PacketSource as _, Received,
     capture::{CaptureSource, Share},
 };
-use mos_stack::{Instant, Link, wire::spread_hash};
+use mos_stack::{FrameSet, Instant, Link, wire::spread_hash};
 
 use super::{Shape, Traffic};
 
@@ -40,6 +40,7 @@ impl Recorded {
                 is_ethernet &= frames.iter().all(|frame| frame.link == Link::Ethernet);
                 flows.extend(frames.iter().map(spread_hash));
                 frames.iter().for_each(|frame| recorded.add(frame.bytes));
+                FrameSet::NONE
             });
             if received == Received::End {
                 break;

@@ -26,7 +26,9 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
-use mos_stack::{Checksums, Frame, Instant, Link, limits::BURST, wire::spread_hash_of_hosts};
+use mos_stack::{
+    Checksums, Frame, FrameSet, Instant, Link, limits::BURST, wire::spread_hash_of_hosts,
+};
 
 pub use self::error::{CaptureError, CaptureProblem, LinkType, ProblemCause};
 use self::{
@@ -342,7 +344,11 @@ impl CaptureSource {
 impl PacketSource for CaptureSource {
     /// Hands over the next frames of this source's share: none if only time advances, or if the
     /// next frames belong to other workers.
-    fn receive(&mut self, _now: Instant, mut handle: impl FnMut(&[Frame<'_>])) -> Received {
+    fn receive(
+        &mut self,
+        _now: Instant,
+        mut handle: impl FnMut(&[Frame<'_>]) -> FrameSet,
+    ) -> Received {
         self.read_on();
         let (burst, consumed) = self.gather();
         let count = burst.len();

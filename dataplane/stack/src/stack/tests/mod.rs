@@ -55,3 +55,4 @@ mod options;
 mod properties;
 mod states;
 mod streams;
+mod unmonitored;

@@ -42,7 +42,7 @@ fn monitored(bytes: &[u8], expected: Link) -> [u64; 3] {
     let mut source = open_bytes(bytes, Share::ALL).unwrap();
     let handle = |frames: &[Frame<'_>]| {
         assert!(frames.iter().all(|frame| frame.link == expected));
-        stack.handle_burst(frames, &mut ());
+        stack.handle_burst(frames, &mut ())
     };
     let mut handle = handle;
     while source.receive(Instant::EPOCH, &mut handle) != Received::End {}
@@ -95,6 +95,7 @@ fn every_interface_has_its_own_link_type() {
     let mut source = open_bytes(&writer.bytes, Share::ALL).unwrap();
     let received = source.receive(Instant::EPOCH, |frames| {
         links.extend(frames.iter().map(|frame| (frame.link, spread_hash_of_hosts(frame))));
+        FrameSet::NONE
     });
     assert_eq!(received, Received::Frames(headers.len()));
     let hash = links[0].1;

@@ -155,6 +155,7 @@ fn drain(source: &mut CaptureSource) -> Vec<Seen> {
             seen.extend(
                 frames.iter().map(|f| (f.arrival.as_nanos(), f.bytes.to_vec(), f.wire_length)),
             );
+            FrameSet::NONE
         });
         assert!(source.time().unwrap() >= before, "time runs backwards");
         match received {

@@ -73,9 +73,9 @@ fn a_pause_passes_before_the_packet_that_ends_it() {
     writer.record(400, 0, b"y", 1);
     let mut source = open_bytes(&writer.bytes, Share::ALL).unwrap();
     assert_eq!(source.time(), Some(Instant::from_nanos(100 * SECOND)), "known before any frame");
-    assert_eq!(source.receive(Instant::EPOCH, |_| {}), Received::Frames(1));
+    assert_eq!(source.receive(Instant::EPOCH, |_| FrameSet::NONE), Received::Frames(1));
     let mut turns_alone = 0;
-    while source.receive(Instant::EPOCH, |_| {}) == Received::Frames(0) {
+    while source.receive(Instant::EPOCH, |_| FrameSet::NONE) == Received::Frames(0) {
         turns_alone += 1;
         let left = Instant::from_nanos(400 * SECOND).since(source.time().unwrap());
         assert!(turns_alone > 1 || left >= Duration::from_secs(149));
