@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz-smoke soak bench bench-quick bench-events bench-control check build setup clean
+.PHONY: help demo test fuzz-smoke soak bench bench-quick bench-events bench-control check reference man docs build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -39,6 +39,16 @@ check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+reference: ## Write docs/reference/ anew from the code
+	cargo run -p mos-reference
+
+man: ## Write man pages and completions to target/manual
+	cargo run -p mos-reference -- target/manual
+
+docs: reference ## Render the book with mdBook to target/book
+	@scripts/setup.sh docs
+	.cache/tools/bin/mdbook build
 
 build: ## Build mosd and mosctl for use (release)
 	@scripts/setup.sh run

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh run     what building and running needs
 #   scripts/setup.sh test    that, and what the tests need (network tools, clients of other makers)
+#   scripts/setup.sh docs    mdBook, which renders the book
 #
 # Quick and silent about what is there already; says what it installs. Uses sudo when not root.
 # shellcheck source=scripts/lib.sh
@@ -12,6 +13,7 @@ readonly MODE="${1:-run}"
 readonly CACHE=".cache"
 readonly RUST_MIN="1.95"
 readonly BUF_VERSION="1.75.0"
+readonly MDBOOK_VERSION="0.5.4"
 
 say() {
     printf 'setup: %s\n' "$*"
@@ -86,10 +88,24 @@ install_clients() {
     fi
 }
 
+# Renders the book; nothing else needs it.
+install_mdbook() {
+    local root="$CACHE/tools"
+    if [ "$("$root/bin/mdbook" --version 2>/dev/null)" != "mdbook v$MDBOOK_VERSION" ]; then
+        say "installing mdbook $MDBOOK_VERSION into $root"
+        cargo install --quiet --locked --root "$root" --version "$MDBOOK_VERSION" \
+            --no-default-features --features search mdbook || die "cargo could not install mdbook"
+    fi
+}
+
 case "$MODE" in
-run | test) ;;
-*) die "unknown mode '$MODE': run or test" ;;
+run | test | docs) ;;
+*) die "unknown mode '$MODE': run, test or docs" ;;
 esac
 install_packages
 check_rust
-[ "$MODE" = run ] || install_clients
+case "$MODE" in
+run) ;;
+test) install_clients ;;
+docs) install_mdbook ;;
+esac

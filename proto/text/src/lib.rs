@@ -8,7 +8,7 @@
 //! | size | `64KiB` | [`Size`] |
 //! | span of time | `1h30m` | [`Span`] |
 //! | flow name | `tcp/10.0.0.1:43512-192.0.2.10:443@100` | [`FlowName`] |
-//! | address to connect to, to listen on | `unix:///run/mosd/mosd.sock` | [`Endpoint`], [`Address`] |
+//! | address to connect or listen at | `unix:///run/mosd/mosd.sock` | [`Endpoint`], [`Address`] |
 //! | address prefix | `10.0.0.0/8` | [`Prefix`] |
 //! | arguments of `mtcp_setsockopt(3)` | `MOS_CLIBUF` | [`mos`] |
 //! | reason of an error | `FLOW_NOT_FOUND` | [`Reason`] |

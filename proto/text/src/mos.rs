@@ -16,7 +16,8 @@ pub struct Named {
 }
 
 macro_rules! numbers {
-    ($(#[doc = $about:literal])* $table:ident: $($(#[doc = $doc:literal])* $name:ident = $number:literal;)*) => {
+    ($(#[doc = $about:literal])* $table:ident:
+     $($(#[doc = $doc:literal])* $name:ident = $number:literal;)*) => {
         $($(#[doc = $doc])* pub const $name: i32 = $number;)*
 
         $(#[doc = $about])*

@@ -1,4 +1,4 @@
-//! Address prefixes: `10.0.0.0/8`, `2001:db8::/32`, or an address, which is a prefix of full length.
+//! Address prefixes: `10.0.0.0/8`, `2001:db8::/32`, or an address: a prefix of full length.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 

@@ -46,12 +46,13 @@ pub(crate) fn install(address: SocketAddr) -> Result<ExporterFuture, TelemetryEr
         .build()
         .map_err(failed)?;
     metrics::set_global_recorder(recorder).map_err(|_already| TelemetryError::Recorder)?;
-    describe();
+    describe_metrics();
     gauge!("mosd_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(exporter)
 }
 
-fn describe() {
+/// Tells the recorder of this thread, or of the process, what each metric means.
+pub fn describe_metrics() {
     describe_gauge!("mosd_build_info", "The version that runs; always 1.");
     describe_gauge!("mosd_flows", "Flows tracked now.");
     describe_gauge!("mosd_flow_slots", "Flows that can be tracked at once.");

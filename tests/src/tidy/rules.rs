@@ -16,7 +16,7 @@ const LINES_MAX: usize = 600;
 const HEADER_LINES_MAX: usize = 12;
 
 /// Crates and which of ours each may depend on.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("mos-proto", &[]),
     ("mos-text", &[]),
     ("mos-memory", &[]),
@@ -28,6 +28,7 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("mosd-fuzz", &[]),
     ("mosctl", &["mos-proto", "mos-text"]),
     ("mos-tests", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
+    ("mos-reference", &["mos-proto", "mos-stack", "mosd", "mosctl"]),
     ("mos-bench", &["mos-memory", "mos-stack", "mos-control", "mos-dataplane"]),
 ];
 
