@@ -1,19 +1,19 @@
 //! What the command line means: from what was typed to requests of the API.
 
 use mos_proto::v1::{
-    FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, OverlapPolicy,
-    PeekFlowRequest, RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, StopScope, TcpState,
-    WatchEventsRequest, set_sock_opt_request::Change,
+    FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, PeekFlowRequest,
+    RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, TcpState, WatchEventsRequest,
+    set_sock_opt_request::Change,
 };
 use mos_text::{
-    FlowName, Size,
+    FlowName,
     mos::{MOS_CLIBUF, MOS_STOP_MON, MOS_SVRBUF, SOL_MONSOCKET},
 };
 
 use crate::{
     args::{
-        self, AddressMatch, Condition, EventsArgs, Format, ListArgs, RawTarget, Selector,
-        SetoptArgs, Term,
+        self, AddressMatch, Condition, EventsArgs, Format, ListArgs, OptionFlags, RawTarget,
+        Selector, SetoptArgs, Term,
     },
     error::Failure,
     raw_option,
@@ -86,13 +86,7 @@ impl OptionChange {
         if args.etag.is_some() && args.flow.len() > 1 {
             return usage("an etag belongs to one flow: name one --flow with --etag");
         }
-        let options = FlowOptions {
-            client_buffer_bytes: args.clibuf.map(api_bytes),
-            server_buffer_bytes: args.svrbuf.map(api_bytes),
-            client_overlap: args.client_overlap.map(|policy| overlap(policy).into()),
-            server_overlap: args.server_overlap.map(|policy| overlap(policy).into()),
-            stop_monitoring: args.stop.map(|scope| stop(scope).into()),
-        };
+        let options = args.options.message();
         let change = match &args.optval {
             Some(value) => match raw_sock_opt(&args.raw, value.0.clone()) {
                 Some(raw) => Change::Raw(raw),
@@ -100,10 +94,10 @@ impl OptionChange {
             },
             None if args.raw.optname.is_some() => return usage("--optname needs --optval"),
             None if options == FlowOptions::default() => {
-                return usage(
-                    "nothing to set: give --clibuf, --svrbuf, --client-overlap, --server-overlap, \
-                     --stop, or --optname with --optval",
-                );
+                return usage(&format!(
+                    "nothing to set: give {}, or --optname with --optval",
+                    OptionFlags::names()
+                ));
             }
             None => Change::Options(options),
         };
@@ -240,25 +234,6 @@ fn raw_sock_opt(target: &RawTarget, optval: Vec<u8>) -> Option<RawSockOpt> {
     let RawTarget { level, optname, core } = target;
     let optname = (*optname)?;
     Some(RawSockOpt { core: *core, level: level.unwrap_or(SOL_MONSOCKET), optname, optval })
-}
-
-fn api_bytes(size: Size) -> i64 {
-    i64::try_from(size.0).unwrap_or(i64::MAX)
-}
-
-const fn overlap(policy: args::Overlap) -> OverlapPolicy {
-    match policy {
-        args::Overlap::First => OverlapPolicy::First,
-        args::Overlap::Last => OverlapPolicy::Last,
-    }
-}
-
-const fn stop(scope: args::Stop) -> StopScope {
-    match scope {
-        args::Stop::Client => StopScope::Client,
-        args::Stop::Server => StopScope::Server,
-        args::Stop::Both => StopScope::Both,
-    }
 }
 
 #[cfg(test)]

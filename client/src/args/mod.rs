@@ -1,6 +1,7 @@
 //! What was typed: the command line as clap sees it, and nothing of what it means.
 
 mod events;
+mod options;
 mod selector;
 
 use std::{error::Error, path::PathBuf, time::Duration};
@@ -10,6 +11,7 @@ use mos_text::{Endpoint, FlowName, Size, Span, TextError, mos};
 
 pub use self::events::EventsArgs;
 pub(crate) use self::events::type_name;
+pub use self::options::{OptionFlags, Overlap, Stop};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
 
 /// Lists the TCP flows that mosd monitors and changes their options while they run.
@@ -233,21 +235,9 @@ pub struct SetoptArgs {
     /// Handle or tuple, see `mosctl help tuples`; may be repeated.
     #[arg(long, required = true, num_args = 1.., value_name = "FLOW")]
     pub flow: Vec<FlowName>,
-    /// Receive buffer of the emulated client, which holds what the server sent; 0 disables it.
-    #[arg(long, value_name = "SIZE")]
-    pub clibuf: Option<Size>,
-    /// Receive buffer of the emulated server, which holds what the client sent; 0 disables it.
-    #[arg(long, value_name = "SIZE")]
-    pub svrbuf: Option<Size>,
-    /// Which copy of overlapping bytes the client's buffer keeps.
-    #[arg(long, value_name = "POLICY")]
-    pub client_overlap: Option<Overlap>,
-    /// Which copy of overlapping bytes the server's buffer keeps.
-    #[arg(long, value_name = "POLICY")]
-    pub server_overlap: Option<Overlap>,
-    /// Stops monitoring a side for good.
-    #[arg(long, value_name = "SIDE")]
-    pub stop: Option<Stop>,
+    /// The options to set.
+    #[command(flatten)]
+    pub options: OptionFlags,
     /// The raw form of `mtcp_setsockopt()`.
     #[command(flatten)]
     pub raw: RawTarget,
@@ -258,7 +248,7 @@ pub struct SetoptArgs {
         requires = "optname",
         value_parser = RawValue::parse,
         allow_hyphen_values = true,
-        conflicts_with_all = ["clibuf", "svrbuf", "client_overlap", "server_overlap", "stop"]
+        conflicts_with = "OptionFlags"
     )]
     pub optval: Option<RawValue>,
     /// Changes nothing if the options changed since this etag was read.
@@ -280,26 +270,6 @@ impl RawValue {
     fn parse(text: &str) -> Result<Self, TextError> {
         mos::parse_value(text).map(Self)
     }
-}
-
-/// Which copy of overlapping bytes is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Overlap {
-    /// The earlier arrival.
-    First,
-    /// The later arrival.
-    Last,
-}
-
-/// Which sides are no longer monitored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Stop {
-    /// The client's side.
-    Client,
-    /// The server's side.
-    Server,
-    /// Both sides.
-    Both,
 }
 
 /// One side's receive buffer.

@@ -7,11 +7,13 @@ use mos_proto::v1::{
     OverlapPolicy, SideStats, StopScope, TcpState,
 };
 use mos_text::{FlowName, Span};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 use prost_types::Timestamp;
 
-use super::{Align, Table, Titles, pairs};
+use super::{Align, Table, Titles, document::dynamic, pairs};
 use crate::{
     args::Format,
+    error::Failure,
     request,
     units::{format_bytes, format_count},
 };
@@ -224,46 +226,53 @@ pub(crate) fn side_details(answer: &GetSockOptResponse) -> String {
     Table::new(&SIDES, Titles::Shown).rows(&rows)
 }
 
-/// One option: its name in words, whether a message sets it, and its value in words.
+/// One option of a message, in words.
 struct Facet {
-    label: &'static str,
-    is_set: fn(&FlowOptions) -> bool,
-    value: fn(&FlowOptions) -> String,
+    label: String,
+    is_set: bool,
+    value: String,
 }
 
-/// The options, in the order in which they are shown.
-const FACETS: [Facet; 5] = [
-    Facet {
-        label: "client buffer",
-        is_set: |options| options.client_buffer_bytes.is_some(),
-        value: |options| size_or_unknown(options.client_buffer_bytes),
-    },
-    Facet {
-        label: "server buffer",
-        is_set: |options| options.server_buffer_bytes.is_some(),
-        value: |options| size_or_unknown(options.server_buffer_bytes),
-    },
-    Facet {
-        label: "client overlap",
-        is_set: |options| options.client_overlap.is_some(),
-        value: |options| overlap_name(options.client_overlap).to_owned(),
-    },
-    Facet {
-        label: "server overlap",
-        is_set: |options| options.server_overlap.is_some(),
-        value: |options| overlap_name(options.server_overlap).to_owned(),
-    },
-    Facet {
-        label: "stopped",
-        is_set: |options| options.stop_monitoring.is_some(),
-        value: |options| stop_name(options).to_owned(),
-    },
-];
+/// The options of a message, in the order of its fields: the API describes its own options.
+fn facets(options: &FlowOptions) -> Result<Vec<Facet>, Failure> {
+    let message = dynamic("FlowOptions", options)?;
+    let facet = |field: FieldDescriptor| Facet {
+        label: match field.name() {
+            "stop_monitoring" => "stopped".to_owned(),
+            name => name.trim_end_matches("_bytes").replace('_', " "),
+        },
+        is_set: message.has_field(&field),
+        value: facet_value(&field, &message),
+    };
+    Ok(message.descriptor().fields().map(facet).collect())
+}
+
+/// A size, or the word of an enumerated value.
+fn facet_value(field: &FieldDescriptor, message: &DynamicMessage) -> String {
+    let is_set = message.has_field(field);
+    match (&*message.get_field(field), field.kind()) {
+        (Value::EnumNumber(number), Kind::Enum(words)) if is_set => {
+            let unspecified = words.default_value();
+            let prefix = unspecified.name().trim_end_matches("UNSPECIFIED");
+            let word = words.get_value(*number);
+            let word = word.as_ref().and_then(|word| word.name().strip_prefix(prefix));
+            word.map_or_else(|| UNKNOWN.to_owned(), str::to_ascii_lowercase)
+        }
+        (Value::I64(bytes), _) if is_set => format_bytes(*bytes),
+        // No side is stopped as long as nothing stands there.
+        (..) if field.name() == "stop_monitoring" => "none".to_owned(),
+        (..) => UNKNOWN.to_owned(),
+    }
+}
 
 /// The options of one flow.
-pub(crate) fn option_details(name: &str, options: &FlowOptions) -> Vec<(&'static str, String)> {
-    let values = FACETS.iter().map(|facet| (facet.label, (facet.value)(options)));
-    std::iter::once(("flow", name.to_owned())).chain(values).collect()
+pub(crate) fn option_details(
+    name: &str,
+    options: &FlowOptions,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut lines = vec![("flow".to_owned(), name.to_owned())];
+    lines.extend(facets(options)?.into_iter().map(|facet| (facet.label, facet.value)));
+    Ok(lines)
 }
 
 /// What changed from `old` to `new`, or what was confirmed, of the options that `asked` names.
@@ -273,20 +282,20 @@ pub(crate) fn option_change(
     asked: Option<&FlowOptions>,
     old: Option<&FlowOptions>,
     new: &FlowOptions,
-) -> String {
+) -> Result<String, Failure> {
+    let asked = asked.map(facets).transpose()?;
+    let old = old.map(facets).transpose()?;
     let mut parts = Vec::new();
-    for facet in &FACETS {
-        let was_asked = asked.is_some_and(facet.is_set);
-        let after = (facet.value)(new);
-        let label = facet.label;
-        match old.map(facet.value) {
+    for (index, Facet { label, value: after, .. }) in facets(new)?.iter().enumerate() {
+        let was_asked = asked.as_ref().is_some_and(|asked| asked[index].is_set);
+        match old.as_ref().map(|old| &old[index].value) {
             Some(before) if before != after => parts.push(format!("{label} {before} -> {after}")),
             Some(_) if was_asked => parts.push(format!("{label} {after} (unchanged)")),
             None if was_asked => parts.push(format!("{label} {after}")),
             Some(_) | None => {}
         }
     }
-    if parts.is_empty() { "unchanged".to_owned() } else { parts.join(", ") }
+    Ok(if parts.is_empty() { "unchanged".to_owned() } else { parts.join(", ") })
 }
 
 /// An overlap policy in one word.
@@ -448,18 +457,19 @@ mod tests {
     fn a_change_tells_old_and_new() {
         let asked = FlowOptions { client_buffer_bytes: Some(65_536), ..FlowOptions::default() };
         let (old, new) = (options(8_192, 8_192), options(65_536, 8_192));
-        let told = |old, new| option_change(Some(&asked), old, new);
+        let told = |old, new| option_change(Some(&asked), old, new).unwrap();
         assert_eq!(told(Some(&old), &new), "client buffer 8 KiB -> 64 KiB");
         assert_eq!(told(Some(&new), &new), "client buffer 64 KiB (unchanged)");
         assert_eq!(told(None, &new), "client buffer 64 KiB");
-        assert_eq!(option_change(None, Some(&old), &new), "client buffer 8 KiB -> 64 KiB");
-        assert_eq!(option_change(None, Some(&new), &new), "unchanged");
+        let changed = |old, new| option_change(None, Some(old), new).unwrap();
+        assert_eq!(changed(&old, &new), "client buffer 8 KiB -> 64 KiB");
+        assert_eq!(changed(&new, &new), "unchanged");
     }
 
     #[test]
     fn a_stop_changes_a_word() {
         let old = options(1, 1);
         let new = FlowOptions { stop_monitoring: Some(StopScope::Both.into()), ..old };
-        assert_eq!(option_change(None, Some(&old), &new), "stopped none -> both");
+        assert_eq!(option_change(None, Some(&old), &new).unwrap(), "stopped none -> both");
     }
 }

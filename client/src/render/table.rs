@@ -74,9 +74,10 @@ impl Table {
 }
 
 /// Names and values, one pair a line, the values aligned.
-pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    pairs.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+pub(crate) fn pairs<N: AsRef<str>>(pairs: &[(N, String)]) -> String {
+    let named = || pairs.iter().map(|(name, value)| (name.as_ref(), value));
+    let width = named().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    named().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
 }
 
 #[cfg(test)]

@@ -25,16 +25,16 @@ pub(super) async fn getopt(session: &mut Session, args: &GetoptArgs) -> Result<E
     match session.output.format() {
         Format::Table | Format::Wide => {
             let options = answer.options.unwrap_or_default();
-            let mut lines = option_details(&answer.flow, &options);
+            let mut lines = option_details(&answer.flow, &options)?;
             let origin = match answer.origin() {
                 OptionsOrigin::Unspecified => "-",
                 OptionsOrigin::Default => "default",
                 OptionsOrigin::Explicit => "explicit",
             };
-            lines.push(("origin", origin.to_owned()));
-            lines.push(("etag", answer.etag.clone()));
+            lines.push(("origin".to_owned(), origin.to_owned()));
+            lines.push(("etag".to_owned(), answer.etag.clone()));
             if let Some(raw) = &answer.raw {
-                lines.push(("optval", optval_text(raw)));
+                lines.push(("optval".to_owned(), optval_text(raw)));
             }
             session.output.text(&pairs(&lines))?;
             session.output.text(&format!("\n{}", side_details(&answer)))?;
@@ -136,7 +136,7 @@ async fn set_one(
     let before = before.filter(|before| before.name == answer.flow);
     match session.output.format() {
         Format::Table | Format::Wide => {
-            let line = change_line(change, before.as_ref(), &answer);
+            let line = change_line(change, before.as_ref(), &answer)?;
             session.output.text(&line)?;
         }
         Format::Name => session.output.text(&format!("{}\n", answer.flow))?,
@@ -154,19 +154,19 @@ fn change_line(
     change: &OptionChange,
     before: Option<&Flow>,
     answer: &SetSockOptResponse,
-) -> String {
+) -> Result<String, Failure> {
     let asked = match &change.change {
         Change::Options(options) => Some(options),
         Change::Raw(_) => None,
     };
     let new = answer.options.unwrap_or_default();
-    let what = option_change(asked, before.and_then(|flow| flow.options.as_ref()), &new);
+    let what = option_change(asked, before.and_then(|flow| flow.options.as_ref()), &new)?;
     let outcome = match before {
         _ if change.dry_run => "dry run, nothing changed".to_owned(),
         Some(flow) => format!("applied on core {}", flow.core),
         None => "applied".to_owned(),
     };
-    format!("{}  {what}   ({outcome})\n", FlowName::short(&answer.flow))
+    Ok(format!("{}  {what}   ({outcome})\n", FlowName::short(&answer.flow)))
 }
 
 /// What the values alone do not tell.

@@ -40,8 +40,8 @@ pub use reassembly::{HEAD_BYTES, Head, OverlapPolicy};
 use seq::SeqNum;
 pub use side::{Roles, Side, Sides};
 pub use socket::{
-    Applied, LookupError, SockOptChange, SockOptError, SockOptName, SockOptNames, SockOpts,
-    StopScope, round_up_to_block,
+    Applied, LookupError, SockOptChange, SockOptError, SockOptKind, SockOptName, SockOptNames,
+    SockOptRow, SockOptValue, SockOpts, StopScope, round_up_to_block,
 };
 pub use stack::{FIND_MAX, Gauges, SlotCursor, Stack};
 pub use stats::{PacketOutcome, Stat, Stats};

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+use mos_text::Size;
+
 use crate::boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan};
 
 /// Says on stdout what the configuration would start.
@@ -30,9 +32,12 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
         "  memory   {} flows and {} of receive buffers for each worker, {when}",
         limits.flows_max, bounds.pool
     ));
+    let buffers = config.options.defaults.buffer_bytes;
     lines.push(format!(
         "  flows    start with {} for the client and {} for the server, up to {}",
-        config.options.client_buffer, config.options.server_buffer, bounds.buffer_max
+        Size(buffers.client),
+        Size(buffers.server),
+        bounds.buffer_max
     ));
     let payload = if config.server.payload { "may be read by clients" } else { "stays private" };
     lines.push(format!("  payload  {payload}"));

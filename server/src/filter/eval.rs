@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use mos_stack::{
-    FlowSummary, FlowTuple, Instant, OverlapPolicy, Side, SideSummary, StopScope, TcpState,
-    WorkerId,
+    FlowSummary, FlowTuple, Instant, OverlapPolicy, Side, SideSummary, SockOptValue, StopScope,
+    TcpState, WorkerId,
 };
 
 use super::{
@@ -86,9 +86,11 @@ fn of_flow(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
         Field::PayloadBytes => sum(|side| side.payload_bytes),
         Field::BufferedBytes => sum(|side| side.buffer.buffered_bytes),
         Field::OutOfOrderBytes => sum(|side| side.buffer.out_of_order_bytes),
-        Field::StopMonitoring => Actual::Scope(flow.options.stopped),
-        Field::BufferCapacity(side) => Actual::Number(flow.options.buffer_bytes[side]),
-        Field::Overlap(side) => Actual::Overlap(flow.options.overlap[side]),
+        Field::Option(name) => match flow.options.get(name) {
+            SockOptValue::Bytes(bytes) => Actual::Number(bytes),
+            SockOptValue::Overlap(policy) => Actual::Overlap(policy),
+            SockOptValue::Stop(scope) => Actual::Scope(scope),
+        },
     }
 }
 

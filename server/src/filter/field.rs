@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mos_stack::{OverlapPolicy, Side, StopScope, TcpState};
+use mos_stack::{OverlapPolicy, Side, SockOptKind, SockOptName, StopScope, TcpState};
 use mos_text::{Prefix, Size, Span};
 
 /// A field of a flow.
@@ -18,9 +18,7 @@ pub(super) enum Field {
     PayloadBytes,
     BufferedBytes,
     OutOfOrderBytes,
-    StopMonitoring,
-    BufferCapacity(Side),
-    Overlap(Side),
+    Option(SockOptName),
 }
 
 /// The type of a field, which decides what it can be compared with and how.
@@ -61,7 +59,7 @@ pub(super) enum Value {
 pub(super) const UNAVAILABLE: [&str; 1] = ["policy"];
 
 impl Field {
-    pub(super) const ALL: [Self; 18] = [
+    const FIXED: [Self; 13] = [
         Self::Address(Side::Client),
         Self::Port(Side::Client),
         Self::Address(Side::Server),
@@ -75,12 +73,12 @@ impl Field {
         Self::PayloadBytes,
         Self::BufferedBytes,
         Self::OutOfOrderBytes,
-        Self::StopMonitoring,
-        Self::BufferCapacity(Side::Client),
-        Self::BufferCapacity(Side::Server),
-        Self::Overlap(Side::Client),
-        Self::Overlap(Side::Server),
     ];
+
+    /// Every field.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::FIXED.into_iter().chain(SockOptName::ALL.map(Self::Option))
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -97,11 +95,8 @@ impl Field {
             Self::PayloadBytes => "payload_bytes",
             Self::BufferedBytes => "buffered_bytes",
             Self::OutOfOrderBytes => "out_of_order_bytes",
-            Self::StopMonitoring => "stop_monitoring",
-            Self::BufferCapacity(Side::Client) => "options.client_buffer_bytes",
-            Self::BufferCapacity(Side::Server) => "options.server_buffer_bytes",
-            Self::Overlap(Side::Client) => "options.client_overlap",
-            Self::Overlap(Side::Server) => "options.server_overlap",
+            Self::Option(SockOptName::StopMonitoring) => "stop_monitoring",
+            Self::Option(name) => name.row().path,
         }
     }
 
@@ -119,14 +114,14 @@ impl Field {
         match self {
             Self::Address(_) => Kind::Address,
             Self::Port(_) | Self::Vlan | Self::Core => Kind::Number,
-            Self::PayloadBytes
-            | Self::BufferedBytes
-            | Self::OutOfOrderBytes
-            | Self::BufferCapacity(_) => Kind::Size,
+            Self::PayloadBytes | Self::BufferedBytes | Self::OutOfOrderBytes => Kind::Size,
             Self::State(_) => Kind::State,
             Self::Age | Self::Idle => Kind::Span,
-            Self::StopMonitoring => Kind::Scope,
-            Self::Overlap(_) => Kind::Overlap,
+            Self::Option(name) => match name.row().kind {
+                SockOptKind::Bytes => Kind::Size,
+                SockOptKind::Overlap => Kind::Overlap,
+                SockOptKind::Stop => Kind::Scope,
+            },
         }
     }
 }

@@ -141,10 +141,10 @@ fn field(name: &str, column: usize, scope: Scope) -> Result<Field, FilterError> 
     let unavailable =
         |message| Err(FilterError { kind: FilterErrorKind::FieldUnavailable, column, message });
     let names = || {
-        let known = Field::ALL.into_iter().filter(|field| field.is_in(scope));
+        let known = Field::all().filter(|field| field.is_in(scope));
         known.map(Field::name).collect::<Vec<_>>().join(", ")
     };
-    match Field::ALL.into_iter().find(|field| field.name() == name) {
+    match Field::all().find(|field| field.name() == name) {
         Some(field) if field.is_in(scope) => Ok(field),
         Some(_) => unavailable(format!("events have no {name}: they have {}", names())),
         None if UNAVAILABLE.contains(&name) => {

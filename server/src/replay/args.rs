@@ -2,7 +2,10 @@
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use mos_dataplane::replay::ReplayConfig;
 use mos_stack::{
     Limits, OverlapPolicy, Sides, SockOpts, Timeouts, limits::BUFFER_BYTES_CEILING,
@@ -35,8 +38,8 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer_size)]
     pub server_buffer: Size,
     /// Which copy of a byte is kept where segments overlap: the first or the last that came.
-    #[arg(long, value_name = "POLICY", default_value = "first")]
-    pub overlap: Overlap,
+    #[arg(long, value_name = "POLICY", default_value = "first", value_parser = overlap_policy())]
+    pub overlap: OverlapPolicy,
     /// Worker threads, among which the flows are spread.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = workers())]
     pub workers: u16,
@@ -87,15 +90,6 @@ pub struct ReplayArgs {
     pub output: Output,
 }
 
-/// Which copy of a byte is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Overlap {
-    /// The first that came.
-    First,
-    /// The last that came.
-    Last,
-}
-
 /// Form of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -113,10 +107,6 @@ impl ReplayArgs {
     /// capture ends by what the capture holds.
     #[must_use]
     pub fn config(&self) -> ReplayConfig {
-        let policy = match self.overlap {
-            Overlap::First => OverlapPolicy::First,
-            Overlap::Last => OverlapPolicy::Last,
-        };
         let or_never = |span: Option<Span>| span.map_or(Duration::MAX, |span| span.0);
         let blocks = |size: Size| round_up_to_block(size.0).unwrap_or(size.0);
         let buffer_bytes =
@@ -128,7 +118,7 @@ impl ReplayArgs {
             buffer_bytes_max: buffer_bytes.client.max(buffer_bytes.server),
             defaults: SockOpts {
                 buffer_bytes,
-                overlap: Sides::both(policy),
+                overlap: Sides::both(self.overlap),
                 ..SockOpts::default()
             },
             timeouts: Timeouts {
@@ -144,6 +134,14 @@ impl ReplayArgs {
         };
         ReplayConfig { workers: self.workers, limits, seed: HASH_SEED }
     }
+}
+
+/// Reads the word of a policy, one of those listed in the help.
+fn overlap_policy() -> impl TypedValueParser<Value = OverlapPolicy> {
+    PossibleValuesParser::new(OverlapPolicy::ALL.map(OverlapPolicy::as_str)).map(|word| {
+        let named = OverlapPolicy::ALL.into_iter().find(|policy| policy.as_str() == word);
+        named.unwrap_or_default()
+    })
 }
 
 fn buffer_size(text: &str) -> Result<Size, Box<dyn Error + Send + Sync>> {

@@ -23,7 +23,7 @@ use mos_dataplane::{
 };
 use mos_stack::{EventKinds, LimitsError, Stat, Stats};
 
-pub use self::args::{Output, Overlap, ReplayArgs};
+pub use self::args::{Output, ReplayArgs};
 use self::{
     events::EventFile,
     rate::{Rate, Reader},

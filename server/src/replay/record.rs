@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mos_stack::{
-    EndCause, Event, EventKinds, EventSink, FlowRef, FlowSummary, FlowTuple, OverlapPolicy, Side,
-};
+use mos_stack::{EndCause, Event, EventKinds, EventSink, FlowRef, FlowSummary, FlowTuple, Side};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -132,10 +130,7 @@ impl DirectionRecord {
         let held = flow.read_beginning(from.peer(), |piece| digest.update(piece));
         let is_whole = held >= buffer.contiguous.0 && buffer.overwritten_bytes == 0;
         Self {
-            policy: match summary.options.overlap[from.peer()] {
-                OverlapPolicy::First => "first",
-                OverlapPolicy::Last => "last",
-            },
+            policy: summary.options.overlap[from.peer()].as_str(),
             packets: sender.packets,
             payload_bytes: sender.payload_bytes,
             retransmits: sender.retransmits,

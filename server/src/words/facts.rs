@@ -1,6 +1,6 @@
 //! What an event says, as keys and values: the same in the API and in the records of a replay.
 
-use mos_stack::{Fact, Head, OverlapPolicy, SockOptName, SockOpts, StopScope, StreamOffset};
+use mos_stack::{Fact, Head, SockOptName, SockOptValue, StreamOffset};
 use serde::Serialize;
 
 /// A value of a fact.
@@ -57,25 +57,16 @@ pub(crate) fn facts(fact: &Fact, payload: Payload) -> Vec<(&'static str, Value)>
         Fact::FlowEnded(Some(cause)) => vec![("cause", text(cause.as_str()))],
         Fact::OptionsChanged { options, revision } => {
             let mut facts = vec![("revision", Value::Number(revision.into()))];
-            facts.extend(SockOptName::ALL.map(|name| (name.as_str(), option(name, &options))));
+            facts.extend(SockOptName::ALL.map(|name| (name.as_str(), option(options.get(name)))));
             facts
         }
     }
 }
 
-fn option(name: SockOptName, options: &SockOpts) -> Value {
-    match name {
-        SockOptName::Buffer(side) => Value::Number(options.buffer_bytes[side]),
-        SockOptName::Overlap(side) => text(match options.overlap[side] {
-            OverlapPolicy::First => "first",
-            OverlapPolicy::Last => "last",
-        }),
-        SockOptName::StopMonitoring => text(match options.stopped {
-            None => "none",
-            Some(StopScope::Client) => "client",
-            Some(StopScope::Server) => "server",
-            Some(StopScope::Both) => "both",
-        }),
+fn option(value: SockOptValue) -> Value {
+    match value {
+        SockOptValue::Bytes(bytes) => Value::Number(bytes),
+        SockOptValue::Overlap(_) | SockOptValue::Stop(_) => text(&value),
     }
 }
 
@@ -97,7 +88,7 @@ fn hexadecimal(head: &Head) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use mos_stack::{EndCause, Side, TcpState};
+    use mos_stack::{EndCause, Side, SockOpts, TcpState};
 
     use super::*;
 

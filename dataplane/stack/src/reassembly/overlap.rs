@@ -11,3 +11,17 @@ pub enum OverlapPolicy {
     /// A position takes the newest captured copy. mOS: `MOS_OVERLAP_POLICY_LAST`.
     Last,
 }
+
+impl OverlapPolicy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::First, Self::Last];
+
+    /// The word that users write.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Last => "last",
+        }
+    }
+}

@@ -3,8 +3,8 @@
 mod options;
 
 pub use options::{
-    Applied, LookupError, SockOptChange, SockOptError, SockOptName, SockOptNames, SockOpts,
-    StopScope, round_up_to_block,
+    Applied, LookupError, SockOptChange, SockOptError, SockOptKind, SockOptName, SockOptNames,
+    SockOptRow, SockOptValue, SockOpts, StopScope, round_up_to_block,
 };
 
 use crate::{Limits, OptionsOrigin, OverlapPolicy, Side, Sides};

@@ -1,7 +1,7 @@
 //! The options of a monitored flow: names, units, ranges, defaults, and when they take effect.
 //!
-//! mOS: `mtcp_setsockopt(3)`, level `SOL_MONSOCKET`. The numbers of that call are known to the
-//! server's `convert.rs` alone.
+//! mOS: `mtcp_setsockopt(3)`, level `SOL_MONSOCKET`. [`SockOptName::row`] is the table of options:
+//! names, values and mOS's names; whatever treats every option alike loops over it.
 
 use core::fmt;
 
@@ -32,25 +32,99 @@ impl SockOptName {
         Self::StopMonitoring,
     ];
 
-    /// The name as users write it, in configuration, API fields and messages.
+    /// The row of this option.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Buffer(Side::Client) => "client_buffer_bytes",
-            Self::Buffer(Side::Server) => "server_buffer_bytes",
-            Self::Overlap(Side::Client) => "client_overlap",
-            Self::Overlap(Side::Server) => "server_overlap",
-            Self::StopMonitoring => "stop_monitoring",
-        }
+    #[rustfmt::skip] // A table.
+    pub const fn row(self) -> SockOptRow {
+        use SockOptKind::{Bytes, Overlap, Stop};
+        let (bit, path, key, mos, kind) = match self {
+            Self::Buffer(Side::Client) =>
+                (0, "options.client_buffer_bytes", Some("client_buffer"), "MOS_CLIBUF", Bytes),
+            Self::Buffer(Side::Server) =>
+                (1, "options.server_buffer_bytes", Some("server_buffer"), "MOS_SVRBUF", Bytes),
+            Self::Overlap(Side::Client) =>
+                (2, "options.client_overlap", Some("client_overlap"), "MOS_CLIOVERLAP", Overlap),
+            Self::Overlap(Side::Server) =>
+                (3, "options.server_overlap", Some("server_overlap"), "MOS_SVROVERLAP", Overlap),
+            Self::StopMonitoring =>
+                (4, "options.stop_monitoring", None, "MOS_STOP_MON", Stop),
+        };
+        SockOptRow { bit: 1 << bit, path, key, mos, kind }
     }
 
-    const fn bit(self) -> u8 {
+    /// The name as users write it, in API fields, events and messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().path.split_at("options.".len()).1
+    }
+}
+
+/// What is told of one option in every place alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SockOptRow {
+    bit: u8,
+    /// Path of its field in requests and filters.
+    pub path: &'static str,
+    /// Key of its default in section `[options]` of the configuration, where it has one.
+    pub key: Option<&'static str>,
+    /// Its name in mOS's `mos_api.h`; empty when mOS has no such option.
+    pub mos: &'static str,
+    /// What values it has.
+    pub kind: SockOptKind,
+}
+
+/// What values an option has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SockOptKind {
+    /// A capacity in bytes, 0 to [`crate::Limits::buffer_bytes_max`].
+    Bytes,
+    /// An overlap policy.
+    Overlap,
+    /// Sides that are stopped, or none.
+    Stop,
+}
+
+impl SockOptKind {
+    /// Every value of this kind that has a word; none where values are numbers.
+    pub fn named_values(self) -> impl Iterator<Item = SockOptValue> {
+        let policies = OverlapPolicy::ALL.map(SockOptValue::Overlap);
+        let scopes = StopScope::ALL.map(|scope| SockOptValue::Stop(Some(scope)));
+        let none = [SockOptValue::Stop(None)];
+        let all = policies.into_iter().chain(none).chain(scopes);
+        all.filter(move |value| value.kind() == self)
+    }
+}
+
+/// A value of an option. `Display` writes the number, or the word that users write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SockOptValue {
+    /// Of [`SockOptKind::Bytes`].
+    Bytes(u64),
+    /// Of [`SockOptKind::Overlap`].
+    Overlap(OverlapPolicy),
+    /// Of [`SockOptKind::Stop`].
+    Stop(Option<StopScope>),
+}
+
+impl SockOptValue {
+    /// What kind of option can have it.
+    #[must_use]
+    pub const fn kind(self) -> SockOptKind {
         match self {
-            Self::Buffer(Side::Client) => 1,
-            Self::Buffer(Side::Server) => 2,
-            Self::Overlap(Side::Client) => 4,
-            Self::Overlap(Side::Server) => 8,
-            Self::StopMonitoring => 16,
+            Self::Bytes(_) => SockOptKind::Bytes,
+            Self::Overlap(_) => SockOptKind::Overlap,
+            Self::Stop(_) => SockOptKind::Stop,
+        }
+    }
+}
+
+impl fmt::Display for SockOptValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Overlap(policy) => f.write_str(policy.as_str()),
+            Self::Stop(None) => f.write_str("none"),
+            Self::Stop(Some(scope)) => f.write_str(scope.as_str()),
         }
     }
 }
@@ -68,13 +142,13 @@ pub struct SockOptNames(u8);
 impl SockOptNames {
     /// Adds a name.
     pub const fn insert(&mut self, name: SockOptName) {
-        self.0 |= name.bit();
+        self.0 |= name.row().bit;
     }
 
     /// Whether the set holds the name.
     #[must_use]
     pub const fn contains(self, name: SockOptName) -> bool {
-        self.0 & name.bit() != 0
+        self.0 & name.row().bit != 0
     }
 }
 
@@ -90,6 +164,19 @@ pub enum StopScope {
 }
 
 impl StopScope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Both];
+
+    /// The word that users write.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Both => "both",
+        }
+    }
+
     /// Whether the scope holds this side.
     #[must_use]
     pub const fn contains(self, side: Side) -> bool {
@@ -137,6 +224,30 @@ impl SockOpts {
     pub fn is_stopped(&self, side: Side) -> bool {
         self.stopped.is_some_and(|scope| scope.contains(side))
     }
+
+    /// The value of an option.
+    #[must_use]
+    pub fn get(&self, name: SockOptName) -> SockOptValue {
+        match name {
+            SockOptName::Buffer(side) => SockOptValue::Bytes(self.buffer_bytes[side]),
+            SockOptName::Overlap(side) => SockOptValue::Overlap(self.overlap[side]),
+            SockOptName::StopMonitoring => SockOptValue::Stop(self.stopped),
+        }
+    }
+
+    /// Sets an option. The value is of the option's kind; another one is ignored.
+    pub fn set(&mut self, name: SockOptName, value: SockOptValue) {
+        match (name, value) {
+            (SockOptName::Buffer(side), SockOptValue::Bytes(bytes)) => {
+                self.buffer_bytes[side] = bytes;
+            }
+            (SockOptName::Overlap(side), SockOptValue::Overlap(policy)) => {
+                self.overlap[side] = policy;
+            }
+            (SockOptName::StopMonitoring, SockOptValue::Stop(scope)) => self.stopped = scope,
+            (name, value) => debug_assert!(false, "{name} cannot be {value:?}"),
+        }
+    }
 }
 
 /// A change of options: absent fields stay as they are. All of it is applied, or nothing.
@@ -158,6 +269,20 @@ impl SockOptChange {
             SockOptName::Overlap(side) => self.overlap[*side].is_some(),
             SockOptName::StopMonitoring => self.stop.is_some(),
         })
+    }
+
+    /// Sets an option to a value of its kind; a value of another kind is ignored.
+    pub fn set(&mut self, name: SockOptName, value: SockOptValue) {
+        match (name, value) {
+            (SockOptName::Buffer(side), SockOptValue::Bytes(bytes)) => {
+                self.buffer_bytes[side] = Some(bytes);
+            }
+            (SockOptName::Overlap(side), SockOptValue::Overlap(policy)) => {
+                self.overlap[side] = Some(policy);
+            }
+            (SockOptName::StopMonitoring, SockOptValue::Stop(scope)) => self.stop = scope,
+            (name, value) => debug_assert!(false, "{name} cannot be {value:?}"),
+        }
     }
 }
 
@@ -236,4 +361,34 @@ pub enum SockOptError {
         /// The revision in force.
         current: u32,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_has_a_name_a_bit_and_a_value_of_its_own() {
+        let mut names = SockOptNames::default();
+        let mut options = SockOpts::default();
+        for name in SockOptName::ALL {
+            assert!(!names.contains(name), "{name} has the bit of another");
+            names.insert(name);
+            assert!(name.row().path.starts_with("options."), "{name}");
+            let value = match name.row().kind {
+                SockOptKind::Bytes => SockOptValue::Bytes(4096),
+                SockOptKind::Overlap => SockOptValue::Overlap(OverlapPolicy::Last),
+                SockOptKind::Stop => SockOptValue::Stop(Some(StopScope::Both)),
+            };
+            assert_ne!(options.get(name), value, "{name} was set before");
+            options.set(name, value);
+            assert_eq!(options.get(name), value, "{name}");
+            let mut change = SockOptChange::default();
+            change.set(name, value);
+            assert!(change.names().eq([name]), "{name}");
+            assert_eq!(value.kind(), name.row().kind, "{name}");
+            let kind = name.row().kind;
+            assert!(kind.named_values().all(|value| value.kind() == kind), "{name}");
+        }
+    }
 }

@@ -1,51 +1,19 @@
-//! Options as `mtcp_setsockopt(3)` has them: the numbers of mOS's `mos_api.h`, and values in the
-//! layout of C, little endian.
+//! Options as `mtcp_setsockopt(3)` has them: by their numbers in mOS, and values in the layout of C,
+//! little endian.
 
 use mos_proto::v1;
 use mos_stack::{
-    BufferPositions, FlowDetails, OverlapPolicy, Side, SideDetails, SockOptChange, SockOptName,
-    SockOpts, StopScope, TcpState,
+    BufferPositions, FlowDetails, OverlapPolicy, Side, SideDetails, SockOptChange, SockOptKind,
+    SockOptName, SockOptValue, SockOpts, StopScope, TcpState,
+};
+use mos_text::mos::{
+    self, MOS_FRAGINFO_CLIBUF, MOS_FRAGINFO_SVRBUF, MOS_INFO_CLIBUF, MOS_INFO_SVRBUF,
+    MOS_OVERLAP_POLICY_FIRST, MOS_OVERLAP_POLICY_LAST, MOS_SIDE_BOTH, MOS_SIDE_CLI, MOS_SIDE_SVR,
+    MOS_TCP_STATE_CLI, MOS_TCP_STATE_SVR, SOL_MONSOCKET,
 };
 
 use super::options::buffer_bytes;
 use crate::api::rejection::Rejection;
-
-/// Level of the options of monitor sockets, the one level of `mtcp_setsockopt(3)`.
-const SOL_MONSOCKET: i32 = 0xfffe;
-
-const MOS_CLIBUF: i32 = 0x09;
-const MOS_SVRBUF: i32 = 0x0a;
-const MOS_STOP_MON: i32 = 0x0c;
-const MOS_CLIOVERLAP: i32 = 0x0f;
-const MOS_SVROVERLAP: i32 = 0x10;
-
-const MOS_OVERLAP_POLICY_FIRST: i32 = 0;
-const MOS_OVERLAP_POLICY_LAST: i32 = 1;
-
-const MOS_SIDE_CLI: i32 = 0;
-const MOS_SIDE_SVR: i32 = 1;
-const MOS_SIDE_BOTH: i32 = 2;
-
-const MOS_FRAGINFO_CLIBUF: i32 = 0x01;
-const MOS_FRAGINFO_SVRBUF: i32 = 0x02;
-const MOS_INFO_CLIBUF: i32 = 0x03;
-const MOS_INFO_SVRBUF: i32 = 0x04;
-const MOS_TCP_STATE_CLI: i32 = 0x05;
-const MOS_TCP_STATE_SVR: i32 = 0x06;
-
-/// Options of mOS that cannot be set here: read-only ones, and those that mOS itself does not use.
-const OTHER_MOS_OPTIONS: [(i32, &str); 10] = [
-    (MOS_FRAGINFO_CLIBUF, "MOS_FRAGINFO_CLIBUF"),
-    (MOS_FRAGINFO_SVRBUF, "MOS_FRAGINFO_SVRBUF"),
-    (MOS_INFO_CLIBUF, "MOS_INFO_CLIBUF"),
-    (MOS_INFO_SVRBUF, "MOS_INFO_SVRBUF"),
-    (MOS_TCP_STATE_CLI, "MOS_TCP_STATE_CLI"),
-    (MOS_TCP_STATE_SVR, "MOS_TCP_STATE_SVR"),
-    (0x07, "MOS_TIMESTAMP"),
-    (0x0b, "MOS_SEQ_REMAP"),
-    (0x0d, "MOS_FRAG_CLIBUF"),
-    (0x0e, "MOS_FRAG_SVRBUF"),
-];
 
 /// The change that an option in its raw form asks for.
 ///
@@ -65,34 +33,27 @@ pub(super) fn change(raw: &v1::RawSockOpt, buffer_max: u64) -> Result<SockOptCha
         return Err(invalid(format!("of {} bytes", raw.optval.len()), problem, None));
     };
     let value = i32::from_le_bytes(bytes);
+    let no_value = |names: &str, last| {
+        invalid(value.to_string(), format!("is neither {names}"), Some((0, last)))
+    };
+    let value = match name.row().kind {
+        SockOptKind::Bytes => {
+            SockOptValue::Bytes(buffer_bytes(value.into(), "raw.optval", buffer_max)?)
+        }
+        SockOptKind::Overlap => SockOptValue::Overlap(match value {
+            MOS_OVERLAP_POLICY_FIRST => OverlapPolicy::First,
+            MOS_OVERLAP_POLICY_LAST => OverlapPolicy::Last,
+            _ => return Err(no_value("MOS_OVERLAP_POLICY_FIRST nor _LAST", 1)),
+        }),
+        SockOptKind::Stop => SockOptValue::Stop(Some(match value {
+            MOS_SIDE_CLI => StopScope::Client,
+            MOS_SIDE_SVR => StopScope::Server,
+            MOS_SIDE_BOTH => StopScope::Both,
+            _ => return Err(no_value("MOS_SIDE_CLI nor _SVR nor _BOTH", 2)),
+        })),
+    };
     let mut change = SockOptChange::default();
-    match name {
-        SockOptName::Buffer(side) => {
-            let bytes = buffer_bytes(value.into(), "raw.optval", buffer_max)?;
-            change.buffer_bytes[side] = Some(bytes);
-        }
-        SockOptName::Overlap(side) => {
-            change.overlap[side] = Some(match value {
-                MOS_OVERLAP_POLICY_FIRST => OverlapPolicy::First,
-                MOS_OVERLAP_POLICY_LAST => OverlapPolicy::Last,
-                other => {
-                    let problem = "is neither MOS_OVERLAP_POLICY_FIRST nor _LAST".to_owned();
-                    return Err(invalid(other.to_string(), problem, Some((0, 1))));
-                }
-            });
-        }
-        SockOptName::StopMonitoring => {
-            change.stop = Some(match value {
-                MOS_SIDE_CLI => StopScope::Client,
-                MOS_SIDE_SVR => StopScope::Server,
-                MOS_SIDE_BOTH => StopScope::Both,
-                other => {
-                    let problem = "is neither MOS_SIDE_CLI nor _SVR nor _BOTH".to_owned();
-                    return Err(invalid(other.to_string(), problem, Some((0, 2))));
-                }
-            });
-        }
-    }
+    change.set(name, value);
     Ok(change)
 }
 
@@ -105,20 +66,14 @@ fn raw_name(level: i32, optname: i32) -> Result<SockOptName, Rejection> {
     if level != SOL_MONSOCKET {
         return Err(Rejection::OptionNotImplemented(format!("level {level:#x}")));
     }
-    match optname {
-        MOS_CLIBUF => Ok(SockOptName::Buffer(Side::Client)),
-        MOS_SVRBUF => Ok(SockOptName::Buffer(Side::Server)),
-        MOS_CLIOVERLAP => Ok(SockOptName::Overlap(Side::Client)),
-        MOS_SVROVERLAP => Ok(SockOptName::Overlap(Side::Server)),
-        MOS_STOP_MON => Ok(SockOptName::StopMonitoring),
-        other => match OTHER_MOS_OPTIONS.into_iter().find(|(number, _)| *number == other) {
-            Some((_, name)) => Err(Rejection::OptionNotImplemented(name.to_owned())),
-            None => Err(Rejection::OptionUnknown {
-                field: "raw.optname",
-                problem: format!("no option has the number {other:#x}"),
-            }),
-        },
-    }
+    let Some(mos) = mos::option_name(optname) else {
+        return Err(Rejection::OptionUnknown {
+            field: "raw.optname",
+            problem: format!("no option has the number {optname:#x}"),
+        });
+    };
+    let option = SockOptName::ALL.into_iter().find(|name| name.row().mos == mos);
+    option.ok_or_else(|| Rejection::OptionNotImplemented(mos.to_owned()))
 }
 
 /// What `mtcp_getsockopt(3)` can be asked for.
@@ -205,18 +160,14 @@ const fn raw_state(state: TcpState) -> i32 {
 
 /// The value of an option: an `int`. Empty for `MOS_STOP_MON` while no side is stopped.
 fn raw_value(name: SockOptName, options: &SockOpts) -> Vec<u8> {
-    let value = match name {
-        SockOptName::Buffer(side) => i32::try_from(options.buffer_bytes[side]).unwrap_or(i32::MAX),
-        SockOptName::Overlap(side) => match options.overlap[side] {
-            OverlapPolicy::First => MOS_OVERLAP_POLICY_FIRST,
-            OverlapPolicy::Last => MOS_OVERLAP_POLICY_LAST,
-        },
-        SockOptName::StopMonitoring => match options.stopped {
-            None => return Vec::new(),
-            Some(StopScope::Client) => MOS_SIDE_CLI,
-            Some(StopScope::Server) => MOS_SIDE_SVR,
-            Some(StopScope::Both) => MOS_SIDE_BOTH,
-        },
+    let value = match options.get(name) {
+        SockOptValue::Bytes(bytes) => i32::try_from(bytes).unwrap_or(i32::MAX),
+        SockOptValue::Overlap(OverlapPolicy::First) => MOS_OVERLAP_POLICY_FIRST,
+        SockOptValue::Overlap(OverlapPolicy::Last) => MOS_OVERLAP_POLICY_LAST,
+        SockOptValue::Stop(None) => return Vec::new(),
+        SockOptValue::Stop(Some(StopScope::Client)) => MOS_SIDE_CLI,
+        SockOptValue::Stop(Some(StopScope::Server)) => MOS_SIDE_SVR,
+        SockOptValue::Stop(Some(StopScope::Both)) => MOS_SIDE_BOTH,
     };
     value.to_le_bytes().to_vec()
 }

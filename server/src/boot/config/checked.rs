@@ -2,8 +2,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use mos_stack::limits::{BUFFER_BYTES_CEILING, FLOWS_CEILING};
-use mos_text::Size;
+use mos_stack::limits::FLOWS_CEILING;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::words::bounds::WORKERS_MAX;
@@ -46,15 +45,4 @@ pub(super) fn demo_flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u
 
 pub(super) fn demo_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     ranged(deserializer, "rate_pps", 1..=10_000_000)
-}
-
-/// The capacity of a receive buffer.
-pub(super) fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
-    let size = Size::deserialize(deserializer)?;
-    if size.0 <= BUFFER_BYTES_CEILING {
-        Ok(size)
-    } else {
-        let ceiling = Size(BUFFER_BYTES_CEILING);
-        Err(D::Error::custom(format_args!("a buffer of {size} is above the limit {ceiling}")))
-    }
 }

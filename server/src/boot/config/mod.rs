@@ -4,6 +4,7 @@
 //! described in `deploy/mosd.toml`; a test keeps the two in step.
 
 mod checked;
+mod options;
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mos_stack::{
-    Limits, OverlapPolicy, Sides, SockOptName, SockOptNames, SockOpts, Timeouts,
-    limits::BUFFER_BYTES_DEFAULT, round_up_to_block,
-};
+use mos_stack::{Limits, SockOptName, SockOptValue, Timeouts, round_up_to_block};
 use mos_text::{Address, Size, Span};
 use serde::Deserialize;
 pub use toml::Spanned;
+
+pub use self::options::Options;
 
 /// Everything that the configuration decides.
 #[derive(Debug, Clone, PartialEq, Deserialize, Default)]
@@ -185,7 +185,7 @@ pub struct Bounds {
     /// Allocate all memory at startup.
     pub populate: bool,
     /// Largest capacity of one side's receive buffer.
-    #[serde(deserialize_with = "checked::buffer")]
+    #[serde(deserialize_with = "options::capacity")]
     pub buffer_max: Size,
 }
 
@@ -194,86 +194,6 @@ impl Default for Bounds {
         let Limits { flows_max, pool_bytes, populate, buffer_bytes_max, .. } = Limits::default();
         let (pool, buffer_max) = (Size(pool_bytes), Size(buffer_bytes_max));
         Self { flows_max, half_open_max: 0, pool, populate, buffer_max }
-    }
-}
-
-/// Section `[options]`: what a flow starts with.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// Capacity of the client's receive buffer, which holds what the server sent.
-    #[serde(deserialize_with = "checked::buffer")]
-    pub client_buffer: Size,
-    /// Capacity of the server's receive buffer, which holds what the client sent.
-    #[serde(deserialize_with = "checked::buffer")]
-    pub server_buffer: Size,
-    /// Overlap policy of the client's receive buffer.
-    pub client_overlap: Overlap,
-    /// Overlap policy of the server's receive buffer.
-    pub server_overlap: Overlap,
-    /// Options that cannot be changed while a flow lives.
-    pub locked: Vec<Lockable>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            client_buffer: Size(BUFFER_BYTES_DEFAULT),
-            server_buffer: Size(BUFFER_BYTES_DEFAULT),
-            client_overlap: Overlap::First,
-            server_overlap: Overlap::First,
-            locked: Vec::new(),
-        }
-    }
-}
-
-/// Which copy of a byte is kept where segments overlap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Overlap {
-    /// The copy that arrived first.
-    First,
-    /// The copy that arrived last.
-    Last,
-}
-
-impl From<Overlap> for OverlapPolicy {
-    fn from(overlap: Overlap) -> Self {
-        match overlap {
-            Overlap::First => Self::First,
-            Overlap::Last => Self::Last,
-        }
-    }
-}
-
-/// An option that can be locked, by its key in this section or its name in the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lockable {
-    /// `client_buffer`.
-    #[serde(alias = "client_buffer_bytes")]
-    ClientBuffer,
-    /// `server_buffer`.
-    #[serde(alias = "server_buffer_bytes")]
-    ServerBuffer,
-    /// `client_overlap`.
-    ClientOverlap,
-    /// `server_overlap`.
-    ServerOverlap,
-    /// `stop_monitoring`.
-    StopMonitoring,
-}
-
-impl From<Lockable> for SockOptName {
-    fn from(lockable: Lockable) -> Self {
-        use mos_stack::Side::{Client, Server};
-        match lockable {
-            Lockable::ClientBuffer => Self::Buffer(Client),
-            Lockable::ServerBuffer => Self::Buffer(Server),
-            Lockable::ClientOverlap => Self::Overlap(Client),
-            Lockable::ServerOverlap => Self::Overlap(Server),
-            Lockable::StopMonitoring => Self::StopMonitoring,
-        }
     }
 }
 
@@ -420,16 +340,20 @@ impl Config {
     /// A flow would start with a buffer larger than `limits.buffer_max`.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
         let Bounds { flows_max, half_open_max, pool, populate, buffer_max } = self.limits;
-        let capacity = |key: &str, size: Size| {
-            round_up_to_block(size.0).filter(|bytes| *bytes <= buffer_max.0).ok_or_else(|| {
+        let mut defaults = self.options.defaults;
+        for name in SockOptName::ALL {
+            let (SockOptValue::Bytes(bytes), Some(key)) = (defaults.get(name), name.row().key)
+            else {
+                continue;
+            };
+            let rounded = round_up_to_block(bytes).filter(|bytes| *bytes <= buffer_max.0);
+            let rounded = rounded.ok_or_else(|| {
+                let size = Size(bytes);
                 ConfigError::Contradiction(format!(
                     "options.{key} = {size} is above limits.buffer_max = {buffer_max}"
                 ))
-            })
-        };
-        let mut locked = SockOptNames::default();
-        for option in &self.options.locked {
-            locked.insert((*option).into());
+            })?;
+            defaults.set(name, SockOptValue::Bytes(rounded));
         }
         let Spans { half_open, idle, closing, fragments, time_wait } = self.timeouts;
         Ok(Limits {
@@ -441,18 +365,8 @@ impl Config {
             pool_bytes: pool.0,
             populate,
             buffer_bytes_max: buffer_max.0,
-            defaults: SockOpts {
-                buffer_bytes: Sides {
-                    client: capacity("client_buffer", self.options.client_buffer)?,
-                    server: capacity("server_buffer", self.options.server_buffer)?,
-                },
-                overlap: Sides {
-                    client: self.options.client_overlap.into(),
-                    server: self.options.server_overlap.into(),
-                },
-                stopped: None,
-            },
-            locked,
+            defaults,
+            locked: self.options.locked,
             timeouts: Timeouts {
                 half_open: half_open.0,
                 idle: idle.0,

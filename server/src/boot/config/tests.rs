@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, io::Write as _};
 
+use mos_stack::{OverlapPolicy, Sides, SockOptName};
+
 use super::*;
 
 fn sample() -> String {
