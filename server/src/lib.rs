@@ -7,9 +7,10 @@
 //! ```
 //!
 //! One folder is one room, with one idea. `boot` assembles them, `api` alone knows `mos.v1`, and
-//! `filter` and `words` are known to all. Everything here speaks to `mos-control` only, so that it
-//! runs and is tested against any thread that answers on a worker port. `boot/run.rs` alone starts
-//! the dataplane; `replay` runs a capture through it.
+//! `filter` and `words` are known to all; `tests/src/tidy/rooms.rs` has the table of who may import
+//! whom. Everything here speaks to `mos-control` only, so that it runs and is tested against any
+//! thread that answers on a worker port. `boot/run.rs` alone starts the dataplane; `replay` runs a
+//! capture through it.
 
 mod api;
 mod auth;

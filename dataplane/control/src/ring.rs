@@ -71,9 +71,20 @@ impl CommandPort {
     ///
     /// Gives the request back when the ring is full.
     pub fn try_submit(&mut self, request: Request) -> Result<(), Request> {
-        let is_scan = matches!(request.command, Command::Scan { .. });
-        let ring = if is_scan { &mut self.scans } else { &mut self.requests };
-        ring.push(request).map_err(|rtrb::PushError::Full(request)| request)
+        if matches!(request.command, Command::Scan { .. }) {
+            return self.try_submit_as_scan(request);
+        }
+        self.requests.push(request).map_err(|rtrb::PushError::Full(request)| request)
+    }
+
+    /// As [`Self::try_submit`], but on the ring of scans whatever the command is: a walk asks for
+    /// the clock there, so that no number of walks takes the place of a command.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back when the ring is full.
+    pub fn try_submit_as_scan(&mut self, request: Request) -> Result<(), Request> {
+        self.scans.push(request).map_err(|rtrb::PushError::Full(request)| request)
     }
 
     /// The next answer, if there is one.
@@ -107,13 +118,13 @@ impl WorkerPort {
         &self.board
     }
 
-    /// The next request that is not a scan; `None` when there is none, or no room for its answer.
-    /// So a request that was taken can always be answered.
+    /// The next request of the ring of commands; `None` when there is none, or no room for its
+    /// answer. So a request that was taken can always be answered.
     pub fn take(&mut self) -> Option<Request> {
         Self::take_from(&mut self.requests, &self.answers)
     }
 
-    /// The next [`Command::Scan`], as [`Self::take`] gives all others.
+    /// The next request on the ring of scans, as [`Self::take`] gives all others.
     pub fn take_scan(&mut self) -> Option<Request> {
         Self::take_from(&mut self.scans, &self.answers)
     }

@@ -2,9 +2,13 @@
 
 use mos_control::Refusal;
 use mos_stack::{FlowId, PeekError, WorkerId};
-use mos_text::FlowNameError;
+use mos_text::{FlowName, FlowNameError};
 
-use crate::{filter::FilterError, flows::page_token::PageTokenError};
+use crate::{
+    filter::FilterError,
+    flows::{page_token::PageTokenError, resolve::ResolveError},
+    workers::CallError,
+};
 
 /// Why a request is not carried out. A rejected request has changed nothing, except after
 /// [`Refusal::NoAnswer`], where that is not known.
@@ -128,4 +132,41 @@ pub enum Rejection {
     /// A worker answered one command with the reply to another: our own error.
     #[error("internal error: core {0} answered with an unexpected reply")]
     UnexpectedReply(WorkerId),
+}
+
+impl Rejection {
+    /// The rejection for a call that has no reply. `resource` is the name of what it was about.
+    pub(crate) fn of_call(error: CallError, resource: impl Into<String>) -> Self {
+        let resource = resource.into();
+        match error {
+            CallError::Refused(refusal) => Self::Refused { refusal, resource },
+            CallError::Peek(error) => Self::Peek { error, resource },
+            CallError::UnexpectedReply(core) => Self::UnexpectedReply(core),
+        }
+    }
+
+    /// The rejection for a call about a flow.
+    pub(crate) fn of_flow(error: CallError, flow: FlowId) -> Self {
+        Self::of_call(error, name_of(flow))
+    }
+
+    /// The rejection for a name that stands for no flow.
+    pub(crate) fn of_name(error: ResolveError, name: &str) -> Self {
+        match error {
+            ResolveError::Name(error) => Self::FlowName(error),
+            ResolveError::CoreNotFound { flow, cores } => {
+                Self::CoreNotFound { flow, core: flow.worker(), cores }
+            }
+            ResolveError::NoMatch => Self::NoMatch(name.to_owned()),
+            ResolveError::Ambiguous(flows) => Self::AmbiguousFlow {
+                name: name.to_owned(),
+                flows: flows.into_iter().map(name_of).collect(),
+            },
+            ResolveError::Call(error) => Self::of_call(error, name),
+        }
+    }
+}
+
+fn name_of(flow: FlowId) -> String {
+    FlowName::Handle(flow.to_bits()).to_string()
 }

@@ -1,3 +1,5 @@
-//! Many flows at once, whatever is done with them.
+//! Many flows at once, whatever is done with them, and the way from a name to one of them.
 
 pub(crate) mod page_token;
+pub(crate) mod resolve;
+pub(crate) mod walk;

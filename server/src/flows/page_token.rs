@@ -13,19 +13,10 @@ use mos_stack::{Instant, WorkerId};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::walk::Position;
+
 const BODY: usize = 38;
 const TOKEN: usize = BODY + 32;
-
-/// A point in a walk over all flow tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageToken {
-    /// When the walk began: flows that began later are left out.
-    pub list_start: Instant,
-    /// The worker whose table is next.
-    pub core: WorkerId,
-    /// The slot in it.
-    pub slot: u32,
-}
 
 /// Why a token cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -102,21 +93,21 @@ impl PageTokens {
         Self { boot, mac: Hmac::new(&key_block(&key)) }
     }
 
-    /// The text of a token.
+    /// The token for a position.
     #[must_use]
-    pub(crate) fn seal(&self, token: PageToken, request: RequestDigest) -> String {
+    pub(crate) fn seal(&self, position: Position, request: RequestDigest) -> String {
         let mut bytes = Vec::with_capacity(TOKEN);
         bytes.extend_from_slice(self.boot.as_bytes());
         bytes.extend_from_slice(&request.0);
-        bytes.extend_from_slice(&token.list_start.as_nanos().to_be_bytes());
-        bytes.extend_from_slice(&token.core.index().to_be_bytes());
-        bytes.extend_from_slice(&token.slot.to_be_bytes());
+        bytes.extend_from_slice(&position.start.as_nanos().to_be_bytes());
+        bytes.extend_from_slice(&position.core.index().to_be_bytes());
+        bytes.extend_from_slice(&position.slot.to_be_bytes());
         let tag = self.mac.clone().chain_update(&bytes).finalize().into_bytes();
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The token with this text.
+    /// The position that a token stands for.
     ///
     /// # Errors
     ///
@@ -125,7 +116,7 @@ impl PageTokens {
         &self,
         text: &str,
         request: RequestDigest,
-    ) -> Result<PageToken, PageTokenError> {
+    ) -> Result<Position, PageTokenError> {
         let bytes: [u8; TOKEN] = URL_SAFE_NO_PAD
             .decode(text)
             .ok()
@@ -144,10 +135,10 @@ impl PageTokens {
         if fields.take::<8>() != request.0 {
             return Err(PageTokenError::RequestChanged);
         }
-        let list_start = Instant::from_nanos(u64::from_be_bytes(fields.take()));
+        let start = Instant::from_nanos(u64::from_be_bytes(fields.take()));
         let core = WorkerId::new(u16::from_be_bytes(fields.take()));
         let slot = u32::from_be_bytes(fields.take());
-        Ok(PageToken { list_start, core: core.ok_or(PageTokenError::Malformed)?, slot })
+        Ok(Position { start, core: core.ok_or(PageTokenError::Malformed)?, slot })
     }
 }
 
@@ -175,9 +166,9 @@ fn key_block(key: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
 mod tests {
     use super::*;
 
-    fn token() -> PageToken {
-        PageToken {
-            list_start: Instant::from_nanos(1_700_000_000_000_000_000),
+    fn position() -> Position {
+        Position {
+            start: Instant::from_nanos(1_700_000_000_000_000_000),
             core: WorkerId::new(3).unwrap(),
             slot: 16_777_215,
         }
@@ -187,8 +178,8 @@ mod tests {
     fn a_sealed_token_opens_for_the_same_request_only() {
         let tokens = PageTokens::new(Uuid::new_v4());
         let request = RequestDigest::new("core = 1", 2);
-        let text = tokens.seal(token(), request);
-        assert_eq!(tokens.open(&text, request), Ok(token()));
+        let text = tokens.seal(position(), request);
+        assert_eq!(tokens.open(&text, request), Ok(position()));
         for other in [RequestDigest::new("core = 2", 2), RequestDigest::new("core = 1", 1)] {
             assert_eq!(tokens.open(&text, other), Err(PageTokenError::RequestChanged));
         }
@@ -198,7 +189,7 @@ mod tests {
     fn every_altered_byte_is_noticed() {
         let tokens = PageTokens::new(Uuid::new_v4());
         let request = RequestDigest::new("", 0);
-        let bytes = URL_SAFE_NO_PAD.decode(tokens.seal(token(), request)).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(tokens.seal(position(), request)).unwrap();
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();
             altered[at] ^= 1;
@@ -210,7 +201,7 @@ mod tests {
     #[test]
     fn tokens_of_another_start_and_garbage_are_told_apart() {
         let request = RequestDigest::new("", 0);
-        let text = PageTokens::new(Uuid::new_v4()).seal(token(), request);
+        let text = PageTokens::new(Uuid::new_v4()).seal(position(), request);
         let tokens = PageTokens::new(Uuid::new_v4());
         assert_eq!(tokens.open(&text, request), Err(PageTokenError::Restarted));
         for garbage in ["x", "!!!", "AAAA", &text[1..]] {
@@ -222,7 +213,7 @@ mod tests {
     fn the_key_differs_between_starts_with_one_boot_id() {
         let boot = Uuid::new_v4();
         let request = RequestDigest::new("", 0);
-        let text = PageTokens::new(boot).seal(token(), request);
+        let text = PageTokens::new(boot).seal(position(), request);
         assert_eq!(PageTokens::new(boot).open(&text, request), Err(PageTokenError::Forged));
     }
 }

@@ -12,6 +12,24 @@ pub(crate) const MESSAGE_OUT_MAX: usize = 4 * 1024 * 1024;
 /// Requests of one connection at once.
 pub(crate) const STREAMS_MAX: u32 = 100;
 
+/// Flows on a page when the request does not say.
+pub(crate) const PAGE_DEFAULT: usize = 100;
+
+/// Flows on a page, at most.
+pub(crate) const PAGE_MAX: usize = 1000;
+
+/// Bytes of a page, at most.
+pub(crate) const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Slots visited for one page, at most.
+pub(crate) const PAGE_SLOTS_MAX: u32 = 65_536;
+
+/// Bytes that a peek gives when the request does not say.
+pub(crate) const PEEK_DEFAULT: usize = 4096;
+
+/// Bytes that a peek gives, at most.
+pub(crate) const PEEK_MAX: usize = 1024 * 1024;
+
 /// Workers of one process, at most.
 pub(crate) const WORKERS_MAX: u16 = WorkerId::MAX + 1;
 

@@ -8,9 +8,12 @@ use std::{
 use crate::support::{
     Shared, Table, control, fields, flow, metadata, row, run, settings, shared, worker, worker_id,
 };
-use mos_control::{Command, Refusal};
-use mos_proto::v1::{ListFlowsRequest, ListFlowsResponse, flow_service_server::FlowService as _};
-use mos_stack::{Gauges, Stats};
+use mos_control::{Command, Refusal, Reply};
+use mos_proto::v1::{
+    FlowOptions, ListFlowsRequest, ListFlowsResponse, SetSockOptRequest,
+    flow_service_server::FlowService as _, set_sock_opt_request,
+};
+use mos_stack::{Applied, Gauges, SockOpts, Stats};
 use mosd::Service;
 use tonic::{Code, Request, Status};
 
@@ -297,5 +300,78 @@ fn a_page_goes_on_where_a_worker_fell_silent_within_it() {
             (answer.flows.len(), answer.unreachable.as_slice()),
             (128, &["cores/0".into()][..])
         );
+    });
+}
+
+/// Flows listed and workers unreachable on all pages together: a page also ends where its time is
+/// up.
+async fn all_pages(service: &Service) -> (usize, usize) {
+    let (mut listed, mut unreachable, mut token) = (0, 0, String::new());
+    loop {
+        let answer = page(service, of_size(1000, &token)).await.unwrap();
+        listed += answer.flows.len();
+        unreachable += answer.unreachable.len();
+        token = answer.next_page_token;
+        if token.is_empty() {
+            return (listed, unreachable);
+        }
+    }
+}
+
+#[test]
+fn many_lists_at_once_are_all_complete_and_options_are_changed_meanwhile() {
+    run(async {
+        let table = full(0, 700);
+        let id = table.slots[0].unwrap().id.to_string();
+        let applied = Applied {
+            options: SockOpts::default(),
+            revision: 1,
+            unchanged: false,
+            discarded_bytes: 0,
+        };
+        let worker = worker(0, move |command| {
+            let is_change = matches!(command, Command::SetSockOpt { .. });
+            if is_change { Some(Ok(Reply::SockOpt(applied))) } else { table.answer(command) }
+        });
+        let gauges = Gauges { flow_slots: 700, ..Gauges::default() };
+        worker.board().publish(&Stats::default(), gauges);
+        let service = crate::support::service(vec![worker]);
+        let mut lists = tokio::task::JoinSet::new();
+        for _ in 0..200 {
+            let service = service.clone();
+            drop(lists.spawn_local(async move { all_pages(&service).await }));
+        }
+        let change = || SetSockOptRequest {
+            flow: id.clone(),
+            change: Some(set_sock_opt_request::Change::Options(FlowOptions {
+                client_buffer_bytes: Some(8192),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let mut listed = 0;
+        while listed < 200 {
+            tokio::select! {
+                Some(answer) = lists.join_next() => {
+                    assert_eq!(answer.unwrap(), (700, 0));
+                    listed += 1;
+                }
+                changed = service.set_sock_opt(Request::new(change())) => drop(changed.unwrap()),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_short_time_that_a_hung_worker_uses_up_is_not_charged_to_the_next() {
+    run(async {
+        let table = full(1, 5);
+        let answering = worker(1, move |command| table.answer(command));
+        let service = crate::support::service(vec![worker(0, |_| None), answering]);
+        let mut request = Request::new(of_size(10, ""));
+        request.metadata_mut().insert("grpc-timeout", "300m".parse().unwrap());
+        let answer = service.list_flows(request).await.unwrap().into_inner();
+        assert_eq!((answer.flows.len(), answer.next_page_token.as_str()), (5, ""));
+        assert_eq!(answer.unreachable, ["cores/0"]);
     });
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mos_control::{Command, CommandPort, Reply};
+use mos_control::{Command, CommandPort, Refusal, Reply};
 use mos_proto::v1::{PeekFlowRequest, PeekFlowResponse, flow_service_server::FlowService as _};
-use mos_stack::{PeekError, Peeked, StreamOffset};
+use mos_stack::{LookupError, PeekError, Peeked, StreamOffset};
 use mosd::Service;
 use tonic::{Code, Request, Status};
 
-use crate::support::{control, fields, metadata, row, run, settings, worker};
+use crate::support::{Outcome, control, fields, metadata, row, run, settings, worker, worker_id};
 
 const FLOW: &str = "flows/0000000000000001";
 
@@ -97,6 +97,57 @@ fn an_answer_stops_at_a_hole_and_says_where_data_go_on() {
         let answer = peek(holding(&ranges), Some(45_000), 100_000).await.unwrap();
         assert_eq!((answer.offset, answer.next_held_offset), (50_000, None));
         assert!(answer.data == stream(50_000, 60_000));
+    });
+}
+
+/// A worker that holds 100,000 bytes and answers the second look with this.
+fn failing_later(outcome: impl Fn() -> Outcome + 'static) -> CommandPort {
+    let mut looks = 0;
+    worker(0, move |command| {
+        let Command::Peek { mut chunk, .. } = command else { panic!("not asked") };
+        looks += 1;
+        if looks > 1 {
+            return outcome();
+        }
+        let length = chunk.len();
+        for (at, byte) in (0..).zip(chunk.iter_mut()) {
+            *byte = byte_at(at);
+        }
+        let (newest, next_held) = (StreamOffset(100_000), Some(StreamOffset(length as u64)));
+        let oldest = StreamOffset(0);
+        let result = Ok(Peeked { offset: oldest, length, oldest, newest, next_held });
+        Some(Ok(Reply::Peeked { chunk, result }))
+    })
+}
+
+#[test]
+fn what_ends_an_answer_early_says_where_data_go_on() {
+    run(async {
+        let chunk = mos_control::PEEK_CHUNK;
+        let peeked = |error| {
+            let memory: Box<[u8; mos_control::PEEK_CHUNK]> =
+                vec![0; mos_control::PEEK_CHUNK].try_into().unwrap();
+            Some(Ok(Reply::Peeked { chunk: memory, result: Err(error) }))
+        };
+        let (oldest, newest) = (StreamOffset(50_000), StreamOffset(100_000));
+        let more = i64::try_from(chunk).unwrap();
+        let cases: [(CommandPort, Option<i64>); 4] = [
+            // A worker that could not be asked may hold it still.
+            (failing_later(|| Some(Err(Refusal::RingFull(worker_id(0))))), Some(more)),
+            (failing_later(|| Some(Err(Refusal::WorkerStopping(worker_id(0))))), Some(more)),
+            (
+                failing_later(move || peeked(PeekError::Overwritten { oldest, newest })),
+                Some(50_000),
+            ),
+            (failing_later(move || peeked(PeekError::Lookup(LookupError::NotFound))), None),
+        ];
+        for (port, next_held) in cases {
+            let answer = peek(port, None, 90_000).await.unwrap();
+            assert!(answer.data == stream(0, chunk as u64));
+            assert_eq!(answer.next_held_offset, next_held);
+        }
+        let wrong = failing_later(|| Some(Ok(Reply::Clock(Default::default()))));
+        assert_eq!(peek(wrong, None, 90_000).await.unwrap_err().code(), Code::Internal);
     });
 }
 

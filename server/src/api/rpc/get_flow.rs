@@ -2,7 +2,7 @@
 
 use mos_proto::v1;
 
-use super::resolve::{details, resolve, summary};
+use super::flow::resolve;
 use crate::{
     api::{
         convert::{self, View},
@@ -20,11 +20,17 @@ pub(crate) async fn get_flow(
 ) -> Result<v1::GetFlowResponse, Rejection> {
     let view = convert::view(request.view, View::Full)?;
     let id = resolve(control, call, &request.flow).await?.id;
+    let Control { workers, etags, .. } = control;
     let flow = match view {
-        View::Basic => {
-            convert::flow(&summary(control, call, id).await?, View::Basic, &control.etags)
-        }
-        View::Full => convert::detailed_flow(&details(control, call, id).await?, &control.etags),
+        View::Basic => workers
+            .summary(id, call.deadline)
+            .await
+            .map(|summary| convert::flow(&summary, View::Basic, etags)),
+        View::Full => workers
+            .details(id, call.deadline)
+            .await
+            .map(|details| convert::detailed_flow(&details, etags)),
     };
+    let flow = flow.map_err(|error| Rejection::of_flow(error, id))?;
     Ok(v1::GetFlowResponse { flow: Some(flow) })
 }

@@ -6,13 +6,15 @@ use mos_control::{COMMAND_RING, EVENT_RING};
 use mos_proto::v1;
 use mos_stack::limits::BLOCK_BYTES;
 
-use super::{list_flows, peek_flow};
 use crate::{
     api::{answers, convert, state::Control, streams::STREAMS_OPEN_MAX},
     events::QUEUE_BYTES,
     filter,
     net::call,
-    words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX, STREAMS_MAX},
+    words::bounds::{
+        MESSAGE_IN_MAX, MESSAGE_OUT_MAX, PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, PAGE_SLOTS_MAX,
+        PEEK_DEFAULT, PEEK_MAX, STREAMS_MAX,
+    },
 };
 
 /// Version, limits and capabilities.
@@ -38,10 +40,10 @@ pub(crate) fn get_server_info(control: &Control) -> v1::GetServerInfoResponse {
 fn limits(control: &Control) -> Vec<(&'static str, i64)> {
     let limits = &control.settings.limits;
     vec![
-        ("list.page_size.default", int(list_flows::PAGE_DEFAULT)),
-        ("list.page_size.max", int(list_flows::PAGE_MAX)),
-        ("list.page_bytes.max", int(list_flows::PAGE_BYTES_MAX)),
-        ("list.slots_per_page.max", list_flows::SLOTS_MAX.into()),
+        ("list.page_size.default", int(PAGE_DEFAULT)),
+        ("list.page_size.max", int(PAGE_MAX)),
+        ("list.page_bytes.max", int(PAGE_BYTES_MAX)),
+        ("list.slots_per_page.max", PAGE_SLOTS_MAX.into()),
         ("filter.text_bytes.max", int(filter::TEXT_MAX)),
         ("filter.comparisons.max", int(filter::COMPARISONS_MAX)),
         ("filter.depth.max", int(filter::DEPTH_MAX)),
@@ -51,8 +53,8 @@ fn limits(control: &Control) -> Vec<(&'static str, i64)> {
         ("buffer.pool_bytes_per_core", convert::saturating_i64(limits.pool_bytes)),
         ("flows_per_core.max", limits.flows_max.into()),
         ("cores", int(control.workers.iter().len())),
-        ("peek.bytes.default", int(peek_flow::BYTES_DEFAULT)),
-        ("peek.bytes.max", int(peek_flow::BYTES_MAX)),
+        ("peek.bytes.default", int(PEEK_DEFAULT)),
+        ("peek.bytes.max", int(PEEK_MAX)),
         ("request.bytes.max", int(MESSAGE_IN_MAX)),
         ("response.bytes.max", int(MESSAGE_OUT_MAX)),
         ("deadline.default_ms", millis(call::DEADLINE_DEFAULT)),

@@ -3,10 +3,7 @@
 use mos_proto::v1;
 use mos_stack::Side;
 
-use super::{
-    resolve::{details, resolve},
-    set_sock_opt::{check_core, check_owner},
-};
+use super::flow::{check_core, check_owner, resolve};
 use crate::{
     api::{convert, rejection::Rejection, state::Control},
     net::call::Call,
@@ -25,7 +22,8 @@ pub(crate) async fn get_sock_opt(
     let id = resolve(control, call, &flow).await?.id;
     check_owner(core, id)?;
     let query = raw.as_ref().map(|raw| convert::raw_query(raw.level, raw.optname)).transpose()?;
-    let details = details(control, call, id).await?;
+    let details = control.workers.details(id, call.deadline).await;
+    let details = details.map_err(|error| Rejection::of_flow(error, id))?;
     let summary = &details.summary;
     let raw = raw.zip(query).map(|(raw, query)| v1::RawSockOpt {
         core: Some(id.worker().index().into()),

@@ -1,5 +1,6 @@
 //! The RPCs, one file each: thin translators from a request to commands and back.
 
+mod flow;
 mod get_flow;
 mod get_server_info;
 mod get_sock_opt;
@@ -7,7 +8,6 @@ mod get_status;
 mod list_flows;
 mod peek_flow;
 mod read_flow;
-mod resolve;
 mod set_sock_opt;
 mod watch_events;
 

@@ -6,20 +6,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mos_control::{Command, PEEK_CHUNK, PeekChunk, Refusal, Reply};
+use mos_control::{PeekChunk, Refusal};
 use mos_proto::v1::{self, read_flow_response::Message};
 use mos_stack::{EndCause, FlowId, LookupError, PeekError, Side, StreamOffset, StreamRead};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{
-    peek_flow::{chunk_memory, count, stream_offset},
-    resolve::{refused, resolve},
-};
+use super::flow::{chunk_memory, count, resolve, stream_offset};
 use crate::{
     api::{convert, rejection::Rejection, state::Control, streams::Admission},
     net::call::{Call, DEADLINE_DEFAULT},
+    workers::{CallError, Stretch},
 };
 
 /// What a client receives.
@@ -48,10 +46,8 @@ pub(crate) async fn read_flow(
     let admission = control.streams.admit()?;
     let (messages, receiver) = mpsc::channel(QUEUE);
     let mut reader = Reader { control, flow, side, remaining, chunk: None, messages };
-    let first = match reader.read(offset, call.deadline).await? {
-        Outcome::Step(step) => step,
-        Outcome::Refused(error) => return Err(reader.rejection(error)),
-    };
+    let first = reader.read(offset, call.deadline).await;
+    let first = first.map_err(|error| Rejection::of_flow(error, flow))?;
     drop(tokio::spawn(run(reader, first, admission)));
     Ok(ReceiverStream::new(receiver))
 }
@@ -81,12 +77,6 @@ struct Reader {
     messages: mpsc::Sender<Result<v1::ReadFlowResponse, Status>>,
 }
 
-/// What became of one command.
-enum Outcome {
-    Step(StreamRead),
-    Refused(PeekError),
-}
-
 impl Reader {
     /// Tells everything up to the end.
     async fn follow(&mut self, first: StreamRead) -> Result<v1::FlowEnd, Rejection> {
@@ -108,10 +98,13 @@ impl Reader {
             };
             tokio::time::sleep(pause).await;
             step = match self.read(Some(next), Instant::now() + DEADLINE_DEFAULT).await {
-                Ok(Outcome::Step(step)) => step,
-                Ok(Outcome::Refused(error)) => return self.end_of(error, next),
-                Err(Rejection::Refused { refusal: Refusal::RingFull(_), .. }) => nothing_new(next),
-                Err(rejection) => return Err(rejection),
+                Ok(step) => step,
+                // Others have more to ask of the worker at the moment.
+                Err(CallError::Refused(Refusal::RingFull(_))) => nothing_new(next),
+                Err(CallError::Peek(error)) => return self.end_of(error, next),
+                Err(error @ (CallError::Refused(_) | CallError::UnexpectedReply(_))) => {
+                    return Err(Rejection::of_flow(error, self.flow));
+                }
             };
         }
     }
@@ -121,19 +114,13 @@ impl Reader {
         &mut self,
         from: Option<StreamOffset>,
         deadline: Instant,
-    ) -> Result<Outcome, Rejection> {
-        let (flow, side, worker) = (self.flow, self.side, self.flow.worker());
-        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(PEEK_CHUNK);
+    ) -> Result<StreamRead, CallError> {
+        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX);
         let chunk = self.chunk.take().unwrap_or_else(chunk_memory);
-        let command = Command::Read { flow, side, from, length, chunk };
-        match self.control.workers.ask(worker, command, deadline).await {
-            Ok(Reply::Read { chunk, result }) => {
-                self.chunk = Some(chunk);
-                Ok(result.map_or_else(Outcome::Refused, Outcome::Step))
-            }
-            Ok(_) => Err(Rejection::UnexpectedReply(worker)),
-            Err(refusal) => Err(refused(refusal, flow)),
-        }
+        let stretch = Stretch { flow: self.flow, side: self.side, from, length, chunk };
+        let (step, chunk) = self.control.workers.read(stretch, deadline).await?;
+        self.chunk = Some(chunk);
+        Ok(step)
     }
 
     /// Sends what one step found.
@@ -173,12 +160,10 @@ impl Reader {
             }
             PeekError::BufferingDisabled(_)
             | PeekError::Overwritten { .. }
-            | PeekError::NotYetReceived { .. } => Err(self.rejection(error)),
+            | PeekError::NotYetReceived { .. } => {
+                Err(Rejection::of_flow(CallError::Peek(error), self.flow))
+            }
         }
-    }
-
-    fn rejection(&self, error: PeekError) -> Rejection {
-        Rejection::Peek { error, resource: convert::flow_name(self.flow) }
     }
 }
 

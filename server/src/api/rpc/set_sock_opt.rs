@@ -3,15 +3,17 @@
 //! Checks come in the order of that page's ERRORS: the core, the flow, the option, its value; the
 //! owning worker then applies all of the change or nothing.
 
-use mos_control::{Command, Phase, Refusal, Reply};
+use mos_control::Refusal;
 use mos_proto::v1;
-use mos_stack::{Applied, FlowId, SockOptError, WorkerId};
+use mos_stack::{Applied, FlowId, SockOptError};
 use uuid::{Uuid, Variant};
 
-use super::resolve::{Resolved, refused, resolve, summary};
+use super::flow::{check_core, check_owner, resolve};
 use crate::{
     api::{convert, rejection::Rejection, state::Control},
+    flows::resolve::Resolved,
     net::call::Call,
+    workers::{CallError, Change},
 };
 
 /// Changes options of one flow; a repeated request id gets the first answer.
@@ -47,19 +49,20 @@ async fn apply(
         "" => None,
         etag => Some(revision(control, call, id, etag).await?),
     };
-    let command = Command::SetSockOpt { flow: id, change, expected_revision, validate_only };
-    let outcome = control.workers.ask(id.worker(), command, call.deadline).await;
-    let Applied { options, revision, unchanged, discarded_bytes } = match outcome {
-        Ok(Reply::SockOpt(applied)) => applied,
-        Ok(_) => return Err(Rejection::UnexpectedReply(id.worker())),
-        Err(Refusal::SockOpt(SockOptError::RevisionMismatch { current })) => {
-            return Err(Rejection::EtagMismatch {
-                flow: convert::flow_name(id),
-                current: control.etags.etag(id, current),
-            });
-        }
-        Err(refusal) => return Err(refused(refusal, id)),
-    };
+    let outcome = control
+        .workers
+        .set_sock_opt(id, Change { change, expected_revision, validate_only }, call.deadline)
+        .await;
+    let Applied { options, revision, unchanged, discarded_bytes } =
+        outcome.map_err(|error| match error {
+            CallError::Refused(Refusal::SockOpt(SockOptError::RevisionMismatch { current })) => {
+                etag_mismatch(control, id, current)
+            }
+            error
+            @ (CallError::Refused(_) | CallError::Peek(_) | CallError::UnexpectedReply(_)) => {
+                Rejection::of_flow(error, id)
+            }
+        })?;
     if !validate_only && !unchanged {
         log_change(call, id, &change, discarded_bytes);
     }
@@ -89,33 +92,14 @@ async fn revision(
     if let Some(revision) = control.etags.revision(id, etag) {
         return Ok(revision);
     }
-    let current = summary(control, call, id).await?.revision;
-    Err(Rejection::EtagMismatch {
-        flow: convert::flow_name(id),
-        current: control.etags.etag(id, current),
-    })
+    let summary = control.workers.summary(id, call.deadline).await;
+    let current = summary.map_err(|error| Rejection::of_flow(error, id))?.revision;
+    Err(etag_mismatch(control, id, current))
 }
 
-/// The core that the raw form names is a running worker. mOS: the mctx is valid.
-pub(super) fn check_core(control: &Control, core: Option<i32>) -> Result<(), Rejection> {
-    let Some(core) = core else { return Ok(()) };
-    let is_running = u16::try_from(core)
-        .ok()
-        .and_then(WorkerId::new)
-        .and_then(|worker| control.workers.get(worker).ok())
-        .is_some_and(|client| matches!(client.board().phase(), Phase::Running | Phase::Drained));
-    if is_running { Ok(()) } else { Err(Rejection::CoreUnusable(core)) }
-}
-
-/// The core that the raw form names owns the flow. mOS: the socket is one of this mctx.
-pub(super) fn check_owner(core: Option<i32>, flow: FlowId) -> Result<(), Rejection> {
-    let owner = flow.worker();
-    match core {
-        Some(core) if core != i32::from(owner.index()) => {
-            Err(Rejection::NotOwner { core, flow, owner })
-        }
-        Some(_) | None => Ok(()),
-    }
+fn etag_mismatch(control: &Control, flow: FlowId, current: u32) -> Rejection {
+    let current = control.etags.etag(flow, current);
+    Rejection::EtagMismatch { flow: convert::flow_name(flow), current }
 }
 
 fn request_id(text: &str) -> Result<Option<Uuid>, Rejection> {
