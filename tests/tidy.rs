@@ -116,6 +116,73 @@ fn modules_of_the_stack_import_only_what_lies_below() {
 }
 
 #[test]
+fn rooms_of_the_server_import_only_what_the_table_says() {
+    allow(
+        tidy::rooms_import_as_drawn,
+        &[
+            ("server/src/api/rpc/x.rs", "use crate::{api::state::Control, flows::walk::Walk};"),
+            ("server/src/flows/walk/scans.rs", "use super::super::resolve::Resolved;"),
+            ("server/src/lib.rs", "pub use api::Service;"),
+        ],
+    );
+    guard(
+        tidy::rooms_import_as_drawn,
+        &[
+            &[("server/src/flows/walk/mod.rs", "use crate::api::rejection::Rejection;")],
+            &[(
+                "server/src/words/facts.rs",
+                "use crate::{\n    words::bounds,\n    workers::Workers,\n};",
+            )],
+            &[("server/src/events/task.rs", "fn f() { super::super::health::vitals::f() }")],
+            &[("server/src/utils/mod.rs", "use crate::words::bounds;")],
+            &[("server/src/api/state.rs", "use crate::Control;")],
+        ],
+    );
+}
+
+#[test]
+fn imports_form_no_circle() {
+    allow(
+        tidy::imports_have_no_circle,
+        &[
+            ("a/src/lib.rs", "mod b;\nmod d;\npub use crate::b::B;"),
+            ("a/src/b/mod.rs", "mod c;\npub use self::c::C;\nuse crate::d::D;"),
+            ("a/src/b/c.rs", "use super::B;\nuse crate::b::E;"),
+            ("a/src/d.rs", "// crate::b\n#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}"),
+        ],
+    );
+    guard(
+        tidy::imports_have_no_circle,
+        &[
+            &[
+                ("dataplane/runtime/src/dpdk/mbuf.rs", "use super::mempool::BURST;"),
+                ("dataplane/runtime/src/dpdk/mempool.rs", "use super::mbuf::Mbuf;"),
+            ],
+            &[
+                ("dataplane/stack/src/event.rs", "use crate::{Head, reassembly::BufferPool};"),
+                ("dataplane/stack/src/reassembly/mod.rs", "use crate::event::HEAD_BYTES;"),
+            ],
+            &[
+                ("server/src/args.rs", "use crate::replay::ReplayArgs;"),
+                ("server/src/replay/mod.rs", "pub use self::args::ReplayArgs;"),
+                ("server/src/replay/args.rs", "use crate::args::workers;"),
+            ],
+            &[
+                ("server/src/call.rs", "use crate::listen::Peer;"),
+                ("server/src/listen.rs", "use crate::call::Principal;"),
+            ],
+            &[
+                ("server/src/serve.rs", "use crate::service::Service;"),
+                ("server/src/service.rs", "use crate::{call::Call, rpc};"),
+                ("server/src/call.rs", ""),
+                ("server/src/rpc/mod.rs", "mod get_server_info;"),
+                ("server/src/rpc/get_server_info.rs", "use crate::serve::STREAMS_MAX;"),
+            ],
+        ],
+    );
+}
+
+#[test]
 fn types_of_the_api_stay_at_the_edge() {
     allow(
         tidy::proto_types_stay_at_the_edge,

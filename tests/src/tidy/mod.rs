@@ -5,6 +5,7 @@
 
 mod code;
 mod pages;
+mod rooms;
 mod rules;
 mod supply;
 
@@ -16,6 +17,7 @@ pub use pages::{
     decisions_are_complete, items_of_the_architecture_exist, links_lead_somewhere,
     pages_are_narrow, paths_of_pages_exist, promises_name_their_tests, the_book_lists_its_pages,
 };
+pub use rooms::{imports_have_no_circle, rooms_import_as_drawn};
 pub use rules::{
     dependencies_are_argued, every_crate_takes_the_lints, every_file_has_a_header,
     every_file_is_in_a_module_tree, files_are_short, imports_point_downwards, lines_are_short,
