@@ -1,5 +1,5 @@
-//! Options as `mtcp_setsockopt(3)` has them: by their numbers in mOS, and values in the layout of C,
-//! little endian.
+//! Options as `mtcp_setsockopt(3)` has them: by their numbers in mOS, and values in the layout of
+//! C, little endian.
 
 use mos_proto::v1;
 use mos_stack::{
