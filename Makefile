@@ -17,7 +17,7 @@ fuzz-smoke: ## Run every fuzz target under libFuzzer, 60 s each
 soak: ## The attacks and long runs in full size, with their figures (SOAK="floods crowd": those)
 	@scripts/setup.sh test
 	cargo build --release --bins
-	cargo run --release -p mos-tests --example soak -- $(SOAK)
+	cargo run --release -p mos-bench --example soak -- $(SOAK)
 
 # BENCH="--traffic t1 --payload 6 --mode track" measures that alone; docs/explanation/performance.md says what it means.
 bench: ## Measure the stack next to the least loop that could do as much: the whole suite
@@ -30,10 +30,10 @@ bench-quick: ## The same, a part of it, in less than three minutes
 
 bench-events: ## A slow reader of events beside a fast one, 60 s at over 100,000 events a second
 	cargo build --release --bins
-	cargo run --release -p mos-tests --example event_flood
+	cargo run --release -p mos-bench --example event_flood
 
 bench-control: ## RPCs, lists and changes of 1,000,000 flows beside a worker at 80 % load
-	cargo run --release -p mosd --example control_load
+	cargo run --release -p mos-bench --example control_load
 
 check: ## The quick checks only: format, lints, docs
 	cargo fmt --all --check

@@ -51,15 +51,8 @@ const MENTIONS: [(&str, &str, &[&str]); 3] = [
 ];
 
 /// Where the types of the API may be named: the edge, and what puts it on the wire (`serve`).
-const PROTO_PLACES: [&str; 7] = [
-    "proto/",
-    "client/",
-    "tests/",
-    "server/tests/",
-    "server/examples/",
-    "server/src/api/",
-    "server/src/boot/serve",
-];
+const PROTO_PLACES: [&str; 6] =
+    ["proto/", "client/", "tests/", "server/tests/", "server/src/api/", "server/src/boot/serve"];
 
 /// Words that a folder of the stack must not contain, so that its modules point one way.
 const STACK_ABSENCES: [(&str, &[&str]); 6] = [

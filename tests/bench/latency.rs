@@ -1,6 +1,6 @@
 //! Measures the round trip of `SetSockOpt` through gRPC on the loopback, while demo traffic runs.
 //!
-//! `cargo run -p mos-tests --example latency [CALLS]`, after `cargo build --bins`; with
+//! `cargo run -p mos-bench --example latency [CALLS]`, after `cargo build --bins`; with
 //! `--release` on both for figures that mean something.
 
 #![expect(

@@ -1,7 +1,7 @@
 //! What the control plane does while a worker is busy, and what that costs its packets.
 //!
 //! `make bench-control`, or
-//! `cargo run --release -p mosd --example control_load [ROUNDS [FLOWS]]`: 7 rounds on 1,000,000
+//! `cargo run --release -p mos-bench --example control_load [ROUNDS [FLOWS]]`: 7 rounds on a million
 //! flows unless told otherwise. The worker, its stack, the services and the CPUs that each may use
 //! are those of mosd; in the place of a port of DPDK stands a source that counts what a port would
 //! have lost.

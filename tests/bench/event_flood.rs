@@ -2,7 +2,7 @@
 //! the fast one loses nothing, and the workers do not notice.
 //!
 //! `cargo build --release --bins`, then
-//! `cargo run --release -p mos-tests --example event_flood [SECONDS [PACKETS_PER_SECOND]]`;
+//! `cargo run --release -p mos-bench --example event_flood [SECONDS [PACKETS_PER_SECOND]]`;
 //! 60 s at 110,000 packets a second, which is above 100,000 events a second, unless told otherwise.
 
 #![expect(

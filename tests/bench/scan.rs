@@ -1,13 +1,12 @@
 //! What a row of a list costs the worker that copies it: walks over a table of 1,000,000 flows, a
 //! page of 64 slots after another, as many pages under way as a list has at most.
 //!
-//! `cargo run --release -p mos-stack --example scan [FLOWS]` prints the median of 15 walks. It
+//! `cargo run --release -p mos-bench --example scan [FLOWS]` prints the median of 15 walks. It
 //! looks at the clock of the wall: run it when the machine is quiet.
 
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    clippy::disallowed_methods,
     reason = "a measurement: a step that fails ends it, and the figures are its output"
 )]
 

@@ -1,7 +1,7 @@
 //! The attackers and long runs in full size; prints their figures, and fails where one of them
 //! finds something wrong.
 //!
-//! `cargo run --release -p mos-tests --example soak [NAME...]`, after `cargo build --release
+//! `cargo run --release -p mos-bench --example soak [NAME...]`, after `cargo build --release
 //! --bins`: all of them, or those named (`adversarial`, `syn-flood`, `lifetimes`, `floods`,
 //! `crowd`).
 
