@@ -95,7 +95,7 @@ check "API lint" .cache/buf/node_modules/.bin/buf lint proto
 check "lints" cargo clippy --workspace --all-targets -- -D warnings
 check "without DPDK" cargo check -p mosd --no-default-features
 check "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
-check "build" cargo build --workspace --bins
+check "build" cargo build --workspace --bins --example set_buffer
 if cargo nextest --version >/dev/null 2>&1; then
     tests "tests" cargo nextest run --workspace --no-fail-fast
 else

@@ -46,8 +46,18 @@ impl Scene {
         json!({"flow": self.flow, "options": {"clientBufferBytes": bytes.to_string()}}).to_string()
     }
 
-    fn this_flow(&self) -> String {
-        json!({"flow": self.flow}).to_string()
+    /// Asserts that a client lists flows, sets an option and gets it; `rpc` calls a method with a
+    /// request in JSON.
+    #[track_caller]
+    fn lists_sets_and_gets(&self, rpc: impl Fn(&str, &str) -> Finished) {
+        let list = parse(rpc("ListFlows", r#"{"pageSize": 3}"#));
+        assert_eq!(list["flows"].as_array().map(Vec::len), Some(3), "{list}");
+        let this_flow = json!({"flow": self.flow}).to_string();
+        for (method, data) in [("SetSockOpt", self.change(32768)), ("GetSockOpt", this_flow)] {
+            let answer = parse(rpc(method, &data));
+            let bytes = number(answer.pointer("/options/clientBufferBytes"));
+            assert_eq!(bytes, 32768, "{method}: {answer}");
+        }
     }
 }
 
@@ -107,12 +117,7 @@ fn grpcurl() {
     let rpc = |method: &str, data: &str| {
         call(&["-d", data, address, &format!("mos.v1.FlowService/{method}")])
     };
-    let list = parse(rpc("ListFlows", r#"{"pageSize": 3}"#));
-    assert_eq!(list["flows"].as_array().map(Vec::len), Some(3), "{list}");
-    let set = parse(rpc("SetSockOpt", &scene.change(32768)));
-    assert_eq!(number(set.pointer("/options/clientBufferBytes")), 32768, "{set}");
-    let get = parse(rpc("GetSockOpt", &scene.this_flow()));
-    assert_eq!(number(get.pointer("/options/clientBufferBytes")), 32768, "{get}");
+    scene.lists_sets_and_gets(rpc);
     // This client's exit code is 64 and the gRPC code.
     let error = rpc("SetSockOpt", &scene.change(-1));
     assert_eq!(error.code(), Some(64 + 3), "{}", error.stderr);
@@ -137,12 +142,7 @@ fn buf_curl() {
     let rpc = |method: &str, data: &str| {
         call(&["-d", data, &format!("{base}/mos.v1.FlowService/{method}")])
     };
-    let list = parse(rpc("ListFlows", r#"{"pageSize": 3}"#));
-    assert_eq!(list["flows"].as_array().map(Vec::len), Some(3), "{list}");
-    let set = parse(rpc("SetSockOpt", &scene.change(32768)));
-    assert_eq!(number(set.pointer("/options/clientBufferBytes")), 32768, "{set}");
-    let get = parse(rpc("GetSockOpt", &scene.this_flow()));
-    assert_eq!(number(get.pointer("/options/clientBufferBytes")), 32768, "{get}");
+    scene.lists_sets_and_gets(rpc);
     // This client's exit code is 8 times the gRPC code.
     let error = rpc("SetSockOpt", &scene.change(-1));
     assert_eq!(error.code(), Some(8 * 3), "{}", error.stderr);
@@ -166,5 +166,27 @@ fn python_grpcio() {
     }
     assert_eq!(result["error"]["code"], "INVALID_ARGUMENT", "{result}");
     shows_details(&result["error"].to_string());
+    scene.end();
+}
+
+#[test]
+fn each_example_changes_an_option_and_reads_it_back() {
+    let scene = Scene::new();
+    let example = |name: &str| tidy::root().join("examples").join(name);
+    let mut path = cached("venv/bin").into_os_string();
+    path.push(":/usr/bin:/bin");
+    let mut python = program::command(cached("venv/bin/python"), [example("set_buffer.py")]);
+    let mut shell = program::command("sh", [example("set_buffer.sh")]);
+    let mut rust = program::command(program::ours("examples/set_buffer"), [""; 0]);
+    let commands = [&mut python, shell.env("PATH", path), &mut rust];
+    for (command, bytes) in commands.into_iter().zip(["16384", "32768", "65536"]) {
+        let said = program::run(command.args([&scene.address, bytes]), CALL_MAX).succeeded().text();
+        let [flow, said_bytes] = said.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("not a flow and its bytes: {said:?}");
+        };
+        assert_eq!(said_bytes, bytes);
+        let options = scene.mosd.json(&["getopt", flow]);
+        assert_eq!(options["options"]["clientBufferBytes"], bytes, "{options}");
+    }
     scene.end();
 }

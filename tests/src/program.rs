@@ -48,7 +48,7 @@ impl Finished {
 /// The path of one of our programs: `MOSD` or `MOSCTL` in the environment, else beside the tests.
 ///
 /// Cargo hands a test only the programs of its own package, so these must have been built before:
-/// `cargo build --workspace --bins`.
+/// `cargo build --workspace --bins --example set_buffer`.
 #[track_caller]
 pub fn ours(name: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(name.to_uppercase()) {
@@ -57,7 +57,11 @@ pub fn ours(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
     let path = profile.join(name);
-    assert!(path.exists(), "{} is missing: cargo build --workspace --bins", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --workspace --bins --example set_buffer",
+        path.display()
+    );
     path
 }
 

@@ -51,8 +51,15 @@ const MENTIONS: [(&str, &str, &[&str]); 3] = [
 ];
 
 /// Where the types of the API may be named: the edge, and what puts it on the wire (`serve`).
-const PROTO_PLACES: [&str; 6] =
-    ["proto/", "client/", "tests/", "server/tests/", "server/src/api/", "server/src/boot/serve"];
+const PROTO_PLACES: [&str; 7] = [
+    "proto/",
+    "client/",
+    "examples/",
+    "tests/",
+    "server/tests/",
+    "server/src/api/",
+    "server/src/boot/serve",
+];
 
 /// Words that a folder of the stack must not contain, so that its modules point one way.
 const STACK_ABSENCES: [(&str, &[&str]); 6] = [
@@ -413,7 +420,7 @@ fn roots(tree: &Tree) -> Vec<String> {
         for kind in ["test", "bench", "bin", "example"] {
             let targets = manifest.get(kind).and_then(Value::as_array);
             for path in targets.into_iter().flatten().filter_map(|target| target.get("path")) {
-                found.extend(path.as_str().map(|path| format!("{folder}{path}")));
+                found.extend(path.as_str().map(|path| join(folder, path)));
             }
         }
         for kind in ["tests/", "benches/", "examples/", "src/bin/"] {
@@ -427,6 +434,13 @@ fn roots(tree: &Tree) -> Vec<String> {
         }
     }
     found
+}
+
+/// The path from the top of `path`, which is seen from `folder` and may begin with `../`.
+fn join(folder: &str, path: &str) -> String {
+    let Some(rest) = path.strip_prefix("../") else { return format!("{folder}{path}") };
+    let parent = folder.trim_end_matches('/').rfind('/').map_or(0, |slash| slash + 1);
+    join(&folder[..parent], rest)
 }
 
 /// Where the modules that `file` declares may lie.
