@@ -1,10 +1,10 @@
 //! What the control plane does while a worker is busy, and what that costs its packets.
 //!
 //! `make bench-control`, or
-//! `cargo run --release -p mos-bench --example control_load [ROUNDS [FLOWS]]`: 7 rounds on a
-//! million flows unless told otherwise. The worker, its stack, the services and the CPUs that each
-//! may use are those of mosd; in the place of a port of DPDK stands a source that counts what a port
-//! would have lost.
+//! `cargo run --release -p mos-bench --example control_load [ROUNDS [FLOWS]]`.
+//! Seven rounds on a million flows unless told otherwise. The worker, its stack, the services and
+//! the CPUs that each may use are those of mosd; in the place of a port of DPDK stands a source
+//! that counts what a port would have lost.
 //!
 //! Every step is done again and again, next to as long a span in which nothing is asked, and at
 //! full load to one in which another CPU is merely busy; medians are told. "80 % load" is 80 % of
