@@ -362,8 +362,9 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
 }
 
 /// The code as gRPC spells it.
+#[must_use]
 #[rustfmt::skip] // A table.
-const fn code_name(code: Code) -> &'static str {
+pub const fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok                 => "OK",
         Code::Cancelled          => "CANCELLED",

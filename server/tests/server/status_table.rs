@@ -1,6 +1,6 @@
 //! The table of errors as clients see it: every rejection, its errno, code and reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{metadata, row, worker_id};
 use mos_control::Refusal;
@@ -180,6 +180,32 @@ fn every_reason_is_that_of_a_rejection_and_means_the_same_for_all_of_its_rejecti
     }
     let all: BTreeSet<String> = Reason::ALL.into_iter().map(|r| r.as_str().to_owned()).collect();
     assert_eq!(met, all);
+}
+
+#[test]
+fn the_page_of_errors_has_every_reason_and_every_key_and_nothing_else() {
+    let page = include_str!("../../../docs/reference/errors.md");
+    let (reasons, keys) = page.split_once("\n## Metadata\n").expect("two tables");
+    let (keys, _) = keys.split_once("\n## ").expect("a section behind the keys");
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let cells = |line: &'static str| line.strip_prefix("| `")?.split_once("` | ");
+    let rows: Vec<_> = reasons.lines().filter_map(cells).collect();
+    let written: BTreeMap<_, BTreeSet<String>> = rows
+        .iter()
+        .map(|(reason, row)| ((*reason).to_owned(), names(row.rsplit_once(" | ").unwrap().1)))
+        .collect();
+    let mut carried = BTreeMap::<_, BTreeSet<String>>::new();
+    for (_, rejection) in rejections() {
+        let details = Status::from(rejection).get_error_details();
+        let info = details.error_info().unwrap();
+        let names = info.metadata.keys().filter(|key| *key != "errno").cloned();
+        carried.entry(info.reason.clone()).or_default().extend(names);
+    }
+    assert_eq!(written, carried);
+    assert_eq!(rows.len(), written.len(), "a reason stands twice");
+    let explained: BTreeSet<_> =
+        keys.lines().filter_map(cells).map(|(key, _)| key.to_owned()).collect();
+    assert_eq!(explained, carried.into_values().flatten().collect());
 }
 
 /// Beside the reason there is a detail that names the field, the resource, the state or the quota.

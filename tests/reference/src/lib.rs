@@ -6,6 +6,7 @@
 mod api;
 mod command;
 mod configuration;
+mod errors;
 mod exit_codes;
 mod manual;
 mod metrics;
@@ -62,6 +63,7 @@ pub fn pages() -> anyhow::Result<Vec<Generated>> {
         page("mosctl.md", command::page(mosctl())),
         page("configuration.md", configuration::page(&root().join("deploy/mosd.toml"))?),
         page("api.md", api::page()?),
+        page("errors.md", errors::page()),
         page("events.md", api::events()?),
         page("metrics.md", metrics::page()),
         page("exit-codes.md", exit_codes::page()),

@@ -28,7 +28,7 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("mosd-fuzz", &[]),
     ("mosctl", &["mos-proto", "mos-text"]),
     ("mos-tests", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
-    ("mos-reference", &["mos-proto", "mos-stack", "mosd", "mosctl"]),
+    ("mos-reference", &["mos-proto", "mos-text", "mos-stack", "mosd", "mosctl"]),
     ("mos-bench", &["mos-memory", "mos-stack", "mos-control", "mos-dataplane"]),
 ];
 
