@@ -319,6 +319,26 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn the_book_is_whole_without_the_tree() {
+    allow(
+        tidy::links_of_the_book_stay_in_it,
+        &[
+            ("docs/a.md", "[b](c/b.md#two-words), [d](#own), [e](https://e.org/x)\n"),
+            ("docs/c/b.md", "[a](../a.md)\n"),
+            ("a.md", "[c](c.toml)\n"),
+        ],
+    );
+    guard(
+        tidy::links_of_the_book_stay_in_it,
+        &[
+            &[("docs/a.md", "[b](../b.md)\n"), ("b.md", "")],
+            &[("docs/a.md", "[c](c)\n"), ("docs/c/b.md", "")],
+            &[("docs/a.md", "[c](../c.toml#x)\n"), ("c.toml", "")],
+        ],
+    );
+}
+
+#[test]
 fn paths_in_code_marks_exist() {
     allow(
         tidy::paths_of_pages_exist,

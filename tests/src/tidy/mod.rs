@@ -15,7 +15,8 @@ use std::{fs, io};
 pub use code::code_only;
 pub use pages::{
     decisions_are_complete, items_of_the_architecture_exist, links_lead_somewhere,
-    pages_are_narrow, paths_of_pages_exist, promises_name_their_tests, the_book_lists_its_pages,
+    links_of_the_book_stay_in_it, pages_are_narrow, paths_of_pages_exist,
+    promises_name_their_tests, the_book_lists_its_pages,
 };
 pub use rooms::{imports_have_no_circle, rooms_import_as_drawn};
 pub use rules::{

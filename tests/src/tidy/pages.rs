@@ -21,6 +21,9 @@ const DECISIONS: &str = "docs/decisions/";
 /// Sections of a decision.
 const DECISION_SECTIONS: [&str; 4] = ["Context", "Decision", "Rejected", "Status"];
 
+/// Where the pages of the book are.
+const BOOK: &str = "docs/";
+
 /// The book: its table of contents lists every page below its folder.
 const SUMMARY: &str = "docs/SUMMARY.md";
 
@@ -49,7 +52,7 @@ pub fn links_lead_somewhere(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (file, page) in pages(tree) {
         for Marked { line, text: link } in page.links {
-            if link.contains("://") || link.starts_with("mailto:") {
+            if !is_local(&link) {
                 continue;
             }
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
@@ -59,6 +62,22 @@ pub fn links_lead_somewhere(tree: &Tree) -> Vec<String> {
                 found.push(format!("{}:{line}: no {target}", file.path));
             } else if !anchor.is_empty() && !named.is_some_and(|known| known.contains(anchor)) {
                 found.push(format!("{}:{line}: no heading {anchor} in {target}", file.path));
+            }
+        }
+    }
+    found
+}
+
+/// Links of the book lead to its pages: it is rendered without the rest of the tree.
+pub fn links_of_the_book_stay_in_it(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for (file, page) in pages(tree).filter(|(file, _)| file.path.starts_with(BOOK)) {
+        for Marked { line, text: link } in page.links.iter().filter(|link| is_local(&link.text)) {
+            let path = link.split_once('#').map_or(link.as_str(), |(path, _)| path);
+            let target = beside(&file.path, path);
+            let is_page = target.starts_with(BOOK) && target.ends_with(".md");
+            if !path.is_empty() && !is_page {
+                found.push(format!("{}:{line}: {target} is not a page of the book", file.path));
             }
         }
     }
@@ -154,13 +173,18 @@ pub fn the_book_lists_its_pages(tree: &Tree) -> Vec<String> {
     let summary = tree.files.iter().find(|file| file.path == SUMMARY);
     let listed: Vec<String> = summary.map_or_else(Vec::new, |file| linked(&file.text));
     let is_page = |file: &&File| {
-        file.path.starts_with("docs/") && file.path.ends_with(".md") && file.path != SUMMARY
+        file.path.starts_with(BOOK) && file.path.ends_with(".md") && file.path != SUMMARY
     };
     let pages = tree.files.iter().filter(is_page);
     pages
         .filter(|file| !listed.iter().any(|link| beside(SUMMARY, link) == file.path))
         .map(|file| format!("{}:1: not in {SUMMARY}", file.path))
         .collect()
+}
+
+/// A link into the tree, not to another site.
+fn is_local(link: &str) -> bool {
+    !link.contains("://") && !link.starts_with("mailto:")
 }
 
 fn pages(tree: &Tree) -> impl Iterator<Item = (&File, Page)> {
