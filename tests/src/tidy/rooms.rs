@@ -59,7 +59,7 @@ pub fn rooms_import_as_drawn(tree: &Tree) -> Vec<String> {
 /// Between a folder and what lies in it there is no circle: a part may use what its own folder's
 /// `mod.rs` has, which in turn publishes the part. Anywhere else there is. A folder counts as one
 /// with all that lies in it: `a/x.rs` that imports `b` and `b/y.rs` that imports `a` are a circle,
-/// except in the crates of [`FOLDERS_OPEN`].
+/// except in the crates of `FOLDERS_OPEN`.
 pub fn imports_have_no_circle(tree: &Tree) -> Vec<String> {
     let mut crates: BTreeMap<&str, Vec<&File>> = BTreeMap::new();
     for file in sources(tree) {
