@@ -22,7 +22,7 @@ pub enum CallError {
     TimedOut {
         /// Service and method.
         method: String,
-        /// The time given.
+        /// The timeout that passed.
         after: Duration,
     },
     /// The server, or the way to it, answered with an error.
@@ -35,9 +35,10 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The error of `method` that `status` tells of.
+    /// Converts the status that `method` returned. `after` is the timeout of the call.
     pub(crate) fn new(method: &str, status: Status, after: Duration) -> Self {
-        // tonic's own clock for `grpc-timeout` answers in the server's name.
+        // tonic enforces `grpc-timeout` in the client, too, and returns this as if the server had
+        // sent it.
         let own_clock = status.code() == Code::Cancelled && status.message() == "Timeout expired";
         if own_clock {
             Self::TimedOut { method: method.to_owned(), after }
@@ -148,8 +149,8 @@ impl Client {
         self.bounded("mos.v1.FlowService/PeekFlow", flows.peek_flow(self.request(m))).await
     }
 
-    /// One side's stream as it grows. The time-out is for the beginning of the answer; the stream
-    /// itself goes on as long as the flow does.
+    /// One side's stream as it grows. The timeout bounds the opening of the stream; the stream
+    /// itself lasts as long as the flow.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl Client {
         m: ReadFlowRequest,
     ) -> Result<Streaming<ReadFlowResponse>, CallError> {
         let mut flows = FlowServiceClient::new(self.channel());
-        // Without `grpc-timeout`, which is meant for the whole of a call.
+        // No `grpc-timeout`: it would bound the whole stream.
         self.bounded("mos.v1.FlowService/ReadFlow", flows.read_flow(Request::new(m))).await
     }
 
@@ -198,14 +199,15 @@ impl Client {
         self.bounded("mos.v1.SystemService/GetStatus", answer).await
     }
 
-    /// The request with its deadline, which the server is told.
+    /// The request with its timeout, which is sent to the server as `grpc-timeout`.
     fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
         request
     }
 
-    /// Waits for the whole answer, body included.
+    /// Waits for `answer` within the timeout: for the message of a unary call, for the opening of a
+    /// stream.
     async fn bounded<M>(
         &self,
         method: &str,

@@ -15,34 +15,35 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// Time for the answer to a ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes that the server may send ahead of our reading: streams of events come in bursts.
+/// Window of one stream, in bytes: the server may send this much ahead of our reading, because
+/// events arrive in bursts.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The same for all streams together.
+/// Window of all streams together, in bytes.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-/// Why no connection came about.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody answered in time.
+    /// There was no answer in time.
     #[error("no connection to {endpoint} within {after:?}")]
     TimedOut {
-        /// Where to.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// The time given.
+        /// The timeout that passed.
         after: Duration,
     },
     /// The system refused the connection.
     #[error("cannot connect to {endpoint}: {source}")]
     Io {
-        /// Where to.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The other side does not speak HTTP/2, or the address is no address.
+    /// The other side does not speak HTTP/2, or the address is invalid.
     #[error("cannot connect to {endpoint}: {source}")]
     Transport {
-        /// Where to.
+        /// The endpoint.
         endpoint: Endpoint,
         /// What went wrong.
         source: transport::Error,
@@ -57,7 +58,7 @@ pub enum ConnectError {
 pub async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, ConnectError> {
     let failed = |source: transport::Error| classify(endpoint, source);
     let uri = match endpoint {
-        // The path stands in the connector; a URI must still name some host.
+        // The connector has the path, but the URI still needs a host.
         Endpoint::Unix(_) => "http://localhost".to_owned(),
         Endpoint::Ip(_) | Endpoint::Name { .. } => format!("http://{endpoint}"),
     };
@@ -90,7 +91,7 @@ async fn dial_unix(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
     UnixStream::connect(path).await.map(TokioIo::new)
 }
 
-/// Finds the system's own error in a transport error, where there is one.
+/// Finds the system's error among the causes of a transport error, if there is one.
 fn classify(endpoint: &Endpoint, error: transport::Error) -> ConnectError {
     let endpoint = endpoint.clone();
     let mut cause = error.source();

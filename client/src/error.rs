@@ -1,6 +1,6 @@
-//! What went wrong, said so that the next step is clear, and the exit code for it.
+//! Failures in words, each with its next step, and the exit codes.
 //!
-//! [`Exit`] is the one table of exit codes, [`Failure::explain`] the one place that turns errors
+//! [`Exit`] is the only table of exit codes, [`Failure::explain`] the only place that turns errors
 //! into words. Nothing here prints.
 
 use std::io;
@@ -28,7 +28,7 @@ pub enum Exit {
     NotAllowed,
     /// Not reachable or timed out.
     Unreachable,
-    /// Somebody else changed it.
+    /// Another client changed it.
     Conflict,
     /// Refused in the present state.
     Refused,
@@ -49,7 +49,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every way to end, in the order of the codes.
+    /// Every exit, in the order of the codes.
     pub const ALL: [Self; 16] = [
         Self::Done,
         Self::Other,
@@ -99,7 +99,7 @@ impl Exit {
         self.row().0
     }
 
-    /// The way to end after a call that ended with `code`.
+    /// The exit after a call that ended with `code`.
     #[must_use]
     pub const fn of_status(code: Code) -> Self {
         match code {
@@ -124,7 +124,7 @@ pub enum Failure {
     /// The command line makes no sense, or consent is missing. Nothing was sent.
     #[error("{0}")]
     Usage(String),
-    /// No connection came about.
+    /// Connecting failed.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// A call failed.
@@ -165,7 +165,7 @@ impl Failure {
         }
     }
 
-    /// Whether there is somebody left to tell: a closed pipe is no error.
+    /// Whether the reader of the output has closed the pipe, which is no error.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -281,7 +281,7 @@ fn detail_facts(
     facts
 }
 
-/// A value of the error's metadata, with its size in words where it counts bytes.
+/// A value of the error's metadata. Numbers of bytes are followed by the rounded size.
 fn humanized(key: &str, value: &str) -> String {
     let counts_bytes = key.ends_with("Bytes") || key.ends_with("_bytes") || key == "max";
     match value.parse::<u64>() {
@@ -292,7 +292,7 @@ fn humanized(key: &str, value: &str) -> String {
     }
 }
 
-/// What to try next, by reason; by code where the reason says nothing or is not known here.
+/// What to try next: by the reason, or by the code if the reason is unknown or has no advice.
 fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
     Some(match reason {
         Some(Reason::FlowNotFound | Reason::FlowEnded) => {
@@ -390,7 +390,7 @@ pub const fn code_name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Every code there is.
+    /// Every code.
     fn codes() -> impl Iterator<Item = Code> {
         (0..17).map(Code::from_i32)
     }

@@ -7,7 +7,7 @@
 //!                     render (the only place that prints)
 //! ```
 //!
-//! A program that talks to mosd needs [`mos_text::Endpoint`] and [`client::Client`] alone.
+//! A program that talks to mosd needs only [`mos_text::Endpoint`] and [`client::Client`].
 
 pub mod args;
 pub mod client;
@@ -39,8 +39,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help, version and complaints about the command line. If the pipe is closed there is
-            // nobody to tell.
+            // Help, version, or an error in the command line. A failure to print it could not be
+            // reported anywhere, so it is ignored.
             error.print().unwrap_or_default();
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             return ExitCode::from(code.code());
@@ -60,8 +60,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs a command that talks to mosd, until it ends or Ctrl-C.
 ///
-/// The command has a thread and a runtime of its own: while it waits for a pipe that nobody reads,
-/// this thread still hears Ctrl-C.
+/// The command has a thread and a runtime of its own, so that this thread handles Ctrl-C even while
+/// the command is blocked on a full pipe.
 fn with_runtime(cli: Cli, mut output: Output) -> Exit {
     let (waiting, working) = match (runtime(), runtime()) {
         (Ok(waiting), Ok(working)) => (waiting, working),
@@ -72,8 +72,8 @@ fn with_runtime(cli: Cli, mut output: Output) -> Exit {
         }
     };
     let exit = waiting.block_on(async {
-        // Before the work begins, so that no moment is without it. Where it cannot be had, the
-        // signal keeps its own meaning, which ends the process, too.
+        // Registered before the work begins, so that no signal is missed. If this fails, the signal
+        // keeps its default action, which also ends the process.
         let mut interrupts = signal(SignalKind::interrupt()).ok();
         let interrupted = async {
             match &mut interrupts {

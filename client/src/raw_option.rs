@@ -1,4 +1,4 @@
-//! What the value of a raw option means: the layouts of C that `mtcp_getsockopt(3)` fills.
+//! Values of raw options in words, by the C structures that `mtcp_getsockopt(3)` fills.
 
 use mos_text::mos::{MOS_FRAGINFO_CLIBUF, MOS_FRAGINFO_SVRBUF, MOS_INFO_CLIBUF, MOS_INFO_SVRBUF};
 
@@ -8,7 +8,7 @@ pub fn as_int(optval: &[u8]) -> Option<i32> {
     <[u8; 4]>::try_from(optval).ok().map(i32::from_le_bytes)
 }
 
-/// What the bytes of an option's value mean, as far as the option is known.
+/// The value of an option in words; `None` if its length does not fit the type of the option.
 #[must_use]
 pub fn meaning(optname: i32, optval: &[u8]) -> Option<String> {
     match optname {

@@ -1,7 +1,7 @@
 //! Descriptions of services that only the server knows, and calls made with them.
 //!
-//! Server reflection v1 gives the file of a symbol; its imports are asked for one by one, because
-//! servers differ in whether they send them along.
+//! Server reflection v1 returns the file of a symbol. Its imports are requested one by one, because
+//! not every server sends them along.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,7 +29,7 @@ struct Conversation {
 
 impl Conversation {
     async fn open(channel: Channel) -> Result<Self, Status> {
-        // One question is under way at a time.
+        // One question is in flight at a time.
         let (questions, receiver) = mpsc::channel(1);
         let answers = ServerReflectionClient::new(channel)
             .server_reflection_info(ReceiverStream::new(receiver))
@@ -68,12 +68,12 @@ impl Conversation {
 ///
 /// # Errors
 ///
-/// `UNIMPLEMENTED` naming the services there are, when this one is none of them; the server's own
-/// error when it has no reflection.
+/// `UNIMPLEMENTED` with the list of services, if this one is not among them; the server's own error
+/// if it has no reflection.
 pub(crate) async fn describe(channel: Channel, service: &str) -> Result<DescriptorPool, Status> {
     let mut server = Conversation::open(channel.clone()).await?;
     let symbol = MessageRequest::FileContainingSymbol(service.to_owned());
-    // Some servers answer that they know no such symbol, others end the conversation.
+    // For an unknown symbol some servers answer with an error message, others end the call.
     let mut found = match server.files(symbol).await {
         Err(status) if status.code() == Code::NotFound => Vec::new(),
         answer => answer?,
@@ -110,7 +110,7 @@ async fn services(channel: Channel) -> Result<Vec<String>, Status> {
     Ok(list.service.into_iter().map(|service| service.name).collect())
 }
 
-/// Carries messages whose type is known at run time only.
+/// A codec for messages whose type is known only at run time.
 #[derive(Debug, Clone)]
 pub(crate) struct DynamicCodec {
     /// Type of the answers.
@@ -132,7 +132,7 @@ impl Codec for DynamicCodec {
     }
 }
 
-/// Writes messages that know their own type.
+/// Encodes messages, which carry their type.
 #[derive(Debug)]
 pub(crate) struct DynamicEncoder;
 
@@ -145,7 +145,7 @@ impl Encoder for DynamicEncoder {
     }
 }
 
-/// Reads messages of one type.
+/// Decodes messages of one type.
 #[derive(Debug)]
 pub(crate) struct DynamicDecoder {
     answer: MessageDescriptor,

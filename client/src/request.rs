@@ -1,4 +1,4 @@
-//! What the command line means: from what was typed to requests of the API.
+//! Converts parsed arguments to requests of the API.
 
 use mos_proto::v1::{
     FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, PeekFlowRequest,
@@ -19,12 +19,12 @@ use crate::{
     raw_option,
 };
 
-/// Largest page that the API gives.
+/// Largest page of the API, in flows.
 const PAGE_FLOWS_MAX: i32 = 1000;
-/// Most bytes that one peek gives.
+/// Largest answer to one peek, in bytes.
 const PEEK_BYTES_MAX: u64 = 1 << 20;
 
-/// The first page of a list. Later pages differ in their token alone.
+/// The first page of a list. Requests for later pages differ only in their token.
 #[must_use]
 pub fn list_flows(args: &ListArgs, format: Format) -> ListFlowsRequest {
     let limit = i32::try_from(args.limit).unwrap_or(i32::MAX);
@@ -57,7 +57,7 @@ pub fn get_flow(flow: &FlowName, view: FlowView) -> GetFlowRequest {
     GetFlowRequest { flow: flow.to_string(), view: view.into() }
 }
 
-/// The options of a flow, and the raw form of one of them where it was asked for.
+/// The options of a flow, and the raw form of one of them if `target` names it.
 #[must_use]
 pub fn get_sock_opt(flow: &FlowName, target: &RawTarget) -> GetSockOptRequest {
     GetSockOptRequest { flow: flow.to_string(), raw: raw_sock_opt(target, Vec::new()) }
@@ -66,21 +66,21 @@ pub fn get_sock_opt(flow: &FlowName, target: &RawTarget) -> GetSockOptRequest {
 /// A change of options, the same for every flow named.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptionChange {
-    /// What the API is sent.
+    /// The change, as the API takes it.
     pub change: Change,
-    /// Only if the options still have this etag.
+    /// Change the options only if they still have this etag.
     pub etag: Option<String>,
     /// Change nothing.
     pub dry_run: bool,
 }
 
 impl OptionChange {
-    /// The change that was typed.
+    /// The change that the arguments describe.
     ///
     /// # Errors
     ///
-    /// [`Failure::Usage`] when nothing was to be set, half of the raw form is missing, or one etag
-    /// was to hold for several flows.
+    /// [`Failure::Usage`] when no option is given, half of the raw form is missing, or one etag is
+    /// given for several flows.
     pub fn from_args(args: &SetoptArgs) -> Result<Self, Failure> {
         let usage = |message: &str| Err(Failure::Usage(message.to_owned()));
         if args.etag.is_some() && args.flow.len() > 1 {
@@ -125,7 +125,7 @@ impl OptionChange {
         }
     }
 
-    /// The buffer sizes asked for, client's and server's, to be compared with those in force.
+    /// The requested buffer sizes, client's and server's, for comparison with those in force.
     #[must_use]
     pub fn buffer_bytes(&self) -> (Option<i64>, Option<i64>) {
         match &self.change {
@@ -143,7 +143,7 @@ impl OptionChange {
     }
 }
 
-/// A peek at one side's buffer, for as many of `bytes` as one call gives.
+/// A peek at one side's buffer, for `bytes` or the maximum of one call.
 #[must_use]
 pub fn peek_flow(
     flow: &FlowName,
@@ -155,7 +155,7 @@ pub fn peek_flow(
     PeekFlowRequest { flow: flow.to_string(), side: side_of(side).into(), offset, max_bytes }
 }
 
-/// The stream that one side receives, to the end of the flow or for so many bytes.
+/// The stream that one side receives, up to `max_bytes` or to the end of the flow.
 #[must_use]
 pub fn read_flow(
     flow: &FlowName,

@@ -1,6 +1,6 @@
 //! proto3 JSON and YAML of the published messages.
 //!
-//! Fields at their default are written, too: a script finds every key in every object.
+//! Fields with default values are written, too, so that a script finds every key in every object.
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ impl Serialize for Proto3Json<'_> {
     }
 }
 
-/// The message of `mos.v1` with this name, as one that knows its own description.
+/// Converts a message of `mos.v1`, whose type is called `name`, to one that carries its descriptor.
 pub(super) fn dynamic(name: &str, message: &impl Message) -> Result<DynamicMessage, Failure> {
     let broken = |error: String| Failure::Contract(format!("mos.v1.{name}: {error}"));
     let pool = POOL.as_ref().map_err(|error| broken(error.clone()))?;
@@ -53,7 +53,7 @@ pub(super) fn yaml(message: &DynamicMessage) -> Result<String, Failure> {
     serde_yaml_ng::to_string(&Proto3Json(message)).map_err(unwritable)
 }
 
-/// A YAML list with one item for each message, to be continued.
+/// A YAML list with one item for each message. More items may follow.
 pub(super) fn yaml_items(messages: &[DynamicMessage]) -> Result<String, Failure> {
     let messages: Vec<_> = messages.iter().map(Proto3Json).collect();
     serde_yaml_ng::to_string(&messages).map_err(unwritable)

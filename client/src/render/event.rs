@@ -13,7 +13,7 @@ use crate::{
     units::format_count,
 };
 
-/// The columns of `table`, and behind them those that `wide` adds.
+/// The columns of `table`, followed by those that `wide` adds.
 const COLUMNS: [(&str, Align); 10] = [
     ("TIME", Align::Left),
     ("TYPE", Align::Left),
@@ -27,7 +27,7 @@ const COLUMNS: [(&str, Align); 10] = [
     ("SEQUENCE", Align::Right),
 ];
 
-/// Columns of `table`.
+/// Number of columns of `table`.
 const NARROW: usize = 7;
 
 /// The columns of a list of events.
@@ -69,7 +69,7 @@ pub(crate) fn event_row(event: &Event, format: Format) -> Vec<String> {
     cells
 }
 
-/// What the type of the event adds, in the order of the keys.
+/// The attributes of the event, ordered by key.
 fn facts(event: &Event) -> String {
     let mut facts: Vec<_> =
         event.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -21,7 +21,7 @@ use crate::{
 /// What a cell shows when its value is not known.
 pub(super) const UNKNOWN: &str = "-";
 
-/// The columns of `table`, and behind them those that `wide` adds.
+/// The columns of `table`, followed by those that `wide` adds.
 const COLUMNS: [(&str, Align); 20] = [
     ("NAME", Align::Left),
     ("CLIENT", Align::Left),
@@ -54,11 +54,11 @@ pub(super) enum Width {
     Wide,
 }
 
-/// The columns of what both sides have.
+/// The columns of a table with a value for each side.
 const SIDES: [(&str, Align); 3] =
     [("", Align::Left), ("CLIENT", Align::Right), ("SERVER", Align::Right)];
 
-/// Columns of `table`.
+/// Number of columns of `table`.
 const NARROW: usize = 9;
 
 /// The columns of a list of flows.
@@ -109,7 +109,7 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
     cells
 }
 
-/// Everything about one flow, as of `now`; with `-o wide` what its buffers hold, too.
+/// Everything about one flow, as of `now`; with `-o wide` the contents of its buffers, too.
 pub(crate) fn flow_details(flow: &Flow, format: Format, now: SystemTime) -> String {
     let options = flow.options.unwrap_or_default();
     let mut text = pairs(&[
@@ -175,7 +175,7 @@ fn side_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
     ]
 }
 
-/// What a receive buffer holds and where it stands, as `mtcp_getsockopt(3)` tells it.
+/// Positions and fragments of both receive buffers, with the names of `mtcp_getsockopt(3)`.
 fn buffer_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
     let position = |label, field: fn(&BufferPositions) -> u32| {
         let number = |side: &SideStats| {
@@ -210,13 +210,13 @@ fn buffer_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
     rows
 }
 
-/// A run of held bytes: its first offset, and the one behind it.
+/// A range of held bytes: its first offset, and one past its last.
 fn fragment(fragment: &Fragment) -> String {
     let end = fragment.offset.saturating_add(fragment.length_bytes);
     format!("{}..{end}", fragment.offset)
 }
 
-/// The states of both sides, and what their receive buffers hold.
+/// The states of both sides, and the contents of their receive buffers.
 pub(crate) fn side_details(answer: &GetSockOptResponse) -> String {
     let (client, server) = (answer.client_state(), answer.server_state());
     let mut rows = vec![cells("state", state(client), state(server))];
@@ -259,7 +259,7 @@ fn facet_value(field: &FieldDescriptor, message: &DynamicMessage) -> String {
             word.map_or_else(|| UNKNOWN.to_owned(), str::to_ascii_lowercase)
         }
         (Value::I64(bytes), _) if is_set => format_bytes(*bytes),
-        // No side is stopped as long as nothing stands there.
+        // An absent `stop_monitoring` means that no side is stopped.
         (..) if field.name() == "stop_monitoring" => "none".to_owned(),
         (..) => UNKNOWN.to_owned(),
     }
@@ -275,9 +275,9 @@ pub(crate) fn option_details(
     Ok(lines)
 }
 
-/// What changed from `old` to `new`, or what was confirmed, of the options that `asked` names.
+/// The options that changed from `old` to `new`, and those of `asked` that did not change.
 ///
-/// Without `old` only the values in force are told.
+/// Without `old`, the new values of the options of `asked`.
 pub(crate) fn option_change(
     asked: Option<&FlowOptions>,
     old: Option<&FlowOptions>,
@@ -363,7 +363,7 @@ fn tuple_alias(tuple: &FlowTuple) -> String {
     )
 }
 
-/// Time passed since then; nothing sensible where the clocks disagree.
+/// The time since `then`; [`UNKNOWN`] if `then` is absent or in the future.
 pub(super) fn since(then: Option<&Timestamp>, now: SystemTime) -> String {
     then.and_then(|then| SystemTime::try_from(*then).ok())
         .and_then(|then| now.duration_since(then).ok())

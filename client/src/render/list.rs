@@ -1,4 +1,4 @@
-//! A list of flows, written page by page in the form asked for.
+//! A list of flows, written page by page in the chosen format.
 
 use std::time::SystemTime;
 
@@ -10,16 +10,16 @@ use super::{
 };
 use crate::{args::Format, error::Failure};
 
-/// How much of what matches a list holds.
+/// Whether a list holds every matching flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Every matching flow.
     Complete,
-    /// Less: a limit, a core without an answer, or an error cut it short.
+    /// A limit, a core without an answer, or an error cut it short.
     Partial,
 }
 
-/// A list of which a part has been written.
+/// A partly written list.
 #[derive(Debug)]
 pub(crate) struct FlowList {
     format: Format,
@@ -28,7 +28,7 @@ pub(crate) struct FlowList {
 }
 
 impl FlowList {
-    /// A list with nothing in it yet.
+    /// An empty list.
     pub(crate) fn new(output: &Output) -> Self {
         let table = Table::new(flow::columns(width(output.format())), output.titles());
         Self { format: output.format(), table, written: 0 }
@@ -67,7 +67,7 @@ impl FlowList {
         Ok(output.flush()?)
     }
 
-    /// Ends the list; machines are told how much of it there is.
+    /// Ends the list; JSON and YAML say whether it is complete.
     pub(crate) fn end(mut self, output: &mut Output, extent: Extent) -> Result<(), Failure> {
         let complete = extent == Extent::Complete;
         let text = match self.format {

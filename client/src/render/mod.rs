@@ -32,7 +32,7 @@ use crate::{
     error::{Exit, Failure},
 };
 
-/// What is said on standard error.
+/// What is written to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Talk {
     /// Warnings and errors.
@@ -51,14 +51,14 @@ pub(crate) enum Paint {
     Green,
 }
 
-/// One of the two ways out.
+/// Standard output or standard error.
 struct Sink {
     writer: Box<dyn Write + Send>,
     colored: bool,
 }
 
 impl Sink {
-    /// The word in colour where colour is wanted.
+    /// The word, in colour if this stream takes colour.
     fn painted(&self, paint: Paint, word: &str) -> String {
         let code = match paint {
             Paint::Red => 31,
@@ -69,7 +69,7 @@ impl Sink {
     }
 }
 
-/// Where everything is printed, and how.
+/// Both streams, and how to print to them.
 pub(crate) struct Output {
     stdout: Sink,
     stderr: Sink,
@@ -80,7 +80,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The process's own standard output and error.
+    /// Standard output and standard error of the process.
     pub(crate) fn new(global: &Global) -> Self {
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colored = |is_terminal: bool| match global.color {
@@ -109,7 +109,7 @@ impl Output {
         }
     }
 
-    /// The form asked for.
+    /// The chosen format.
     pub(crate) const fn format(&self) -> Format {
         self.format
     }
@@ -129,24 +129,24 @@ impl Output {
         self.stdout.writer.write_all(bytes)
     }
 
-    /// Hands over what was written so far.
+    /// Flushes standard output.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.stdout.writer.flush()
     }
 
-    /// Writes a message of `mos.v1` in the JSON or YAML form asked for.
+    /// Writes a message of `mos.v1` as JSON or YAML, and flushes.
     pub(crate) fn document(&mut self, name: &str, message: &impl Message) -> Result<(), Failure> {
         let message = document::dynamic(name, message)?;
         self.dynamic_document(&message)
     }
 
-    /// As [`Self::document`]; hands nothing over yet, because more comes at once.
+    /// As [`Self::document`], but without flushing, because more follows at once.
     pub(crate) fn record(&mut self, name: &str, message: &impl Message) -> Result<(), Failure> {
         let message = document::dynamic(name, message)?;
         self.append(&message)
     }
 
-    /// Writes any message in the JSON or YAML form asked for.
+    /// Writes any message as JSON or YAML, and flushes.
     pub(crate) fn dynamic_document(&mut self, message: &DynamicMessage) -> Result<(), Failure> {
         self.append(message)?;
         Ok(self.flush()?)
@@ -165,25 +165,25 @@ impl Output {
         Ok(self.text(&text)?)
     }
 
-    /// The word in colour where standard output takes colour.
+    /// The word, in colour if standard output takes colour.
     pub(crate) fn painted(&self, paint: Paint, word: &str) -> String {
         self.stdout.painted(paint, word)
     }
 
-    /// Says something that is good to know.
+    /// Writes a note, unless `--quiet` was given.
     pub(crate) fn note(&mut self, text: &str) {
         if self.talk >= Talk::Normal {
             self.say(&format!("{text}\n"));
         }
     }
 
-    /// Says that something is missing or odd.
+    /// Writes a warning.
     pub(crate) fn warning(&mut self, text: &str) {
         let label = self.stderr.painted(Paint::Yellow, "warning:");
         self.say(&format!("{label} {text}\n"));
     }
 
-    /// Shows a request before it is sent, where that was asked for.
+    /// Shows a request before it is sent, if `--verbose` was given.
     pub(crate) fn request(&mut self, method: &str, name: &str, message: &impl Message) {
         if self.talk < Talk::Requests {
             return;
@@ -192,7 +192,7 @@ impl Output {
         self.say(&format!("> {method} {}\n", json.unwrap_or_default().trim_end()));
     }
 
-    /// Shows a request whose type only the server knows, where that was asked for.
+    /// As [`Self::request`], for a message whose type only the server knows.
     pub(crate) fn dynamic_request(&mut self, method: &str, message: &DynamicMessage) {
         if self.talk >= Talk::Requests {
             let json = document::json(message).unwrap_or_default();
@@ -200,7 +200,7 @@ impl Output {
         }
     }
 
-    /// Says what failed, `about` which flow if there are several.
+    /// Writes a failure. `about` names the flow if there are several.
     pub(crate) fn failure(&mut self, about: Option<&str>, failure: &Failure) {
         if failure.is_closed_pipe() {
             return;
@@ -216,7 +216,8 @@ impl Output {
         self.say(&text);
     }
 
-    /// Shows how far a transfer is, where somebody looks on.
+    /// The progress of a transfer, shown if standard error is a terminal and `--quiet` was not
+    /// given.
     pub(crate) fn progress(&self, total: Option<u64>) -> Progress {
         if self.talk >= Talk::Normal && io::stderr().is_terminal() {
             Progress::shown(total)
@@ -225,12 +226,12 @@ impl Output {
         }
     }
 
-    /// Asks on the terminal; the answer is read elsewhere.
+    /// Asks on the terminal; the caller reads the answer.
     pub(crate) fn prompt(&mut self, question: &str) {
         self.say(question);
     }
 
-    /// Writes the last of the output; the failure to do so decides how mosctl ends.
+    /// Flushes the output. If that fails, the failure decides the exit.
     pub(crate) fn finish(&mut self, exit: Exit) -> Exit {
         match self.flush() {
             Ok(()) => exit,
@@ -242,8 +243,8 @@ impl Output {
         }
     }
 
-    /// Standard error comes after what standard output already has. When standard error itself is
-    /// gone there is nobody to tell, hence the ignored results.
+    /// Writes to standard error, after all that was written to standard output. A failure could not
+    /// be reported anywhere, so the results are ignored.
     fn say(&mut self, text: &str) {
         self.stdout.writer.flush().unwrap_or_default();
         self.stderr.writer.write_all(text.as_bytes()).unwrap_or_default();

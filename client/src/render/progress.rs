@@ -1,4 +1,4 @@
-//! How far a long transfer is, on standard error while that is a terminal.
+//! The progress of a long transfer, shown on standard error.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 const STYLE: &str = "{spinner} {bytes} {elapsed}  {bytes_per_sec}";
 const STYLE_OF_TOTAL: &str = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 
-/// Shows how far a transfer is, or nothing.
+/// A display of progress, or nothing.
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
@@ -18,7 +18,7 @@ impl Progress {
         Self(None)
     }
 
-    /// Shows the bytes so far, and how many are left where the total is known.
+    /// Shows the bytes so far, and if the total is known, a bar and the time left.
     pub(super) fn shown(total: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let style = if total.is_some() { STYLE_OF_TOTAL } else { STYLE };
@@ -36,7 +36,7 @@ impl Progress {
         }
     }
 
-    /// Prints something else meanwhile.
+    /// Runs `print` with the display removed, so that their outputs do not mix.
     pub(crate) fn aside(&self, print: impl FnOnce()) {
         match &self.0 {
             Some(bar) => bar.suspend(print),
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// Takes everything away.
+    /// Removes the display.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

@@ -12,10 +12,11 @@ use crate::{
     units::{format_bytes, format_count},
 };
 
-/// A loop that has not turned for more milliseconds than this is marked.
+/// A worker whose last turn is longer ago is marked, in milliseconds.
 const LOOP_AGE_MARK_MS: i64 = 1_000;
 
-/// One screen: the level, what is not fine with its next step, one row for each core and port.
+/// One screen: the level, each condition that is not OK with its next step, a row for each core and
+/// port.
 pub(crate) fn status_text(
     output: &Output,
     status: &GetStatusResponse,
@@ -131,7 +132,7 @@ fn port_row(port: &PortStatus) -> Vec<String> {
         port.driver.clone(),
         port.queue_count.to_string(),
         format_count(port.rx_packet_count),
-        // Some drivers (net_ring) count packets alone.
+        // Some drivers (net_ring) count packets but no bytes.
         if port.rx_bytes == 0 && port.rx_packet_count > 0 {
             "-".to_owned()
         } else {
@@ -142,7 +143,7 @@ fn port_row(port: &PortStatus) -> Vec<String> {
     ]
 }
 
-/// Packets by what became of them.
+/// Packets by outcome.
 fn outcomes(core: &CoreStatus) -> String {
     let mut outcomes: Vec<_> =
         core.packet_outcomes.iter().filter(|(_, count)| **count != 0).collect();
@@ -154,7 +155,7 @@ fn outcomes(core: &CoreStatus) -> String {
     outcomes.join(", ")
 }
 
-/// A share in percent, of what there is.
+/// `used` in percent of `capacity`.
 fn share(used: i64, capacity: i64) -> String {
     let percent = i128::from(used) * 100 / i128::from(capacity.max(1));
     if capacity > 0 { format!("{percent}%") } else { "-".to_owned() }

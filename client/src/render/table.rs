@@ -1,9 +1,9 @@
-//! Columns for people, written while the rows still arrive.
+//! Tables for people, written while rows still arrive.
 //!
 //! The widths come from the first rows and only ever grow, so that a list of a million flows needs
 //! no more memory than one page of it.
 
-/// Where a column's text stands.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     /// Words.
@@ -21,7 +21,7 @@ pub(crate) enum Titles {
     Hidden,
 }
 
-/// A table of which a part has been written.
+/// A partly written table.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,

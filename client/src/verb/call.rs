@@ -13,7 +13,8 @@ use crate::{
     reflection::{self, DynamicCodec},
 };
 
-/// Calls a method and writes every answer. `timeout` is what was asked for, which bounds streams.
+/// Calls a method and writes every answer. `timeout` is that of the command line; without one, a
+/// stream is not bounded.
 pub(super) async fn call(
     session: &mut Session,
     args: &CallArgs,
@@ -59,7 +60,7 @@ fn split(method: &str) -> Result<(&str, &str), Failure> {
         })
 }
 
-/// The text of the requests.
+/// The JSON text of the requests.
 async fn data(args: &CallArgs) -> Result<String, Failure> {
     if args.data == "-" {
         let read = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin())).await;
@@ -109,8 +110,8 @@ fn requests(data: &str, kind: &MessageDescriptor) -> Result<Vec<DynamicMessage>,
         .collect()
 }
 
-/// Makes the call and writes the answers as they come. All four kinds of methods look the same on
-/// the wire.
+/// Makes the call and writes the answers as they arrive. All four kinds of methods look the same on
+/// the wire, so the streaming form serves them all.
 async fn answers(
     session: &mut Session,
     path: &str,

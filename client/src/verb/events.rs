@@ -1,6 +1,6 @@
 //! `events`: what happens to flows, as it happens.
 //!
-//! Events go to standard output; what was lost, to standard error.
+//! Events go to standard output, losses to standard error.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 
 const METHOD: &str = "mos.v1.EventService/WatchEvents";
 
-/// Watches events. `timeout` is what was asked for: a stream has none by itself.
+/// Watches events. `timeout` is that of the command line; without one, the stream is not bounded.
 pub(super) async fn events(
     session: &mut Session,
     args: &EventsArgs,
@@ -36,7 +36,8 @@ pub(super) async fn events(
     }
 }
 
-/// Writes events up to the limit, the first loss that is not to be, or the end of the stream.
+/// Writes events up to the limit, to the first loss with `--fail-on-loss`, or to the end of the
+/// stream.
 async fn follow(
     session: &mut Session,
     args: &EventsArgs,
@@ -64,14 +65,14 @@ async fn follow(
                     return Ok(Exit::Lost);
                 }
             }
-            // A later version may send more than this one knows.
+            // A newer server may send kinds of messages that this client does not know.
             None => {}
         }
     }
     Ok(Exit::Done)
 }
 
-/// The next message. What was written so far is handed over before anything is waited for.
+/// The next message. Flushes the output before it waits.
 async fn next(
     session: &mut Session,
     stream: &mut Streaming<WatchEventsResponse>,
@@ -102,7 +103,7 @@ fn write(session: &mut Session, table: &mut Table, event: &Event) -> Result<(), 
             session.output.text(&row)?;
         }
         Format::Json | Format::Jsonl | Format::Yaml => session.output.record("Event", event)?,
-        // Refused before anything was sent.
+        // Already refused before the request was sent.
         Format::Name => {}
     }
     Ok(())

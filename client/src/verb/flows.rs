@@ -13,7 +13,7 @@ use crate::{
     units::format_count,
 };
 
-/// Where a list stands between two pages.
+/// The state of a list between two pages.
 struct Progress {
     /// Rows that may still be written.
     remaining: u64,
@@ -21,7 +21,7 @@ struct Progress {
     total: i64,
     /// Cores that did not answer, once each.
     unreachable: Vec<String>,
-    /// Flows were left out because of the limit.
+    /// Whether flows were left out because of the limit.
     cut: bool,
 }
 
@@ -37,7 +37,8 @@ pub(super) async fn list(session: &mut Session, args: &ListArgs) -> Result<Exit,
     let request = request::list_flows(args, session.output.format());
     match pages(session, request, &mut rows, &mut progress).await {
         Ok(()) => {}
-        // Nothing to close if nothing can be written; everything else leaves a well-formed list.
+        // After an error of the output the list cannot be closed; after any other it is, if it was
+        // begun.
         Err(failure @ Failure::Output(_)) => return Err(failure),
         Err(failure) if rows.written() == 0 => return Err(failure),
         Err(failure) => {
@@ -67,7 +68,7 @@ pub(super) async fn list(session: &mut Session, args: &ListArgs) -> Result<Exit,
     Ok(Exit::Partial)
 }
 
-/// Fetches and writes pages until the end of the table or of what was asked for.
+/// Fetches and writes pages until the last flow or the limit.
 async fn pages(
     session: &mut Session,
     mut request: ListFlowsRequest,

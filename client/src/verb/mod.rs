@@ -18,16 +18,16 @@ use crate::{
     render::Output,
 };
 
-/// Time for a request unless told otherwise.
+/// Default timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a command works with.
+/// The connection and the output of a command.
 pub(crate) struct Session {
     client: Client,
     output: Output,
 }
 
-/// Does what needs no server; `None` for every other command.
+/// Runs a command that needs no server; `None` for every other command.
 pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<Exit, Failure>> {
     match verb {
         Verb::Completion { shell } => Some(help::completion(*shell, output)),
@@ -46,7 +46,7 @@ pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<
     }
 }
 
-/// Does what needs a server, and says what failed.
+/// Runs a command that needs a server, and prints its failure.
 pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
     let timeout = cli.global.timeout.unwrap_or(REQUEST_TIMEOUT);
     let prepared = prepare(&cli.verb, &mut output).await;
@@ -88,7 +88,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
     }
 }
 
-/// Finds what is wrong with a command line, and asks for consent, before anything is sent.
+/// Checks the command line, and asks for consent, before anything is sent.
 async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
     let nameless = match verb {
         Verb::Events(_) => "events",

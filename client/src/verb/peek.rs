@@ -1,7 +1,8 @@
 //! `peek`: buffered payload, one piece after the other.
 //!
-//! A piece ends at a hole; `--all` goes on behind it and says what is missing. Offsets name stream
-//! positions, so what a live flow adds or overwrites meanwhile never shifts the bytes.
+//! A piece ends at a hole; `--all` continues after the hole and says what is missing. Offsets are
+//! stream positions, so bytes that a live flow adds or overwrites meanwhile do not shift the
+//! others.
 
 use mos_proto::v1::PeekFlowResponse;
 use mos_text::{FlowName, FlowNameError, Reason};
@@ -27,15 +28,16 @@ enum Form {
     Document,
 }
 
-/// Where an extraction stands.
+/// The state of an extraction.
 struct Position {
     /// Offset to ask for; `None` before the first piece.
     next: Option<i64>,
     /// Bytes still wanted.
     remaining: u64,
-    /// One past the last byte held at the first piece: new bytes do not keep us for ever.
+    /// One past the last byte held at the first piece. Later bytes are not extracted, so that the
+    /// extraction ends.
     end: Option<i64>,
-    /// Bytes that lay in holes.
+    /// Bytes in holes.
     missing: i64,
 }
 
@@ -60,7 +62,7 @@ pub(super) async fn peek(session: &mut Session, args: &PeekArgs) -> Result<Exit,
     loop {
         let Some(piece) = fetch(session, args, &flow, &mut position).await? else { continue };
         write(session, form, &piece)?;
-        // The handle stays with this connection, whatever happens to the tuple.
+        // The handle names this connection even after its tuple is reused.
         flow = piece
             .flow
             .parse()
@@ -76,7 +78,8 @@ pub(super) async fn peek(session: &mut Session, args: &PeekArgs) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-/// One piece; `None` when the wanted offset was overwritten meanwhile and the next one is known.
+/// One piece; `None` if the wanted offset was overwritten meanwhile, and `position` has moved to
+/// the oldest offset held.
 async fn fetch(
     session: &mut Session,
     args: &PeekArgs,
@@ -101,7 +104,7 @@ async fn fetch(
     }
 }
 
-/// The oldest offset still held, where the error says that the wanted one is gone.
+/// The oldest offset still held, if the error says that the wanted one was overwritten.
 fn overwritten_until(error: &CallError) -> Option<i64> {
     let CallError::Status { status, .. } = error else { return None };
     let details = status.get_error_details();
@@ -120,7 +123,7 @@ fn write(session: &mut Session, form: Form, piece: &PeekFlowResponse) -> Result<
     Ok(())
 }
 
-/// Moves behind the piece, and says whether to go on.
+/// Moves past the piece, and returns whether to continue.
 fn advance(
     session: &mut Session,
     args: &PeekArgs,
@@ -134,7 +137,7 @@ fn advance(
     }
     if let Some(next) = position.next.filter(|next| piece.offset > *next) {
         session.output.note(&format!("note: {next}..{} is a hole", piece.offset));
-        // Whoever did not ask for everything asked for an offset: the note is answer enough.
+        // Without `--all` the note is enough, and the hole does not count as missing.
         let missing = if args.all { piece.offset - next } else { 0 };
         position.missing = position.missing.saturating_add(missing);
     }
@@ -154,12 +157,12 @@ fn advance(
         summarize(session, args, piece, behind);
         return Ok(false);
     }
-    // A hole is told when the piece behind it has come.
+    // The next piece reports the hole before it.
     position.next = Some(behind);
     Ok(true)
 }
 
-/// Says how much more there is.
+/// Notes what is shown and what is held.
 fn summarize(session: &mut Session, args: &PeekArgs, piece: &PeekFlowResponse, behind: i64) {
     let PeekFlowResponse { oldest_offset, newest_offset, next_held_offset, .. } = piece;
     if oldest_offset == newest_offset {

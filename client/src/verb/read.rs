@@ -1,6 +1,6 @@
 //! `read`: one side's stream as it grows, to standard output or a file, until the flow ends.
 //!
-//! What this reader will never see is said on standard error, and nothing is written for it.
+//! Missing bytes are reported on standard error, and nothing is written in their place.
 
 use std::{
     fs::File,
@@ -42,7 +42,7 @@ struct Tally {
     missing: i64,
 }
 
-/// Reads a stream. `timeout` is what was asked for: a stream has none by itself.
+/// Reads a stream. `timeout` is that of the command line; without one, the stream is not bounded.
 pub(super) async fn read(
     session: &mut Session,
     args: &ReadArgs,
@@ -90,7 +90,7 @@ pub(super) async fn read(
     Ok(if args.fail_on_loss { Exit::Lost } else { Exit::Done })
 }
 
-/// Finds what is wrong with a command line before anything is sent.
+/// Checks the command line before anything is sent.
 pub(super) fn check(args: &ReadArgs, format: Format) -> Result<(), Failure> {
     let is_document = matches!(format, Format::Json | Format::Jsonl | Format::Yaml);
     if is_document && args.output_file.is_some() {
@@ -133,7 +133,7 @@ async fn follow(
                 progress.aside(|| session.output.note(&gap_text(&gap)));
             }
             Some(Message::End(end)) => return Ok((tally, end)),
-            // A kind of message that is younger than this program.
+            // A newer server may send kinds of messages that this client does not know.
             None => {}
         }
     }

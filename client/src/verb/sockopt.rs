@@ -47,7 +47,7 @@ pub(super) async fn getopt(session: &mut Session, args: &GetoptArgs) -> Result<E
     Ok(Exit::Done)
 }
 
-/// The bytes of an option's value, and what they mean where that is known.
+/// The bytes of an option's value, and their meaning if it is known.
 fn optval_text(raw: &RawSockOpt) -> String {
     let RawSockOpt { optname, optval, .. } = raw;
     let digits: String = optval.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -58,7 +58,7 @@ fn optval_text(raw: &RawSockOpt) -> String {
     }
 }
 
-/// Refuses what makes no sense, and asks before what cannot be undone.
+/// Refuses an invalid change, and asks for consent to one that cannot be undone.
 pub(super) async fn consent(args: &SetoptArgs, output: &mut Output) -> Result<(), Failure> {
     let change = OptionChange::from_args(args)?;
     if !change.is_irreversible() || args.yes || args.dry_run {
@@ -119,20 +119,20 @@ pub(super) async fn setopt(session: &mut Session, args: &SetoptArgs) -> Result<E
     }
 }
 
-/// Changes options of one flow and tells old and new values.
+/// Changes options of one flow and prints old and new values.
 async fn set_one(
     session: &mut Session,
     change: &OptionChange,
     flow: &FlowName,
 ) -> Result<(), Failure> {
-    // For the old values and the core only: whoever writes last wins, unless there is an etag.
+    // Read only for the old values and the core. Without an etag, the last writer wins.
     let before = request::get_flow(flow, FlowView::Basic);
     session.output.request("mos.v1.FlowService/GetFlow", "GetFlowRequest", &before);
     let before = session.client.get_flow(before).await?.flow;
     let request = change.for_flow(flow);
     session.output.request("mos.v1.FlowService/SetSockOpt", "SetSockOptRequest", &request);
     let answer = session.client.set_sock_opt(request).await?;
-    // A tuple may have passed to another connection between the two calls.
+    // Another connection may have reused the tuple between the two calls.
     let before = before.filter(|before| before.name == answer.flow);
     match session.output.format() {
         Format::Table | Format::Wide => {
@@ -169,7 +169,7 @@ fn change_line(
     Ok(format!("{}  {what}   ({outcome})\n", FlowName::short(&answer.flow)))
 }
 
-/// What the values alone do not tell.
+/// Notes on what the values alone do not show.
 fn notes(session: &mut Session, change: &OptionChange, answer: &SetSockOptResponse) {
     let options = answer.options.unwrap_or_default();
     let (client, server) = change.buffer_bytes();

@@ -11,11 +11,12 @@ use crate::{
     render::{info_text, status_text},
 };
 
-/// Says whether mosd is well; the exit code says so, too.
+/// Shows the health of mosd, which also decides the exit code.
 pub(super) async fn status(session: &mut Session) -> Result<Exit, Failure> {
     let method = "mos.v1.SystemService/GetStatus";
     session.output.request(method, "GetStatusRequest", &GetStatusRequest {});
-    // Both at once: the screen must come up quickly, and the second is decoration.
+    // Both at once, so that the screen appears quickly. The second may fail: it only adds the
+    // headline.
     let (status, info) = tokio::join!(session.client.status(), session.client.server_info());
     let status = status?;
     match session.output.format() {
