@@ -12,10 +12,10 @@ use super::{
     field::{Field, Value},
 };
 
-/// What a filter is asked about.
+/// What a filter is evaluated on.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject<'a> {
-    /// A flow, at the time of its worker.
+    /// A flow, and the time of its worker.
     Flow {
         /// The flow.
         flow: &'a FlowSummary,
@@ -40,7 +40,7 @@ pub(super) fn matches(expr: &Expr, subject: Subject<'_>) -> bool {
     }
 }
 
-/// What is found in a field.
+/// The value of a field.
 #[derive(Debug)]
 enum Actual {
     Address(IpAddr),
@@ -49,7 +49,7 @@ enum Actual {
     Span(Duration),
     Scope(Option<StopScope>),
     Overlap(OverlapPolicy),
-    /// There is nothing, which differs from everything.
+    /// No value: it is unequal to every value.
     Absent,
 }
 
@@ -68,12 +68,12 @@ fn actual(field: Field, subject: Subject<'_>) -> Actual {
         (Field::Vlan, _) => tuple.vlan.map_or(Actual::Absent, |vlan| Actual::Number(vlan.into())),
         (Field::Core, _) => Actual::Number(core.index().into()),
         (field, Subject::Flow { flow, now }) => of_flow(field, flow, now),
-        // The parser refuses them in a filter of events.
+        // The parser refuses the other fields in a filter of events.
         (_, Subject::Event { .. }) => Actual::Absent,
     }
 }
 
-/// What only flows have.
+/// The value of a field that only flows have.
 fn of_flow(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
     let sum = |of: fn(&SideSummary) -> u64| {
         Actual::Number(of(&flow.sides.client).saturating_add(of(&flow.sides.server)))
@@ -103,7 +103,7 @@ fn compare(actual: Actual, op: Op, value: Value) -> bool {
         (Actual::State(state), Value::State(wanted)) => (state == wanted) != negates,
         (Actual::Scope(scope), Value::Scope(wanted)) => (scope == wanted) != negates,
         (Actual::Overlap(policy), Value::Overlap(wanted)) => (policy == wanted) != negates,
-        // Absent: the parser compares a field with values of its own type only.
+        // The field is absent: the parser gives a field only values of its own type.
         _ => negates,
     }
 }

@@ -1,4 +1,4 @@
-//! The syntax tree. Printing one and reading the text gives the same tree.
+//! The syntax tree. Printing a tree and parsing the text gives the same tree.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use super::field::{Field, Value};
 /// A condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expr {
-    /// All of at least two.
+    /// Two or more conditions. All must hold.
     And(Vec<Self>),
-    /// One or more of at least two.
+    /// Two or more conditions. At least one must hold.
     Or(Vec<Self>),
-    /// The opposite.
+    /// The negation of the condition.
     Not(Box<Self>),
-    /// A field against a value.
+    /// A comparison of a field with a value.
     Compare {
-        /// What is compared.
+        /// The field.
         field: Field,
-        /// How.
+        /// The operator.
         op: Op,
-        /// With what; of the field's type.
+        /// The value, of the field's type.
         value: Value,
     },
 }
@@ -93,7 +93,7 @@ fn joined(parts: &[Expr], operator: &str, f: &mut fmt::Formatter<'_>) -> fmt::Re
     Ok(())
 }
 
-/// An operand, in parentheses where it is itself a list.
+/// An operand, in parentheses if it is itself a list.
 fn operand(part: &Expr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match part {
         Expr::And(_) | Expr::Or(_) => write!(f, "({part})"),

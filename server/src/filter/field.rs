@@ -21,7 +21,7 @@ pub(super) enum Field {
     Option(SockOptName),
 }
 
-/// The type of a field, which decides what it can be compared with and how.
+/// The type of a field, which decides the values and operators that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Address,
@@ -34,7 +34,7 @@ pub(super) enum Kind {
     Overlap,
 }
 
-/// What a filter chooses from.
+/// What a filter selects from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Live flows.
@@ -55,7 +55,7 @@ pub(super) enum Value {
     Overlap(OverlapPolicy),
 }
 
-/// Fields that the API names and that no flow has yet.
+/// Fields that the API names but that no flow has yet.
 pub(super) const UNAVAILABLE: [&str; 1] = ["policy"];
 
 impl Field {
@@ -100,7 +100,7 @@ impl Field {
         }
     }
 
-    /// Whether there is such a field in this scope.
+    /// Whether this scope has the field.
     pub(super) const fn is_in(self, scope: Scope) -> bool {
         match scope {
             Scope::Flow => true,
@@ -148,7 +148,7 @@ impl Kind {
         }
     }
 
-    /// The value of this type with this text.
+    /// Parses a value of this type.
     pub(super) fn value(self, text: &str) -> Option<Value> {
         match self {
             Self::Address => text.parse().ok().map(Value::Prefix),

@@ -1,4 +1,4 @@
-//! Cuts the text of a filter into tokens.
+//! Splits the text of a filter into tokens.
 
 use super::{FilterError, FilterErrorKind, expr::Op};
 
@@ -6,7 +6,7 @@ use super::{FilterError, FilterErrorKind, expr::Op};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) kind: TokenKind<'a>,
-    /// Number of its first character, from 1.
+    /// Number of its first character, counted from 1.
     pub(super) column: usize,
 }
 
@@ -43,7 +43,7 @@ impl TokenKind<'_> {
     }
 }
 
-/// Reads tokens one after the other.
+/// Returns the tokens one by one.
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
     rest: &'a str,
@@ -55,7 +55,7 @@ impl<'a> Lexer<'a> {
         Self { rest: text, column: 1 }
     }
 
-    /// The next token; [`TokenKind::End`] again and again at the end.
+    /// The next token; [`TokenKind::End`] for every call at the end.
     pub(super) fn next(&mut self) -> Result<Token<'a>, FilterError> {
         let blanks = self.rest.len() - self.rest.trim_start().len();
         self.advance(blanks);

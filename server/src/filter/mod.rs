@@ -6,7 +6,7 @@
 //!
 //! `=` `!=` `<` `<=` `>` `>=`, `AND`, `OR`, `NOT` or `-`, parentheses. One deliberate deviation:
 //! `AND` and `OR` side by side need parentheses. AIP-160 binds OR tighter, tcpdump binds AND
-//! tighter, and a selector that changes flows must not depend on who is right.
+//! tighter, and a selector that changes flows must not be misread.
 
 mod eval;
 mod expr;
@@ -32,34 +32,34 @@ pub(crate) const COMPARISONS_MAX: usize = 32;
 /// Deepest nesting of parentheses and negations.
 pub(crate) const DEPTH_MAX: usize = 8;
 
-/// A filter that has been read and checked.
+/// A parsed and checked filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(Option<Expr>);
 
-/// Why a text is not a filter.
+/// Why a text is not a valid filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterError {
-    /// What kind of mistake it is.
+    /// The kind of mistake.
     pub kind: FilterErrorKind,
-    /// Where it is: the number of the character, from 1.
+    /// Where it is: the number of the character, counted from 1.
     pub column: usize,
     /// What is wrong, and what would be right.
     pub message: String,
 }
 
-/// What kind of mistake a filter has.
+/// The kind of mistake in a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilterErrorKind {
-    /// It cannot be read, names something unknown, or compares what cannot be compared.
+    /// A syntax error, an unknown field, or a comparison that the field does not take.
     Invalid,
-    /// AND and OR side by side.
+    /// `AND` and `OR` side by side, without parentheses.
     Ambiguous,
-    /// It asks for something that flows do not have (yet).
+    /// A field that flows do not have yet, or that events do not have.
     FieldUnavailable,
 }
 
 impl Filter {
-    /// Reads a filter. An empty text matches every flow.
+    /// Parses a filter. An empty text matches every flow.
     ///
     /// # Errors
     ///
@@ -68,11 +68,11 @@ impl Filter {
         parser::parse(text, Scope::Flow).map(Self)
     }
 
-    /// Reads a filter of events, which know addresses, ports, VLAN and core alone.
+    /// Parses a filter of events, which have only addresses, ports, VLAN and core.
     ///
     /// # Errors
     ///
-    /// As [`Self::parse`]; [`FilterErrorKind::FieldUnavailable`] for what only flows have.
+    /// As [`Self::parse`]; [`FilterErrorKind::FieldUnavailable`] for a field that only flows have.
     pub fn parse_for_events(text: &str) -> Result<Self, FilterError> {
         parser::parse(text, Scope::Event).map(Self)
     }
@@ -89,7 +89,8 @@ impl Filter {
         self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Flow { flow, now }))
     }
 
-    /// Whether a filter of events matches one of a flow with this tuple, emitted by this worker.
+    /// Whether a filter of events matches an event that this worker emitted for a flow with this
+    /// tuple.
     #[must_use]
     pub fn matches_event(&self, tuple: &FlowTuple, core: WorkerId) -> bool {
         self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Event { tuple, core }))

@@ -1,4 +1,4 @@
-//! Reads tokens into a checked syntax tree, by recursive descent with bounded depth.
+//! Parses tokens to a checked syntax tree, by recursive descent with bounded depth.
 //!
 //! ```text
 //! list       = operand { "AND" operand } | operand { "OR" operand }
@@ -13,7 +13,7 @@ use super::{
     lexer::{Lexer, Token, TokenKind},
 };
 
-/// Reads a whole filter; `None` when there is nothing in it.
+/// Parses a whole filter; `None` if it is empty.
 pub(super) fn parse(text: &str, scope: Scope) -> Result<Option<Expr>, FilterError> {
     if text.len() > TEXT_MAX {
         return Err(invalid(TEXT_MAX + 1, format!("the filter is longer than {TEXT_MAX} bytes")));
@@ -126,7 +126,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Compare { field, op, value })
     }
 
-    /// The token at hand; reads the one after it.
+    /// Returns the current token, and reads the one after it.
     fn take(&mut self) -> Result<Token<'a>, FilterError> {
         let next = self.lexer.next()?;
         Ok(std::mem::replace(&mut self.next, next))

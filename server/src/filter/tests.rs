@@ -120,7 +120,8 @@ fn events_know_their_tuple_and_their_core_alone() {
     }
 }
 
-/// The 13th fault of mOS 0.3: a hit sticks, and a filter for one port gets flows of another, too.
+/// The 13th fault of mOS 0.3: a match is sticky, and a filter for one port matches flows of
+/// another.
 #[test]
 fn mos_13_a_filter_that_has_matched_still_tells_ports_apart() {
     let filter = Filter::parse("server.port = 443").unwrap();
@@ -197,7 +198,7 @@ fn text_comparisons_and_depth_are_bounded() {
     let long = |n: usize| format!("{:n$}", "core = 1");
     assert_eq!(Filter::parse(&long(TEXT_MAX)).err(), None);
     refused(&long(TEXT_MAX + 1), FilterErrorKind::Invalid, TEXT_MAX + 1);
-    // A hostile depth ends the parse, not the stack.
+    // Hostile nesting is refused before it overflows the stack.
     refused(&"-".repeat(TEXT_MAX), FilterErrorKind::Invalid, 9);
 }
 
@@ -311,7 +312,7 @@ prop_compose! {
 
 const MODEL_NOW: u64 = 12;
 
-/// The naive model: everything as decimal text or bits, no shared code with the evaluator.
+/// The naive model: everything is decimal text or bits, and no code is shared with the evaluator.
 fn model(expr: &Expr, flow: &FlowSummary) -> bool {
     match expr {
         Expr::And(parts) => !parts.iter().any(|part| !model(part, flow)),
@@ -376,7 +377,7 @@ fn model_number(field: Field, flow: &FlowSummary) -> Option<u64> {
     })
 }
 
-/// `4` or `6`, and then the address bit by bit.
+/// `4` or `6`, then the bits of the address.
 fn bits(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => format!("4{:032b}", address.to_bits()),

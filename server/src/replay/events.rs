@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::words::facts::{Payload, facts};
 
-/// Where the events of a replay go.
+/// The file for the events of a replay.
 #[derive(Debug)]
 pub(super) struct EventFile(File);
 
@@ -27,16 +27,16 @@ impl EventFile {
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// When the file cannot be created.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         File::create(path).map(Self)
     }
 
-    /// Puts the events of all workers in order and writes them.
+    /// Sorts the events of all workers and writes them.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// When the file cannot be written.
     pub(super) fn write(self, mut events: Vec<Event>) -> io::Result<()> {
         events.sort_by_key(|event| {
             let FlowTuple { client, server, vlan } = event.tuple;

@@ -1,6 +1,6 @@
 //! `mosd replay`: a capture through the same workers as live traffic, one record for each flow.
 //!
-//! Records go to stdout, in the order of the flows' first packets; events to a file where one is
+//! Records go to stdout, in the order of the flows' first packets; events to a file, if one is
 //! named; everything else to stderr.
 
 mod args;
@@ -30,21 +30,21 @@ use self::{
     record::{FlowRecord, Records},
 };
 
-/// What the user asked for cannot be done.
+/// The command line or the file is at fault.
 const USER_ERROR: u8 = 2;
 
-/// What was printed is not all that there is.
+/// The output is incomplete.
 const INCOMPLETE: u8 = 1;
 
-/// Replays the capture and prints its records. The exit code is 0, 1 where not all of the capture
-/// could be read or tracked, and 2 where the command line or the file is at fault.
+/// Replays the capture and prints its records. The exit code is 0, 1 if a part of the capture could
+/// not be read or tracked, and 2 if the command line or the file is at fault.
 ///
 /// # Errors
 ///
-/// Those that are not the user's fault: no memory, no thread, a failing stdout.
+/// When memory, a thread or stdout fails: errors that are not the user's fault.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    // Not locked: the progress bar writes to stderr from another thread.
+    // Stderr is not locked: the progress bar writes to it from another thread.
     replay(args, &mut out, &mut io::stderr()).map(ExitCode::from)
 }
 
@@ -82,7 +82,7 @@ fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
     warn(args, problem.as_ref(), &stats, err)
 }
 
-/// Handles the capture from memory, and prints how fast that was.
+/// Replays the capture from memory, and prints the rate.
 fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
     let Some(rerun) = opened(Rerun::load(&args.config(), &args.file), err)? else {
         return Ok(USER_ERROR);
@@ -93,7 +93,7 @@ fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
     warn(args, outcome.problem.as_ref(), &outcome.stats, err)
 }
 
-/// What was opened; `None` after the user's mistake was printed.
+/// The opened replay; `None` if the user is at fault, which is printed.
 fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Result<Option<T>> {
     match result {
         Ok(opened) => Ok(Some(opened)),
@@ -107,7 +107,7 @@ fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Re
     }
 }
 
-/// Prints what was left out. Returns the exit code.
+/// Warns of what was left out. Returns the exit code.
 fn warn(
     args: &ReplayArgs,
     problem: Option<&CaptureProblem>,
@@ -126,7 +126,7 @@ fn warn(
     Ok(code)
 }
 
-/// What the given bounds left out.
+/// Warnings of what the given bounds left out.
 fn shortages(stats: &Stats, args: &ReplayArgs) -> Vec<String> {
     let mut warnings = Vec::new();
     let untracked = stats.get(Stat::PacketsTableFull);

@@ -13,7 +13,7 @@ use super::{
 ///
 /// # Errors
 ///
-/// Those of writing.
+/// When `out` cannot be written.
 pub(super) fn print(
     records: &[FlowRecord],
     output: Output,
@@ -71,7 +71,7 @@ fn table(records: &[FlowRecord]) -> Table {
     table
 }
 
-/// What is wrong with one direction.
+/// The anomalies of one direction.
 fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
     let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
     let DirectionRecord { conflicting_bytes, refused_bytes, retransmits, .. } = record;

@@ -1,4 +1,4 @@
-//! A progress bar on stderr while a replay runs; nothing where stderr is no terminal.
+//! A progress bar on stderr while a replay runs, if stderr is a terminal.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -14,7 +14,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 const STYLE: &str = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 
-/// Does `work` and shows how far it is meanwhile.
+/// Does `work`, and shows its progress meanwhile.
 pub(super) fn shown<T>(progress: &ReplayProgress, work: impl FnOnce() -> T) -> T {
     if !io::stderr().is_terminal() {
         return work();
@@ -34,7 +34,7 @@ fn watch(progress: &ReplayProgress, done: &AtomicBool) {
     if let Ok(style) = ProgressStyle::with_template(STYLE) {
         bar.set_style(style);
     }
-    // Drawn at least once: a small capture may be read before this thread runs.
+    // Drawn at least once, because a small capture may be read before this thread runs.
     loop {
         bar.set_position(progress.consumed());
         if done.load(Relaxed) {

@@ -1,4 +1,4 @@
-//! How fast a capture in memory was handled: one record, or a line for people.
+//! The rate of a replay from memory: one record, or a line for people.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::Output;
 
-/// Bytes of Ethernet around a packet on the wire: preamble, check sequence, gap.
+/// Ethernet overhead of a packet on the wire, in bytes: preamble, check sequence, gap.
 const AROUND: u64 = 24;
 
 /// Reads both streams of every flow when it ends, and counts.
@@ -19,7 +19,7 @@ pub(super) struct Reader {
     checksum: u64,
 }
 
-/// All rounds together.
+/// The result of all rounds together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Rate {
     repeats: u32,
@@ -30,16 +30,16 @@ pub(super) struct Rate {
     flows: u64,
     /// Stream bytes that were read, of both sides, when the flows ended.
     stream_bytes: u64,
-    /// Sum of those bytes as 64-bit words, in hexadecimal digits: equal for runs that read equal
-    /// bytes.
+    /// Sum of those bytes as 64-bit words, in hexadecimal digits. Runs that read equal bytes have
+    /// equal sums.
     checksum: String,
     /// Time from the first packet to the last end of a flow.
     seconds: f64,
-    /// CPU time of all workers for a packet.
+    /// CPU time of all workers per packet.
     ns_per_packet: f64,
-    /// Millions of packets in a second of CPU time of the busiest worker.
+    /// Millions of packets per second of CPU time of the busiest worker.
     mpps: f64,
-    /// Bits on the wire in a nanosecond of CPU time of the busiest worker.
+    /// Bits on the wire per nanosecond of CPU time of the busiest worker.
     gbps: f64,
 }
 
@@ -55,7 +55,7 @@ impl EventSink for Reader {
     }
 }
 
-/// The sum of the words, the last one filled up with zeros.
+/// The sum of the 64-bit words; the last one is padded with zeros.
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
@@ -87,11 +87,11 @@ impl Rate {
         }
     }
 
-    /// Prints it.
+    /// Prints the rate.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// When `out` cannot be written.
     pub(super) fn print(&self, output: Output, out: &mut impl Write) -> io::Result<()> {
         match output {
             Output::Jsonl => {
@@ -116,7 +116,7 @@ impl Rate {
     }
 }
 
-/// A count, which is far below 2^53, as a factor.
+/// A count as a float, exact below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "the counts are below 2^53")]
 const fn float(count: u64) -> f64 {
     count as f64

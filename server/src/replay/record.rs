@@ -6,7 +6,7 @@ use mos_stack::{EndCause, Event, EventKinds, EventSink, FlowRef, FlowSummary, Fl
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// What is known of one flow when it, or the capture, has ended.
+/// One flow at its end, or at the end of the capture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct FlowRecord {
     pub(super) client_ip: String,
@@ -49,7 +49,7 @@ pub(super) struct DirectionRecord {
     /// Ranges of the stream that were never captured, and the bytes in them.
     pub(super) gaps: u64,
     pub(super) missing_bytes: u64,
-    /// Bytes that are held behind a hole.
+    /// Bytes that are held after a hole.
     pub(super) out_of_order_bytes: u64,
     /// Bytes that differed from the held copy of their position.
     pub(super) conflicting_bytes: u64,
@@ -57,7 +57,7 @@ pub(super) struct DirectionRecord {
     pub(super) refused_bytes: u64,
 }
 
-/// Collects the records of one worker's flows, and events where they are wanted.
+/// Collects the records of one worker's flows, and its events of some kinds.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) flows: Vec<FlowRecord>,
@@ -66,7 +66,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Nothing yet; events of these kinds are kept.
+    /// An empty collection, which keeps events of these kinds.
     pub(super) const fn keeping(kinds: EventKinds) -> Self {
         Self { flows: Vec::new(), events: Vec::new(), kinds }
     }

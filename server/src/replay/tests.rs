@@ -26,7 +26,7 @@ impl Printed {
     }
 }
 
-/// Replays a file with more words of the command line.
+/// Replays a file with further arguments.
 fn mosd_replay(file: &str, words: &[&str]) -> Printed {
     let line = ["replay", file].into_iter().chain(words.iter().copied());
     let args = Line::try_parse_from(line).unwrap().args;
@@ -221,7 +221,7 @@ fn events_of(file: &NamedTempFile, words: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Everything but what depends on how many frames a worker reads at once.
+/// All events but those that depend on how many frames a worker reads at once.
 fn without_new_data(events: Vec<Value>) -> Vec<Value> {
     events.into_iter().filter(|event| event["type"] != "new_data").collect()
 }

@@ -1,4 +1,4 @@
-//! Community ID v1, by which records of Zeek, Suricata and others about one flow can be joined.
+//! Community ID v1, which joins records of Zeek, Suricata and others about one flow.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! What an event says, as keys and values: the same in the API and in the records of a replay.
+//! The facts of an event as keys and values, the same in the API and in the records of a replay.
 
 use mos_stack::{Fact, Head, SockOptName, SockOptValue, StreamOffset};
 use serde::Serialize;
@@ -26,13 +26,13 @@ impl Value {
 /// Whether facts show bytes of payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Payload {
-    /// They do.
+    /// With payload.
     Shown,
-    /// They do not.
+    /// Without payload.
     Hidden,
 }
 
-/// Keys and values of a fact, its side and its kind left out. Keys never change their meaning.
+/// Keys and values of a fact, without its side and kind. Keys never change their meaning.
 pub(crate) fn facts(fact: &Fact, payload: Payload) -> Vec<(&'static str, Value)> {
     match *fact {
         Fact::FlowStarted | Fact::FlowEstablished | Fact::OrphanPacket | Fact::FlowEnded(None) => {

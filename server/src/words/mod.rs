@@ -1,4 +1,4 @@
-//! Vocabulary that several rooms share: it knows no workers, connections or API.
+//! Vocabulary that several rooms share. It does not depend on workers, connections or the API.
 
 pub(crate) mod bounds;
 pub(crate) mod community_id;

@@ -9,13 +9,13 @@ pub use options::{
 
 use crate::{Limits, OptionsOrigin, OverlapPolicy, Side, Sides};
 
-/// The options of one flow, but for the capacities, which its buffers know.
+/// The options of one flow, except the capacities, which are in its buffers.
 #[derive(Debug)]
 pub(crate) struct MonitorSocket {
     pub(crate) overlap: Sides<OverlapPolicy>,
     pub(crate) stopped: Option<StopScope>,
     pub(crate) origin: OptionsOrigin,
-    /// Grows by one with every change.
+    /// Incremented by every change.
     pub(crate) revision: u32,
 }
 
@@ -41,7 +41,7 @@ impl MonitorSocket {
         self.stopped == Some(StopScope::Both)
     }
 
-    /// The options that a change of those in force leads to, if it may be made.
+    /// The options after a change of those in force, or why the change is refused.
     pub(crate) fn plan(
         in_force: SockOpts,
         change: &SockOptChange,
@@ -87,7 +87,7 @@ impl MonitorSocket {
         Ok(planned)
     }
 
-    /// Puts planned options in force, which differ from those before.
+    /// Puts planned options in force. They differ from those in force before.
     pub(crate) const fn adopt(&mut self, planned: SockOpts) {
         let SockOpts { buffer_bytes: _, overlap, stopped } = planned;
         (self.overlap, self.stopped) = (overlap, stopped);

@@ -1,7 +1,7 @@
 //! The options of a monitored flow: names, units, ranges, defaults, and when they take effect.
 //!
 //! mOS: `mtcp_setsockopt(3)`, level `SOL_MONSOCKET`. [`SockOptName::row`] is the table of options:
-//! names, values and mOS's names; whatever treats every option alike loops over it.
+//! names, values and mOS's names. Code that treats all options alike iterates over it.
 
 use core::fmt;
 
@@ -59,21 +59,21 @@ impl SockOptName {
     }
 }
 
-/// What is told of one option in every place alike.
+/// The row of one option in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SockOptRow {
     bit: u8,
     /// Path of its field in requests and filters.
     pub path: &'static str,
-    /// Key of its default in section `[options]` of the configuration, where it has one.
+    /// Key of its default in section `[options]` of the configuration, if it has one.
     pub key: Option<&'static str>,
     /// Its name in mOS's `mos_api.h`; empty when mOS has no such option.
     pub mos: &'static str,
-    /// What values it has.
+    /// The type of its values.
     pub kind: SockOptKind,
 }
 
-/// What values an option has.
+/// The type of an option's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SockOptKind {
     /// A capacity in bytes, 0 to [`crate::Limits::buffer_bytes_max`].
@@ -85,7 +85,7 @@ pub enum SockOptKind {
 }
 
 impl SockOptKind {
-    /// Every value of this kind that has a word; none where values are numbers.
+    /// Every value of this kind that is a word; none if the values are numbers.
     pub fn named_values(self) -> impl Iterator<Item = SockOptValue> {
         let policies = OverlapPolicy::ALL.map(SockOptValue::Overlap);
         let scopes = StopScope::ALL.map(|scope| SockOptValue::Stop(Some(scope)));
@@ -107,7 +107,7 @@ pub enum SockOptValue {
 }
 
 impl SockOptValue {
-    /// What kind of option can have it.
+    /// The kind of the options that take it.
     #[must_use]
     pub const fn kind(self) -> SockOptKind {
         match self {
@@ -186,7 +186,7 @@ impl StopScope {
         )
     }
 
-    /// Both scopes together: stops add up.
+    /// The union of both scopes: stops accumulate.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         if self == other { self } else { Self::Both }
@@ -250,7 +250,8 @@ impl SockOpts {
     }
 }
 
-/// A change of options: absent fields stay as they are. All of it is applied, or nothing.
+/// A change of options. Absent fields stay as they are. A change is applied completely or not at
+/// all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SockOptChange {
     /// New capacities, in bytes; rounded up to [`BLOCK_BYTES`].
@@ -292,14 +293,14 @@ pub const fn round_up_to_block(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(BLOCK_BYTES as u64)
 }
 
-/// What a change of options did.
+/// The result of a change of options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
     /// The options in force afterwards.
     pub options: SockOpts,
-    /// The revision of the options afterwards; grows by one with every change that changed one.
+    /// The revision of the options afterwards. Incremented by every change that changes an option.
     pub revision: u32,
-    /// Nothing needed changing.
+    /// The options were already as requested.
     pub unchanged: bool,
     /// Buffered bytes that a smaller capacity or a stop discarded.
     pub discarded_bytes: u64,
