@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The main job, seen live: mosd watches generated TCP traffic, mosctl lists the flows and changes
-# an option of one while its packets keep coming. Ends on Ctrl-C, or after DEMO_SECONDS.
+# A live demo of the main job: mosd monitors generated TCP traffic, mosctl lists the flows and
+# changes an option of one while its packets keep arriving. Ends on Ctrl-C, or after DEMO_SECONDS.
 #
-# Builds in the dev profile, which is optimised where packets go by: it is ready in a fraction of
-# the time of a release build and shares everything with `make test`.
+# Builds in the dev profile, in which the data path is optimised: the build takes a fraction of the
+# time of a release build and shares everything with `make test`.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -40,7 +40,7 @@ clean_up() {
 }
 
 start_mosd() {
-    # A session of its own: Ctrl-C reaches this script alone, which then ends mosd.
+    # In a session of its own, so that Ctrl-C reaches only this script, which then ends mosd.
     setsid "$BIN/mosd" run --demo --listen "unix://$dir/mosd.sock" \
         </dev/null >"$dir/mosd.log" 2>&1 &
     mosd_pid=$!
@@ -54,7 +54,7 @@ start_mosd() {
     die "mosd did not answer within 20 s"
 }
 
-# The exit code of `status` tells the worst condition (13, 14): worth seeing, no end of the demo.
+# The exit code of `status` is that of the worst condition (13, 14), which does not end the demo.
 show_status() {
     show status || [ $? -ge 13 ] || die "mosctl status failed"
 }
@@ -73,7 +73,7 @@ pick_flow() {
     return 1
 }
 
-# A flow may end at any moment: then another one is taken.
+# A flow may end at any moment; then the demo takes another one.
 change_an_option() {
     local flow
     for _ in 1 2 3 4 5; do

@@ -2,12 +2,11 @@
 # Runs every fuzz target under libFuzzer for FUZZ_SECONDS (60) each, two at a time, from the
 # committed seeds on; prints how often each was executed, and how many targets passed and failed.
 #
-# What libFuzzer finds on the way stays in .cache/fuzz, so that the next run begins there. With
-# FUZZ_SEED=N nothing is left to chance or to earlier runs: libFuzzer draws from that seed and
-# begins with the committed inputs alone. An input that fails is kept in
-# .cache/fuzz/TARGET-crashes. Needs cargo-bolero and a C++ compiler: installs the first into
-# .cache/tools when it is missing, and says aloud what it skips where it cannot. No nightly is
-# needed: the default toolchain is told to take the unstable flags of coverage.
+# Inputs that libFuzzer finds are kept in .cache/fuzz, where the next run continues. With
+# FUZZ_SEED=N a run is reproducible: libFuzzer uses that seed and begins with the committed inputs
+# only. A failing input is kept in .cache/fuzz/TARGET-crashes. Needs cargo-bolero and a C++
+# compiler; installs the former into .cache/tools if it is missing, and prints what it skips if it
+# cannot. Needs no nightly: the default toolchain is told to accept the unstable flags of coverage.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 readonly TOOLS="$PWD/.cache/tools"
@@ -18,7 +17,7 @@ readonly FOUND="$PWD/.cache/fuzz"
 readonly BOLERO_VERSION="0.13.5"
 readonly AT_ONCE=2
 
-# Package, test, folder with the seeds.
+# Package, test, folder of the seeds.
 readonly TARGETS="
 mos-stack stack::tests::fuzz::stack_ops dataplane/stack/src/stack/tests
 mosd-fuzz config_text server/fuzz
@@ -45,7 +44,7 @@ fuzz() {
     fi
     mkdir -p "$corpus" "$crashes" "$kept"
     cp "$folder/__fuzz__/${test//::/__}/corpus/"* "$corpus/"
-    # Without a sanitizer: the crates forbid unsafe code, panics and assertions are what can fail.
+    # Without a sanitizer: the crates forbid unsafe code, so only panics and assertions can fail.
     if cargo bolero test "$test" -p "$package" --rustc-bootstrap --engine libfuzzer \
         --sanitizer NONE --corpus-dir "$corpus" --crashes-dir "$crashes" "${seed[@]}" \
         -T "${SECONDS_EACH}s" </dev/null >"$log" 2>&1; then

@@ -5,7 +5,8 @@
 #   scripts/setup.sh test    that, and what the tests need (network tools, clients of other makers)
 #   scripts/setup.sh docs    mdBook, which renders the book
 #
-# Quick and silent about what is there already; says what it installs. Uses sudo when not root.
+# Skips what is installed already, without a message; prints what it installs. Uses sudo when not
+# root.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -70,7 +71,7 @@ check_rust() {
         die "cargo $version is too old: Rust $RUST_MIN or later is needed (rustup update stable)"
 }
 
-# Clients that we did not write: the tests call the API with them, by reflection alone.
+# Clients that we did not write. The tests call the API with them, by reflection only.
 install_clients() {
     local venv="$CACHE/venv" buf="$CACHE/buf" wanted="tests/clients/requirements.txt"
     mkdir -p "$CACHE"

@@ -5,8 +5,8 @@
 #   scripts/test.sh          all tests
 #   scripts/test.sh fuzz     and every fuzz target under libFuzzer, the same way each time
 #
-# As root the tests of live interfaces run in network namespaces of their own; without root they
-# say that they are skipped.
+# As root the tests of live interfaces run in network namespaces of their own; without root they are
+# skipped, with a message.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 # Administrators' tools (ip, ethtool) are not on every user's path.
@@ -28,7 +28,7 @@ failed=0
 outcome=0
 trap 'rm -rf "$LOG_DIR"' EXIT
 
-# Runs one stage under its name. Its output is shown as it comes and kept for counting.
+# Runs one stage under its name. Shows its output while it runs, and keeps it for counting.
 stage() {
     local name="$1" began ended status=0
     shift
@@ -61,7 +61,7 @@ finish() {
     local status="$1"
     printf '\n== time\n'
     cat "$TIMES"
-    # A failure that is no failed test (a compile error, a lint) must not read as "0 failed".
+    # A failure outside of the tests (a compile error, a lint) must not be reported as "0 failed".
     if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
         failed=1
     fi
@@ -69,7 +69,7 @@ finish() {
     exit "$status"
 }
 
-# A stage without tests in it counts as one check.
+# A stage without tests counts as one check.
 check() {
     if stage "$@"; then
         passed=$((passed + 1))
@@ -79,7 +79,7 @@ check() {
     fi
 }
 
-# A stage of tests; one that fails does not keep the next ones from running.
+# A stage of tests. If it fails, the next stages still run.
 tests() {
     stage "$@" || outcome=1
     count
@@ -100,7 +100,7 @@ if cargo nextest --version >/dev/null 2>&1; then
     tests "tests" cargo nextest run --workspace --no-fail-fast
 else
     tests "tests" cargo test --workspace --exclude mos-tests --no-fail-fast --lib --bins --tests
-    # One at a time: each starts a service of its own, and two cores are soon full.
+    # One at a time, because each starts a service of its own.
     tests "end to end" cargo test -p mos-tests --no-fail-fast -- --test-threads=1
 fi
 tests "doc tests" cargo test --workspace --doc

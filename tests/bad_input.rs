@@ -1,5 +1,5 @@
-//! Starts that cannot succeed: each says why in one clear line, ends with the right exit code and
-//! leaves nothing behind.
+//! Starts that cannot succeed: each prints the reason in one clear line, ends with the right exit
+//! code and leaves no files.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
 
@@ -10,10 +10,10 @@ use mos_tests::program;
 use mos_tests::service::{Failed, Mosd, Setup};
 use rustix::process::Signal;
 
-/// The user's fault.
+/// The exit code if the user is at fault.
 const USER: i32 = 2;
 
-/// After that time a command that ends by itself hangs.
+/// A command that ends by itself and takes longer hangs.
 const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// Asserts exit code, no socket, and one line of error that contains each of `words`.
@@ -98,7 +98,7 @@ fn a_capture_that_is_not_there() {
 fn a_capture_that_is_none_or_is_cut_off() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut cut = pcap_header(1);
-    // A record's header that promises more bytes than the file has.
+    // A record's header that announces more bytes than the file has.
     cut.extend([0; 8]);
     cut.extend(60_u32.to_le_bytes());
     cut.extend(60_u32.to_le_bytes());
@@ -180,7 +180,8 @@ fn an_interface_that_needs_permission() {
     if !program::is_root() {
         return program::skip("giving up root needs root");
     }
-    // A folder that nobody may enter, and a program there that nobody may run, prove nothing.
+    // The user `nobody` must be able to enter the folder and to run the program, so that the start
+    // fails for no other reason than the port.
     let folder = tempfile::Builder::new().prefix("mosd").tempdir_in("/tmp").expect("a folder");
     let mosd = folder.path().join("mosd");
     std::fs::copy(program::ours("mosd"), &mosd).expect("a copy of mosd");

@@ -1,5 +1,5 @@
-//! Clients that we did not write: each knows an address and nothing else, lists the services, lists
-//! flows, sets and gets options, and shows an error with decoded details.
+//! Clients that we did not write: each is given only an address, lists the services, lists flows,
+//! sets and gets options, and shows an error with decoded details.
 
 #![expect(
     clippy::expect_used,
@@ -19,7 +19,7 @@ use mos_tests::tidy;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// Time for one call: Python needs a moment to start.
+/// Time for one call, which includes the start of Python.
 const CALL_MAX: Duration = Duration::from_secs(60);
 
 /// A service on demo traffic with a TCP port, and one of its flows.
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-/// A program that `scripts/setup.sh test` has put below `.cache`.
+/// A program that `scripts/setup.sh test` has installed in `.cache`.
 fn cached(path: &str) -> PathBuf {
     let path = tidy::root().join(".cache").join(path);
     assert!(path.exists(), "{} is missing: scripts/setup.sh test", path.display());
@@ -82,8 +82,8 @@ fn shows_details(text: &str) {
     }
 }
 
-/// Types and text of the details in buf's form of an error. It names the types, and shows the
-/// messages themselves in base64.
+/// Types and text of the details in buf's form of an error, which has the types in words and the
+/// messages in base64.
 fn decoded(error: &Value) -> Vec<String> {
     let details = error["details"].as_array().expect("an error has details");
     let text = |detail: &Value, key: &str| detail[key].as_str().expect("text").to_owned();

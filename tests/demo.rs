@@ -1,5 +1,5 @@
 //! The main job on generated traffic: flows are listed, an option changes while packets keep
-//! coming, nothing is lost, and the service ends in order.
+//! arriving, nothing is lost, and the service ends in order.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
 
@@ -10,7 +10,7 @@ use mos_tests::service::{Mosd, Setup, free_address, number};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// After that time the traffic does not show any more what is waited for.
+/// Time until the traffic has everything that a test waits for.
 const TRAFFIC_MAX: Duration = Duration::from_secs(60);
 
 fn client_address(flow: &Value) -> &str {
@@ -129,9 +129,9 @@ fn the_service_ends_in_order_on_sigterm() {
 
 #[test]
 fn two_workers_share_the_traffic() {
-    // The ring between the workers holds what comes in 8 s: no worker is kept waiting that long.
+    // The ring between the workers holds the packets of 8 s: no worker waits for its CPU that long.
     let mosd = Mosd::start(&Setup::demo().with(&["--workers", "2", "--rate", "500"]));
-    // Both directions meet on one worker: else no handshake would ever be complete.
+    // Both directions reach the same worker: else no handshake would be complete.
     let shared = within(TRAFFIC_MAX, || {
         ["0", "1"]
             .iter()

@@ -1,9 +1,9 @@
-//! Every command that a page shows is run, or at least understood, as `CONTRIBUTING.md` says.
+//! Every command on a page is run, or at least parsed, as `CONTRIBUTING.md` says.
 //!
-//! Fences of `sh`, and the lines of `console` behind `$ `, run in the order of the page, in an
-//! empty folder with a capture in it, against a service on demo traffic. What cannot run here
-//! stands in `sh,no-run`, begins with a comment that says why, and must still be a command line
-//! that `mosd`, `mosctl` or `make` takes.
+//! Fences of `sh`, and the lines of `console` after `$ `, run in the order of the page, in a folder
+//! that holds only captures, against a service on demo traffic. Commands that cannot run here are
+//! in `sh,no-run`, begin with a comment that says why, and must still be command lines that `mosd`,
+//! `mosctl` or `make` accepts.
 
 #![expect(
     clippy::expect_used,
@@ -26,7 +26,7 @@ const PAGE_MAX: Duration = Duration::from_secs(300);
 /// Kinds of fences that hold no commands; a plain one holds a picture or an output.
 const QUIET: [&str; 9] = ["", "text", "json", "toml", "rust", "proto", "python", "ini", "yaml"];
 
-/// Takes the place of a variable of the shell.
+/// Replaces a variable of the shell.
 const HANDLE: &str = "00c004a900c901f2";
 
 /// A page that shows commands.
@@ -61,7 +61,7 @@ impl Commands {
         self.wrong.push(format!("{}:{line}: {info:?}: {wrong}", self.path));
     }
 
-    /// The commands to run, as one script that says where each fence stands.
+    /// The commands to run, as one script with the position of each fence.
     fn script(&self) -> String {
         let fence = |fence: &Fence| format!(": {}:{}\n{}\n", self.path, fence.line, fence.text);
         let page: String = self.run.iter().map(fence).collect();
@@ -69,7 +69,7 @@ impl Commands {
         [include_str!("tools/page.sh"), demo, &page].concat()
     }
 
-    /// What is wrong with the command lines that do not run.
+    /// The faults of the command lines that do not run.
     fn misread(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for fence in &self.read {
@@ -82,7 +82,7 @@ impl Commands {
     }
 }
 
-/// What a reader types of a session: the lines behind `$ `, and behind `> ` where they go on.
+/// The input of a session: the lines after `$ `, and their continuations after `> `.
 fn typed(session: &str) -> String {
     let typed = session.lines().map(|line| {
         line.strip_prefix("$ ").or_else(|| line.strip_prefix("> ")).unwrap_or_default()
@@ -90,7 +90,7 @@ fn typed(session: &str) -> String {
     typed.collect::<Vec<_>>().join("\n")
 }
 
-/// Tries the commands of a line without running them.
+/// Parses the commands of a line without running them.
 fn understand(line: &str) -> Result<(), String> {
     let words = shlex::split(line).ok_or_else(|| format!("quotes in {line:?}"))?;
     let between = |word: &String| matches!(word.as_str(), "|" | "||" | "&&" | "&" | ";");
@@ -104,7 +104,7 @@ fn understand_command(words: &[String]) -> Result<(), String> {
     let words: Vec<&str> = words
         .iter()
         .skip_while(is_before)
-        // Redirections are the shell's.
+        // Redirections belong to the shell.
         .take_while(|word| !word.starts_with('>'))
         .map(|word| if word.starts_with('$') { HANDLE } else { word })
         .collect();
@@ -170,7 +170,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("a short segment")
 }
 
-/// Runs the commands of a page; returns what its reader would see go wrong.
+/// Runs the commands of a page; returns the failure that its reader would see.
 fn run(page: &Commands) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for name in ["capture.pcap", "capture.pcapng"] {
@@ -178,7 +178,7 @@ fn run(page: &Commands) -> Result<(), String> {
     }
     let script = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(script.path(), page.script()).expect("a script");
-    // Whatever a page starts ends with the first process of its own.
+    // Every process that a page starts ends with the first process of its PID namespace.
     let alone = ["--net", "--mount-proc", "--pid", "--fork", "--kill-child"];
     let mut command = program::command("unshare", alone);
     command.arg("bash").arg(script.path()).current_dir(folder.path());

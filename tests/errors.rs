@@ -1,5 +1,5 @@
 //! Every row of the ERRORS table of `mtcp_setsockopt(3)`, and EINVAL and ENOMEM, provoked through
-//! the raw form of the call: each with its code, reason and errno, and each changes nothing.
+//! the raw form of the call: each has its code, reason and errno, and changes nothing.
 
 #![expect(
     clippy::expect_used,
@@ -50,13 +50,13 @@ impl Scene {
         Self { mosd, flow, rpc }
     }
 
-    /// Sends the raw form; asserts that it is refused and that the flow's options stay as they are.
+    /// Sends the raw form; asserts that it is refused and that the flow's options do not change.
     #[track_caller]
     fn refuse(&mut self, flow: &str, raw: RawSockOpt) -> Refused {
         let before = self.rpc.get(&self.flow).expect("the flow is live");
         let refused = *self.rpc.set(request(flow, raw)).expect_err("must be refused");
         let after = self.rpc.get(&self.flow).expect("the flow is live");
-        // The rest of the answer follows the traffic.
+        // The rest of the answer changes with the traffic.
         let decided = |answer: GetSockOptResponse| (answer.options, answer.origin, answer.etag);
         assert_eq!(decided(before), decided(after), "a refused call changed something");
         assert_eq!(refused.domain, "mos.v1", "{refused:?}");
@@ -108,7 +108,7 @@ fn ebadf_when_the_name_is_that_of_no_live_flow() {
     let mut scene = Scene::new();
     let own = scene.flow.trim_start_matches("flows/").to_owned();
     let handle = u64::from_str_radix(&own, 16).expect("a handle is hexadecimal");
-    // The lowest bits are the generation: another one is another flow, never this one.
+    // The lowest bits are the generation: another generation is another flow.
     let other = format!("flows/{:016x}", handle ^ 1);
     let refused = scene.refuse(&other, raw(MOS_CLIBUF, 65536));
     assert_eq!((refused.errno.as_str(), refused.code), ("EBADF", Code::NotFound), "{refused:?}");
@@ -130,7 +130,7 @@ fn enotsock_when_the_side_is_no_longer_monitored() {
     scene.rpc.set(stop).expect("a live side can be stopped");
     let refused = scene.refuse_own(raw(MOS_CLIBUF, 65536));
     check(&refused, "ENOTSOCK", Code::FailedPrecondition, "FLOW_NOT_MONITORED");
-    // The other side goes on as before.
+    // The other side is not affected.
     let answer = scene.rpc.set(request(&scene.flow, raw(MOS_SVRBUF, 65536)));
     let options = answer.expect("the server's side is monitored").options.expect("options");
     assert_eq!(options.server_buffer_bytes, Some(65536));

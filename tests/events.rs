@@ -1,4 +1,4 @@
-//! Events from the workers to those who watch: complete, in order, and exact about what is lost.
+//! Events from the workers to the subscribers: complete, in order, and exact about losses.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
 
@@ -18,28 +18,28 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-/// Events that a fast reader reads beside a slow one: several times what all queues on the way to
-/// the slow one hold together.
+/// Events that a fast reader reads next to a slow one: several times the capacity of all queues on
+/// the way to the slow one.
 const EVENTS: i64 = 40_000;
 
 /// Events that the fast reader reads while the slow one reads one.
 const FASTER: i64 = 20;
 
-/// After that time something hangs.
+/// A wait that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn has_ended(child: &mut Child) -> bool {
     matches!(child.try_wait(), Ok(Some(_)))
 }
 
-/// The number of the piece of traffic that an event marks the end of.
+/// The number of the piece of traffic whose end the event marks.
 fn marked(event: &Event) -> Option<u16> {
     let tuple = event.flow.as_ref()?.tuple.as_ref()?;
     let is_marker = tuple.client_address.parse() == Ok(MARKER);
     u16::try_from(tuple.client_port).ok().filter(|_| is_marker)
 }
 
-/// The same of the last such event in lines of JSON; 0 when there is none.
+/// The same for the last such event in lines of JSON; 0 if there is none.
 fn last_marked(lines: &str) -> u16 {
     let marker = format!("\"clientAddress\":\"{MARKER}\",\"clientPort\":");
     let number = lines.rsplit_once(&marker).and_then(|(_, rest)| rest.split_once(','));
@@ -82,7 +82,7 @@ fn each_flow_begins_before_everything_else_and_ends_last() {
                 assert_eq!(before, None, "{event} of a flow that was there");
             }
             "EVENT_TYPE_FLOW_ENDED" => {
-                // Flows that were there before have no beginning here.
+                // Flows that began before the subscription have no start event here.
                 let state = begun.insert(flow, "ended");
                 assert_ne!(state, Some("ended"), "{event} of a flow that has ended");
                 ended += i32::from(state == Some("open"));
@@ -109,7 +109,7 @@ fn a_changed_option_is_told_to_who_watches_that_flow() {
     let mut watching = program::command(program::ours("mosctl"), ["--endpoint", &endpoint]);
     watching.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = watching.spawn().expect("mosctl starts");
-    // Again and again, because nobody says here when the subscription is there.
+    // Repeated, because `mosctl` does not show here when the subscription has begun.
     let mut size = 64;
     let told = program::within(PATIENCE, || {
         size += 2;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use mos_tests::hostile::crowd::{self, Place};
 
-/// How long a connection that has ended stays readable: many times what the others and the reading
-/// take on a machine with nothing else to do.
+/// How long an ended connection stays readable: many times what the other connections and the
+/// reading take on an idle machine.
 const HOLD: Duration = Duration::from_secs(30);
 
 #[test]

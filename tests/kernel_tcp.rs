@@ -1,6 +1,6 @@
-//! Real TCP of the kernel over a bad wire, watched on a veth interface with `net_af_packet`: the
+//! Real TCP of the kernel over a bad wire, monitored on a veth interface with `net_af_packet`: the
 //! bytes that mosd holds are those that the two programs exchanged, whatever the wire did. The
-//! transfer goes on as mosd takes it, so that nothing is lost on a slow machine either.
+//! transfer advances only as mosd handles it, so that nothing is lost on a slow machine either.
 
 #![expect(
     clippy::expect_used,
@@ -23,16 +23,16 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What the server sends.
+/// Bytes of the file that the server sends.
 const FILE_BYTES: usize = 64 << 20;
 
-/// What the client sends.
+/// Bytes of the file that the client sends.
 const UPLOAD_BYTES: usize = 8 << 20;
 
-/// After that time a transfer hangs.
+/// A transfer that takes longer hangs.
 const TRANSFER_MAX: Duration = Duration::from_secs(300);
 
-/// After that time what is waited for does not come.
+/// Time until the service shows what a test waits for.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1, corrupt: 0 };
@@ -64,8 +64,8 @@ time_wait = "60s"
     )
 }
 
-/// Two hosts, a service that watches the client's interface, and an HTTP server that notes down
-/// all that it sends and receives.
+/// Two hosts, a service that monitors the client's interface, and an HTTP server that records all
+/// bytes that it sends and receives.
 struct Scene {
     lab: Lab,
     folder: TempDir,
@@ -74,7 +74,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `None`, said aloud, where namespaces cannot be made.
+    /// `None`, with a message, if namespaces cannot be created.
     fn new(address: &str, policy: &str, workers: u16) -> Option<Self> {
         let lab = Lab::new(WIRE)?;
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -99,7 +99,8 @@ impl Scene {
         fs::read(self.path(name)).unwrap_or_default()
     }
 
-    /// Starts curl: uploads, downloads, and then holds the connection open, all on one connection.
+    /// Starts curl, which uploads, downloads, and then holds the connection open, all on one
+    /// connection.
     fn start_curl(&self) -> Helper {
         let [upload, got] = ["upload", "got"].map(|name| self.path(name));
         let (upload, got) = (upload.to_string_lossy(), got.to_string_lossy());
@@ -113,7 +114,7 @@ impl Scene {
         Helper::spawn(self.lab.client(), "curl", &parts.concat())
     }
 
-    /// Lets the transfer go on as mosd takes it, until `done`.
+    /// Lets the transfer advance as mosd handles it, until `done`.
     #[track_caller]
     fn transfer_until(&self, flow: &str, curl: &mut Helper, mut done: impl FnMut() -> bool) {
         let through = within(TRANSFER_MAX, || {
@@ -125,14 +126,14 @@ impl Scene {
         assert!(through, "the transfer hangs over {}: {details}", self.lab.wire_kind());
     }
 
-    /// Waits until both directions are through: the server has read the request to hold.
+    /// Waits until both directions are complete: the server has read the request to hold.
     #[track_caller]
     fn await_end(&self, flow: &str, curl: &mut Helper) {
         let received = self.path("received");
         self.transfer_until(flow, curl, || ends_with_request(&received, b"GET /hold "));
     }
 
-    /// The one flow there is.
+    /// The only flow.
     #[track_caller]
     fn flow(&self) -> String {
         let mut names = Vec::new();
@@ -152,20 +153,21 @@ impl Scene {
         answer.get("flow").cloned().unwrap_or(answer)
     }
 
-    /// Payload bytes that the server has sent, as far as mosd knows.
+    /// Payload bytes of the server that mosd has seen.
     #[track_caller]
     fn sent_so_far(&self, flow: &str) -> usize {
         let bytes = number(self.details(flow).pointer("/serverStats/payloadBytes"));
         usize::try_from(bytes).expect("a count")
     }
 
-    /// What one side's buffer holds, as `mosctl peek` extracts it; it fails where there is a hole.
+    /// The contents of one side's buffer, as `mosctl peek` extracts them; fails at a hole.
     #[track_caller]
     fn peek(&self, flow: &str, side: &str) -> Finished {
         self.mosd.mosctl(&["peek", flow, "--side", side, "--all", "--raw"])
     }
 
-    /// Waits until one side's buffer ends where the stream does; asserts that it holds all of it.
+    /// Waits until one side's buffer reaches the end of the stream; asserts that it holds the whole
+    /// stream.
     #[track_caller]
     fn holds(&self, flow: &str, side: &str, stream: &[u8]) {
         let mut held = self.peek(flow, side);
@@ -184,7 +186,7 @@ impl Scene {
         );
     }
 
-    /// Lets the connection end; asserts that curl got the file and that no packet was lost by us.
+    /// Lets the connection end; asserts that curl got the file and that mosd lost no packet.
     #[track_caller]
     fn end(self, curl: Helper) {
         assert_eq!(self.mosd.packets_lost(), 0, "{}", self.mosd.status());
@@ -209,7 +211,7 @@ fn both_directions_are_held(address: &str, policy: &str, workers: u16) {
     let mut curl = scene.start_curl();
     let flow = scene.flow();
     scene.await_end(&flow, &mut curl);
-    // The client's buffer holds what the server sent, and the other way round.
+    // The client's buffer holds what the server sent, and vice versa.
     let (sent, received) = (scene.transfer.sent(), scene.transfer.received());
     assert!(sent.len() > FILE_BYTES && received.len() > UPLOAD_BYTES);
     scene.holds(&flow, "client", &sent);
@@ -217,7 +219,7 @@ fn both_directions_are_held(address: &str, policy: &str, workers: u16) {
     let details = scene.details(&flow);
     for side in ["/clientStats", "/serverStats"] {
         let stats = details.pointer(side).expect("a full view has both sides");
-        // The wire was bad, and an honest sender never contradicts itself.
+        // The bad wire caused retransmissions, and TCP of the kernel repeats the same bytes.
         assert!(number(stats.get("retransmitCount")) > 0, "{details}");
         assert_eq!(number(stats.get("conflictingBytes")), 0, "{details}");
         assert_eq!(number(stats.get("missingBytes")), 0, "{details}");
@@ -242,7 +244,7 @@ fn a_buffer_is_dropped_and_regrown_in_the_middle_of_a_transfer() {
     let flow = scene.flow();
     scene.transfer_until(&flow, &mut curl, || scene.sent_so_far(&flow) > FILE_BYTES / 2);
 
-    // Packets keep coming while the options change, but not the rest of the file.
+    // Packets keep arriving while the options change, but not the rest of the file.
     scene.transfer.allow_more();
     let held_before = scene.mosd.core_total("bufferUsedBytes");
     let stopped = scene.mosd.json(&["setopt", "--flow", &flow, "--clibuf", "0"]);
@@ -272,7 +274,7 @@ fn a_buffer_is_dropped_and_regrown_in_the_middle_of_a_transfer() {
     for (at, run) in &runs {
         assert!(sent.get(*at..at + run.len()) == Some(run), "wrong bytes at {at}: {shape:?}");
     }
-    // The other direction never noticed.
+    // The other direction is not affected.
     scene.holds(&flow, "server", &scene.transfer.received());
     drop(rpc);
     scene.end(curl);

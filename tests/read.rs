@@ -1,5 +1,5 @@
-//! `mosctl read` beside real TCP of the kernel: a reader that keeps up gets the whole stream of a
-//! transfer larger than the buffer, and one that cannot is told of each byte that it missed.
+//! `mosctl read` during a transfer of the kernel's TCP that is larger than the buffer: a reader
+//! that keeps up gets the whole stream, and one that does not is told of each byte that it missed.
 
 #![expect(
     clippy::expect_used,
@@ -24,16 +24,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// After that time a transfer hangs.
+/// A transfer that takes longer hangs.
 const TRANSFER_MAX: Duration = Duration::from_secs(300);
 
-/// After that time what is waited for does not come.
+/// Time until a test sees what it waits for.
 const SEEN_MAX: Duration = Duration::from_secs(60);
 
 const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1, corrupt: 0 };
 
-/// Two hosts, a service that watches the client's interface, a server that notes down what it
-/// sends, and a client that has begun to download from it.
+/// Two hosts, a service that monitors the client's interface, a server that records what it sends,
+/// and a client that has begun to download from it.
 struct Scene {
     folder: TempDir,
     mosd: Mosd,
@@ -70,12 +70,12 @@ impl Reader {
         String::from_utf8_lossy(&self.read("stderr")).into_owned()
     }
 
-    /// Whether its output has this in it.
+    /// Whether its output contains the text.
     fn has_read(&self, text: &str) -> bool {
         String::from_utf8_lossy(&self.read("stdout")).contains(text)
     }
 
-    /// Bytes of a file that it writes.
+    /// Length of a file that it writes.
     fn written(&self, name: &str) -> usize {
         let length = fs::metadata(self.folder.join(name)).map_or(0, |file| file.len());
         usize::try_from(length).expect("a file is small")
@@ -96,7 +96,7 @@ impl Drop for Reader {
 }
 
 impl Scene {
-    /// `None`, said aloud, where namespaces cannot be made.
+    /// `None`, with a message, if namespaces cannot be created.
     fn new(file_bytes: usize, buffer: &str) -> Option<Self> {
         let lab = Lab::new(WIRE)?;
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -136,7 +136,7 @@ impl Scene {
         Reader::start(&self.mosd, self.folder.path().to_owned(), &arguments)
     }
 
-    /// Calls `allow` again and again, which lets the download go on, until that has ended.
+    /// Calls `allow`, which lets the download advance, until the download has ended.
     #[track_caller]
     fn download(&mut self, mut allow: impl FnMut(&Transfer, &str)) {
         let through = within(TRANSFER_MAX, || {
@@ -152,7 +152,8 @@ fn a_stream_larger_than_its_buffer_is_read_whole_while_it_runs() {
     let Some(mut scene) = Scene::new(6 << 20, "4MiB") else { return };
     let stream = scene.folder.path().join("stream");
     let mut reader = scene.read(&["--fail-on-loss", "-O", stream.to_string_lossy().as_ref()]);
-    // The reader keeps up: the download waits for it, and is never further than the buffer holds.
+    // The reader keeps up, because the download waits for it and is never further ahead than the
+    // buffer holds.
     scene.download(|transfer, _| transfer.allow(reader.written("stream") + AHEAD));
     reader.ends_with(0);
     let sent = scene.transfer.sent();
@@ -168,7 +169,7 @@ fn a_stream_larger_than_its_buffer_is_read_whole_while_it_runs() {
 #[test]
 fn what_a_small_buffer_could_not_keep_is_told_to_the_byte() {
     let Some(mut scene) = Scene::new(12 << 20, "16KiB") else { return };
-    // The reader comes when the beginning is gone, and the end waits until it has read something.
+    // The reader starts when the beginning is gone, and the download waits for it before the end.
     assert!(within(SEEN_MAX, || scene.transfer.taken(&scene.flow) > AHEAD / 2), "no download");
     let mut reader = scene.read(&["--fail-on-loss", "-o", "jsonl"]);
     scene.download(|transfer, flow| {

@@ -1,8 +1,8 @@
 //! `mosd replay` on every capture of the corpus, under both overlap policies, judged by the
-//! corpus' own reference model: every flow of every tier is what it expects, but for the
-//! differences that [`JUSTIFIED`] and docs/explanation/semantics.md name one by one.
+//! reference model of the corpus: every flow of every tier is as the model expects, except for the
+//! differences that [`JUSTIFIED`] and docs/explanation/semantics.md list one by one.
 //!
-//! The corpus lies beside the repository, in `../shared/corpus`.
+//! The corpus is next to the repository, in `../shared/corpus`.
 
 #![expect(
     clippy::expect_used,
@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use mos_tests::program::{Finished, command, ours, run, skip};
 
-/// More than any capture of the corpus takes, on a slow machine, too.
+/// More than any capture of the corpus takes, even on a slow machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Fewer captures or judgements than these mean that the test looked at the wrong thing.
+/// With fewer captures or judgements than these, the test has not read the corpus.
 const CAPTURES_MIN: usize = 100;
 const CLEAN_MIN: u64 = 2000;
 
-/// Captures in which the reference is not followed, in which flows, and why; more in
+/// Captures in which we deliberately differ from the reference, in which flows, and why. See
 /// docs/explanation/semantics.md.
 const JUSTIFIED: [(&str, &[&str], &str); 6] = [
     (
@@ -82,7 +82,7 @@ fn replay(capture: &Path, words: &[&str]) -> Finished {
     finished
 }
 
-/// What the reference model says of the records of one capture.
+/// The verdict of the reference model on the records of one capture.
 #[derive(Debug, Default)]
 struct Verdict {
     /// Its counts: `clean ok:reference 12` and so on.
@@ -126,8 +126,8 @@ fn compare(corpus: &Path, capture: &Path, records: &[u8]) -> Verdict {
     verdict
 }
 
-/// The addresses and ports that stand in a line behind its first parenthesis, however Python writes
-/// the tuple that they are in.
+/// The addresses and ports after the first parenthesis of a line, in any of the forms in which
+/// Python prints the tuple.
 fn tuple_in(line: &str) -> String {
     let tuple = line.split_once('(').map_or("", |(_, tuple)| tuple);
     let words = tuple.split(['(', ')', '\'', ',', ' ']);

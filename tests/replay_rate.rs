@@ -1,4 +1,4 @@
-//! `mosd replay --preload`: how fast a capture is handled from memory, as anybody may measure it.
+//! `mosd replay --preload`: the rate at which a capture is handled from memory.
 
 #![expect(
     clippy::expect_used,
@@ -16,7 +16,7 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(120);
 const FRAMES: u32 = 5000;
 
-/// A capture of demo traffic, 1 ms between two frames, and the bytes that it takes on a wire.
+/// A capture of demo traffic, 1 ms between two frames, and its bytes on the wire.
 fn capture() -> (tempfile::NamedTempFile, u64) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     let mut bytes = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
@@ -51,7 +51,7 @@ fn a_preloaded_capture_is_handled_again_and_again_and_one_record_says_how_fast()
     assert_eq!(rate["flows"], 4 * records, "every round begins with no flows");
     let number = |key: &str| rate[key].as_f64().expect("a number");
     assert!(number("stream_bytes") > 0.0 && number("seconds") > 0.0);
-    // One worker: what a packet costs and how many there are in a second say the same.
+    // With one worker, the time per packet and the packets per second are reciprocal.
     assert!((number("ns_per_packet") * number("mpps") / 1000.0 - 1.0).abs() < 0.01);
     let bits = number("wire_bytes") / number("packets") * 8.0;
     assert!((number("gbps") / number("mpps") / bits * 1000.0 - 1.0).abs() < 0.01);

@@ -1,5 +1,5 @@
-//! Guards the architecture: each rule is shown a bad sample, which it must refuse, and then the
-//! tree, where it must find nothing.
+//! Guards the architecture. Each rule is first run on a bad sample, which it must refuse, and then
+//! on the tree, where it must find nothing.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
 
@@ -23,7 +23,7 @@ fn guard(rule: Rule, bad: &[&[(&str, &str)]]) {
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
 
-/// Asserts that `rule` lets `good` pass, so that a sample is refused for the right reason.
+/// Asserts that `rule` accepts `good`, so that a bad sample is refused for the right reason.
 #[track_caller]
 fn allow(rule: Rule, good: &[(&str, &str)]) {
     let found = rule(&Tree::sample(good));

@@ -1,5 +1,5 @@
-//! Subscriptions without `mosctl` in between: one that is read as fast or as slowly as a test
-//! wants, and one that writes everything down.
+//! Subscriptions without `mosctl`: one that a test reads at its own pace, and one that records
+//! every event.
 
 use std::sync::mpsc;
 use std::thread;
@@ -16,13 +16,13 @@ use crate::service::Mosd;
 /// Bytes that a service may send ahead of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// So many that they never hold a fast reader up.
+    /// Enough never to delay a fast reader.
     Wide,
-    /// So few that a slow reader is felt at once.
+    /// So few that a slow reader soon delays the service.
     Narrow,
 }
 
-/// A subscription to all events of a service with one core, and what came of it.
+/// A subscription to all events of a service with one core, and the counts of what it delivered.
 #[derive(Debug)]
 pub struct Watch {
     stream: Streaming<WatchEventsResponse>,
@@ -34,9 +34,9 @@ pub struct Watch {
     pub delivered: i64,
     /// Events counted as lost after the first and up to the last.
     pub lost: i64,
-    /// What was said of them.
+    /// The messages about these losses.
     pub losses: Vec<Lost>,
-    /// Losses that no event has followed yet.
+    /// Events of losses that no event has followed yet.
     open: i64,
 }
 
@@ -50,12 +50,12 @@ impl Watch {
         Self { stream, first: 0, last: 0, delivered: 0, lost: 0, losses, open: 0 }
     }
 
-    /// Reads one message; asserts that every number is an event or counted, in its place. Returns
-    /// the event.
+    /// Reads one message; asserts that every number belongs to an event or to a loss at its place.
+    /// Returns the event.
     ///
     /// # Errors
     ///
-    /// What the stream ends with.
+    /// The status with which the stream ends.
     pub async fn read(&mut self) -> Result<Option<Event>, Status> {
         let message = self.stream.message().await?.and_then(|response| response.message);
         match message.expect("the stream goes on") {
@@ -80,11 +80,11 @@ impl Watch {
         }
     }
 
-    /// Reads on until something is lost, and an event has come behind it.
+    /// Reads until something is lost, and an event has followed.
     ///
     /// # Errors
     ///
-    /// What the stream ends with.
+    /// The status with which the stream ends.
     pub async fn read_past_a_loss(&mut self) -> Result<(), Status> {
         while self.lost == 0 {
             self.read().await?;
@@ -98,8 +98,8 @@ impl Watch {
     }
 }
 
-/// Everything that happens of some types from the beginning of the subscription on, read by a
-/// thread of its own until the service stops.
+/// All events of some types since the beginning of the subscription, read by a thread of its own
+/// until the service stops.
 #[derive(Debug)]
 pub struct Chronicle {
     told: mpsc::Receiver<Event>,
@@ -124,7 +124,7 @@ impl Chronicle {
         Self { told, reader }
     }
 
-    /// What has been told since this was asked last.
+    /// The events since the last call.
     pub fn news(&self) -> Vec<Event> {
         self.told.try_iter().collect()
     }
@@ -136,7 +136,7 @@ impl Chronicle {
     }
 }
 
-/// A stream of events of some types, whose subscription has begun.
+/// Opens a stream of events of some types, and waits until the subscription has begun.
 async fn subscribe(
     service: &Mosd,
     window: Window,

@@ -6,9 +6,9 @@
 //!  10.77.0.1, fd77::1   lossy wire      10.77.0.2, fd77::2
 //! ```
 //!
-//! Where the kernel has `netem`, the two hosts are joined directly and it makes the wire bad;
-//! elsewhere a third namespace runs `tools/wire.py`, which does the same. It can also mirror what
-//! leaves the wire to a host that only watches. Everything vanishes when the [`Lab`] is dropped.
+//! If the kernel has `netem`, the two hosts are joined directly and `netem` makes the wire bad.
+//! Otherwise a third namespace runs `tools/wire.py`, which does the same. It can also mirror the
+//! frames of the wire to a host that only monitors. Dropping the [`Lab`] removes everything.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::program::{self, Finished};
 /// The interface of either host.
 pub const INTERFACE: &str = "veth0";
 
-/// What the names of our namespaces begin with; the process id follows.
+/// Prefix of the names of our namespaces; the process id follows.
 const PREFIX: &str = "mosd-test-";
 
-/// After that time a command about the network hangs.
+/// A command about the network that takes longer hangs.
 const COMMAND_MAX: Duration = Duration::from_secs(60);
 
-/// What is wrong with the wire, in percent of the frames of each direction.
+/// The faults of the wire, in percent of the frames of each direction.
 #[derive(Debug, Clone, Copy)]
 pub struct Wire {
     /// Frames lost.
@@ -40,7 +40,7 @@ pub struct Wire {
     pub corrupt: u32,
 }
 
-/// Two hosts and what joins them. What runs on an interface is dropped before the interface is.
+/// Two hosts and the wire between them. Programs on an interface are dropped before the interface.
 #[derive(Debug)]
 pub struct Lab {
     middle: Option<(Helper, Namespace)>,
@@ -50,7 +50,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes the hosts; `None`, said aloud, where this process may not.
+    /// Creates the hosts; `None`, with a message, if this process is not root.
     #[track_caller]
     pub fn new(wire: Wire) -> Option<Self> {
         if !program::is_root() {
@@ -71,8 +71,8 @@ impl Lab {
         Some(Self { middle, client, server, monitor: None })
     }
 
-    /// Makes the hosts and a third one, whose interface gets a copy of every frame that leaves the
-    /// wire, but for `blind` percent of the segments that carry data.
+    /// Creates the hosts and a third one, whose interface gets a copy of every frame that leaves
+    /// the wire, except for `blind` percent of the segments with data.
     #[track_caller]
     pub fn mirrored(wire: Wire, blind: u32) -> Option<Self> {
         if !program::is_root() {
@@ -88,7 +88,7 @@ impl Lab {
         Some(Self { middle, client, server, monitor: Some(monitor) })
     }
 
-    /// The namespace of the host that sees the traffic without taking part, or the client's.
+    /// The namespace of the host that only monitors, or else the client's.
     pub fn monitor(&self) -> &str {
         self.monitor.as_ref().unwrap_or(&self.client).name()
     }
@@ -103,7 +103,7 @@ impl Lab {
         self.server.name()
     }
 
-    /// What makes the wire bad.
+    /// The name of what makes the wire bad, for messages.
     pub fn wire_kind(&self) -> &'static str {
         if self.middle.is_some() { "tools/wire.py" } else { "netem" }
     }
@@ -129,8 +129,8 @@ impl Namespace {
         &self.name
     }
 
-    /// Gives this host its addresses, and those of its peer: nobody is asked for them over a wire
-    /// that loses the question, or is too slow with the answer.
+    /// Configures the addresses of this host and of its peer, so that none is resolved over the
+    /// wire, which may lose or delay the messages.
     fn configure(&self, own: u8, peer: u8) {
         let ip = |arguments: &str| {
             let words = arguments.split(' ');
@@ -145,13 +145,14 @@ impl Namespace {
         ip(&format!("neigh replace fd77::{peer} {there}"));
     }
 
-    /// Makes what this host sends suffer; `false` where the kernel has no `netem`.
+    /// Applies the faults of the wire to the frames that this host sends; `false` if the kernel has
+    /// no `netem`.
     fn impair(&self, wire: Wire) -> bool {
         let add = ["netns", "exec", self.name(), "tc", "qdisc", "add", "dev", INTERFACE, "root"];
         let [loss, reorder, duplicate, corrupt] =
             [wire.loss, 100 - wire.reorder, wire.duplicate, wire.corrupt]
                 .map(|percent| format!("{percent}%"));
-        // In netem's words: a packet is delayed unless it is "reordered", that is sent at once.
+        // `netem` delays every packet except those that it "reorders", which it sends at once.
         let chances = ["loss", &loss, "duplicate", &duplicate, "corrupt", &corrupt];
         let order = ["delay", "1ms", "reorder", &reorder];
         let mut tc = program::command("ip", add);
@@ -163,12 +164,12 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         let mut delete = program::command("ip", ["netns", "del", &self.name]);
-        // Its interfaces go with it. Nothing can be done about a failure while unwinding.
+        // Deletes its interfaces, too. A failure is ignored, because this may run while unwinding.
         delete.status().map(drop).unwrap_or_default();
     }
 }
 
-/// A program that runs beside the test, and ends with it.
+/// A program that runs next to the test, and ends with it.
 #[derive(Debug)]
 pub struct Helper {
     child: Child,
@@ -232,7 +233,7 @@ fn ip(arguments: &[&str]) -> Finished {
     program::run(&mut program::command("ip", arguments), COMMAND_MAX).succeeded()
 }
 
-/// Removes the namespaces of tests that were killed before they could.
+/// Removes the namespaces of tests that were killed.
 #[track_caller]
 fn clear_leftovers() {
     for line in ip(&["netns", "list"]).text().lines() {

@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: a running service, network namespaces, clients; and the rules
-//! that guard the architecture.
+//! Shared code of the end-to-end tests: a running service, network namespaces, clients; and the
+//! rules that guard the architecture.
 
 #![expect(
     clippy::expect_used,

@@ -1,11 +1,11 @@
-//! What a page in Markdown holds that a check can use: code fences, code marks, links, anchors.
+//! The parts of a Markdown page that a check can use: code fences, code marks, links, anchors.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// A page, read.
+/// A parsed page.
 #[derive(Debug, Default)]
 pub struct Page {
     /// Code fences, in order.
@@ -14,20 +14,20 @@ pub struct Page {
     pub codes: Vec<Marked>,
     /// Targets of links and images.
     pub links: Vec<Marked>,
-    /// What a link may name after `#`.
+    /// Anchors that a link may name after `#`.
     pub anchors: BTreeSet<String>,
     /// Texts of the headings.
     pub headings: Vec<Marked>,
     /// The cells of each table row, the head included.
     pub rows: Vec<Row>,
-    /// Lines of fences and tables: what stands there is as wide as it must be.
+    /// Lines of fences and tables, whose width is not limited.
     pub wide: BTreeSet<usize>,
 }
 
-/// A text and where it stands.
+/// A text and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marked {
-    /// Line, from 1 on.
+    /// Line, counted from 1.
     pub line: usize,
     /// The text.
     pub text: String,
@@ -38,9 +38,9 @@ pub struct Marked {
 pub struct Fence {
     /// Line of its first line of code.
     pub line: usize,
-    /// What stands behind the opening marks: `sh`, `sh,no-run`.
+    /// The text after the opening marks: `sh`, `sh,no-run`.
     pub info: String,
-    /// What stands in it.
+    /// The contents.
     pub text: String,
 }
 
@@ -54,7 +54,7 @@ pub struct Row {
 }
 
 impl Page {
-    /// Reads a page.
+    /// Parses a page.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut reader = Reader { text, ..Reader::default() };
@@ -64,13 +64,13 @@ impl Page {
         reader.page
     }
 
-    /// The rows of the tables whose head has a cell `name`, each with the cell below that.
+    /// The cells below the head cell `name`, in every table that has one.
     pub fn column(&self, name: &str) -> impl Iterator<Item = Marked> {
         let mut place = None;
         let mut end = 0;
         self.rows.iter().filter_map(move |row| {
-            // A row that does not follow the one before, with the rule under a head between, is
-            // the head of another table.
+            // A row that does not follow the one before (with the rule under the head between them)
+            // is the head of another table.
             if row.line != end + 1 && row.line != end + 2 {
                 place = None;
             }
@@ -85,7 +85,7 @@ impl Page {
     }
 }
 
-/// Follows the parser through a page.
+/// Collects the parts of a page from the parser's events.
 #[derive(Debug, Default)]
 struct Reader<'a> {
     text: &'a str,
@@ -160,13 +160,13 @@ impl Reader<'_> {
     }
 }
 
-/// The anchor that forges and mdBook give a heading.
+/// The anchor of a heading, as forges and mdBook make it.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// The second heading of one text gets a number.
+/// Adds a number to the anchor if it is taken.
 fn free_anchor(taken: &BTreeSet<String>, anchor: &str) -> String {
     let numbered = (1..).map(|number| format!("{anchor}-{number}"));
     let mut candidates = std::iter::once(anchor.to_owned()).chain(numbered);

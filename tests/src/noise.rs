@@ -1,6 +1,6 @@
-//! Bytes to send through a connection and to recognise at its other end.
+//! Bytes to send through a connection and to compare at its other end.
 
-/// Bytes without a pattern that a wrong offset could hide behind; one seed makes one sequence.
+/// Bytes without a pattern, so that a wrong offset is noticed. The same seed makes the same bytes.
 #[must_use]
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -1,4 +1,4 @@
-//! Programs run to their end, within a time: nothing here waits for ever.
+//! Runs programs to their end. Every wait has a limit.
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek};
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
+/// Interval between two checks of a condition.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Finished {
     /// How it ended.
@@ -45,9 +45,10 @@ impl Finished {
     }
 }
 
-/// The path of one of our programs: `MOSD` or `MOSCTL` in the environment, else beside the tests.
+/// The path of one of our programs: `MOSD` or `MOSCTL` in the environment, else in the folder of
+/// the tests' profile.
 ///
-/// Cargo hands a test only the programs of its own package, so these must have been built before:
+/// Cargo builds only the programs of a test's own package, so these must be built before:
 /// `cargo build --workspace --bins --example set_buffer`.
 #[track_caller]
 pub fn ours(name: &str) -> PathBuf {
@@ -75,7 +76,7 @@ where
     command
 }
 
-/// Runs a command to its end, and fails when that takes longer than `limit`.
+/// Runs a command to its end, and panics if that takes longer than `limit`.
 #[track_caller]
 pub fn run(command: &mut Command, limit: Duration) -> Finished {
     let mut stdout = tempfile::tempfile().expect("a temporary file");
@@ -95,7 +96,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Finished {
     }
 }
 
-/// Waits for a child's end; `None` when it has not ended in time.
+/// Waits for a child's end; `None` if it has not ended in time.
 pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let mut status = None;
     within(limit, || {
@@ -105,7 +106,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     status
 }
 
-/// Looks at a condition until it holds; tells whether it held in time.
+/// Checks a condition until it holds; returns whether it held in time.
 pub fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -119,15 +120,15 @@ pub fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Ends a child at once, whatever state it is in.
+/// Kills a child, and reaps it.
 pub fn kill(child: &mut Child) {
     if child.kill().is_ok() {
-        // The exit status of a killed child tells nothing.
+        // The exit status of a killed child does not matter.
         child.wait().map(drop).unwrap_or_default();
     }
 }
 
-/// Says why a test does nothing here. Where everything must run (`CI=true`), that is a failure.
+/// Prints why a test is skipped. In CI (`CI=true`), where everything must run, this panics.
 #[track_caller]
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub fn skip(reason: &str) {
@@ -135,7 +136,7 @@ pub fn skip(reason: &str) {
     eprintln!("SKIPPED: {reason}");
 }
 
-/// Whether this process may do everything.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

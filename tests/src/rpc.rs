@@ -1,5 +1,5 @@
-//! The API without `mosctl` in between: for requests that `mosctl` would not send, and for errors
-//! with all their details.
+//! The API without `mosctl`: for requests that `mosctl` would not send, and for errors with all
+//! their details.
 
 use mos_proto::v1::flow_service_client::FlowServiceClient;
 use mos_proto::v1::{
@@ -16,7 +16,7 @@ use crate::service::Mosd;
 /// Bytes of one peek, at most.
 const PEEK_BYTES_MAX: i32 = 1 << 20;
 
-/// A connection that blocks.
+/// A blocking client.
 #[derive(Debug)]
 pub struct Rpc {
     runtime: Runtime,
@@ -39,7 +39,7 @@ impl Rpc {
     ///
     /// # Errors
     ///
-    /// What the service answers instead.
+    /// The error that the service returns.
     pub fn set(&mut self, request: SetSockOptRequest) -> Result<SetSockOptResponse, Box<Refused>> {
         let answer = self.runtime.block_on(self.flows.set_sock_opt(request));
         answer.map(tonic::Response::into_inner).map_err(|status| Box::new(status.into()))
@@ -49,7 +49,7 @@ impl Rpc {
     ///
     /// # Errors
     ///
-    /// What the service answers instead.
+    /// The error that the service returns.
     pub fn get(&mut self, flow: &str) -> Result<GetSockOptResponse, Box<Refused>> {
         let request = GetSockOptRequest { flow: flow.to_owned(), raw: None };
         let answer = self.runtime.block_on(self.flows.get_sock_opt(request));
@@ -60,14 +60,14 @@ impl Rpc {
     ///
     /// # Errors
     ///
-    /// What the service answers instead.
+    /// The error that the service returns.
     pub fn peek(&mut self, request: PeekFlowRequest) -> Result<PeekFlowResponse, Box<Refused>> {
         let answer = self.runtime.block_on(self.flows.peek_flow(request));
         answer.map(tonic::Response::into_inner).map_err(|status| Box::new(status.into()))
     }
 
-    /// Bytes of both directions of a flow that its buffers have taken in order, those given up
-    /// included; a side without a buffer counts nothing. `None` when the flow is gone.
+    /// Bytes of both directions of a flow that its buffers have received in order, evicted ones
+    /// included. A side without a buffer counts as 0. `None` if the flow is gone.
     #[track_caller]
     pub fn taken(&mut self, flow: &str) -> Option<usize> {
         let request = GetFlowRequest { flow: flow.to_owned(), view: 0 };

@@ -13,25 +13,25 @@ use tempfile::TempDir;
 
 use crate::program::{self, Finished};
 
-/// After that time a start hangs. EAL loads a hundred drivers, on a machine that may be busy.
+/// A start that takes longer hangs. EAL loads a hundred drivers, on a machine that may be busy.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// After that time an orderly end hangs.
+/// An orderly end that takes longer hangs.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// After that time a call of `mosctl` hangs.
+/// A call of `mosctl` that takes longer hangs.
 const CALL_MAX: Duration = Duration::from_secs(60);
 
-/// The exit code of a list that some core has not answered.
+/// The exit code of a list if some core has not answered.
 const INCOMPLETE: i32 = 3;
 
-/// Ports that tests listen on: below those that the kernel gives to others by itself.
+/// Ports that tests listen on: below the ephemeral ports of the kernel.
 const TEST_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 
-/// What a service is started with.
+/// The configuration and arguments of a service.
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// Text of the configuration file; none: no `--config`.
+    /// Text of the configuration file; `None` for no `--config`.
     pub config: Option<String>,
     /// Further arguments after `run`.
     pub arguments: Vec<String>,
@@ -67,7 +67,7 @@ impl Setup {
     }
 }
 
-/// A running service. Dropping it kills it; [`Mosd::stop`] ends it in order.
+/// A running service. Dropping it kills the process; [`Mosd::stop`] ends it in order.
 #[derive(Debug)]
 pub struct Mosd {
     child: Child,
@@ -93,7 +93,7 @@ impl Mosd {
         service
     }
 
-    /// Runs a service that is expected to end by itself: a bad start.
+    /// Runs a service whose start must fail.
     #[track_caller]
     pub fn fail(setup: &Setup) -> Failed {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -107,12 +107,12 @@ impl Mosd {
         socket(self.folder.path())
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its threads, and the CPUs that each may use.
+    /// Its threads, each with the CPUs that it may use.
     #[track_caller]
     pub fn threads(&self) -> Vec<Thread> {
         let folder = format!("/proc/{}/task", self.pid());
@@ -120,7 +120,7 @@ impl Mosd {
         tasks.flatten().filter_map(|task| Thread::read(&task.path())).collect()
     }
 
-    /// What the service has logged.
+    /// The log of the service so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -139,8 +139,8 @@ impl Mosd {
         parse(&self.mosctl(&[&["-o", "json"], arguments].concat()).succeeded().text())
     }
 
-    /// The flows that a selector matches, at most 1000. Asks again while a core has not answered
-    /// in time, which is what a list says of a worker that waits for its CPU.
+    /// The flows that a selector matches, at most 1000. Repeats the call while a core has not
+    /// answered in time, because its worker may be waiting for a CPU.
     #[track_caller]
     pub fn flows(&self, selector: &[&str]) -> Vec<Value> {
         let fixed = ["-o", "json", "flows", "list", "--limit", "1000"];
@@ -170,10 +170,10 @@ impl Mosd {
         name.unwrap_or_default()
     }
 
-    /// What the service says of itself.
+    /// The status of the service.
     #[track_caller]
     pub fn status(&self) -> Value {
-        // The exit code tells the worst condition, which is not asked for here.
+        // The exit code is that of the worst condition, which does not matter here.
         parse(&self.mosctl(&["-o", "json", "status"]).text())
     }
 
@@ -190,7 +190,7 @@ impl Mosd {
         total(&status, "ports", "lostPacketCount") + total(&status, "cores", "rxMissedCount")
     }
 
-    /// Memory that the service has resident, in KiB.
+    /// Resident memory of the service, in KiB.
     #[track_caller]
     pub fn resident_kib(&self) -> i64 {
         let path = format!("/proc/{}/status", self.child.id());
@@ -215,14 +215,14 @@ impl Mosd {
 /// A thread of a service.
 #[derive(Debug)]
 pub struct Thread {
-    /// Its name, of which the kernel keeps 15 characters.
+    /// Its name. The kernel keeps 15 characters.
     pub name: String,
     /// CPUs that it may use.
     pub cpus: Vec<usize>,
 }
 
 impl Thread {
-    /// `None` where it has ended meanwhile.
+    /// `None` if the thread has ended meanwhile.
     fn read(task: &Path) -> Option<Self> {
         let status = std::fs::read_to_string(task.join("status")).ok()?;
         let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -244,25 +244,25 @@ impl Drop for Mosd {
 /// A service that did not start.
 #[derive(Debug)]
 pub struct Failed {
-    /// What it left behind.
+    /// The result of the process.
     pub finished: Finished,
-    /// Whether its socket is still there.
+    /// Whether its socket still exists.
     pub socket_left: bool,
 }
 
 /// A service that has ended.
 #[derive(Debug)]
 pub struct Stopped {
-    /// How.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// Whether its socket is still there.
+    /// Whether its socket still exists.
     pub socket_left: bool,
     /// All that it logged.
     pub log: String,
 }
 
 impl Stopped {
-    /// Asserts an orderly end: exit code 0, nothing left behind.
+    /// Asserts an orderly end: exit code 0, and no socket left.
     #[track_caller]
     pub fn in_order(&self) {
         assert_eq!(self.status.code(), Some(0), "{}", self.log);
@@ -293,8 +293,8 @@ fn total(status: &Value, list: &str, figure: &str) -> i64 {
     figures.map(|value| number(Some(value.expect("the row has the figure")))).sum()
 }
 
-/// A TCP address on the loopback that nobody listens on, and that neither the kernel nor another
-/// test takes before it is used.
+/// A free TCP address on the loopback. Neither the kernel nor another test takes it before it is
+/// used.
 #[track_caller]
 pub fn free_address() -> String {
     let own = std::process::id() as usize % TEST_PORTS.len();

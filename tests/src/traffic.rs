@@ -1,5 +1,5 @@
-//! Demo traffic through a pipe, a piece at a time: the next piece comes when a reader of events has
-//! seen the end of the last one, so that no reader is too slow.
+//! Demo traffic through a pipe, one piece at a time: the next piece is sent when a reader of events
+//! has seen the end of the last one, so that no reader is too slow.
 
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
@@ -17,22 +17,22 @@ use crate::{
     service::Mosd,
 };
 
-/// Frames of a piece. All its events fit into the queue of one subscriber, which is 1 MiB.
+/// Frames of a piece. All its events fit into the queue of a subscriber, which is 1 MiB.
 const PIECE: usize = 1000;
 
 /// The client's address of the SYN that ends each piece; its port is the number of the piece.
 pub const MARKER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
 
-/// After that time a piece is not seen any more.
+/// Time until a reader has seen a piece.
 const SEEN_MAX: Duration = Duration::from_secs(60);
 
-/// Frames that are sent for each look at the reader. They carry no IP and make no event; but
-/// `net_pcap` waits in the kernel until it has a burst, and so does its worker.
+/// Frames that are sent for each check of the reader. They carry no IP and cause no events, but
+/// they complete a burst: `net_pcap` and its worker wait in the kernel until they have one.
 const FILLING: usize = 64;
 
 const LOOK: Duration = Duration::from_millis(2);
 
-/// The traffic, and how far it has come.
+/// The traffic, and the number of pieces sent.
 #[derive(Debug)]
 pub struct Traffic {
     pipe: PcapPipe,
@@ -42,7 +42,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Starts a service with one worker that this traffic goes to. Nothing is sent yet.
+    /// Starts a service with one worker, which receives this traffic. Nothing is sent yet.
     #[track_caller]
     #[must_use]
     pub fn start() -> (Self, Mosd) {
@@ -51,8 +51,8 @@ impl Traffic {
         (Self { pipe, conversations, frame: Vec::new(), pieces: 0 }, mosd)
     }
 
-    /// Sends piece after piece. `seen` tells the number of the last one whose end was seen, from 1
-    /// on; `None` ends the traffic.
+    /// Sends one piece after another. `seen` returns the number of the last piece whose end was
+    /// seen, counted from 1, or `None` to end the traffic.
     #[track_caller]
     pub fn run(mut self, mut seen: impl FnMut() -> Option<u16>) {
         let mut since = Instant::now();

@@ -1,5 +1,5 @@
-//! One transfer over HTTP whose server goes on only as a test allows: what is under way fits into
-//! every ring between the interface and a stack, however long mosd waits for its CPU.
+//! One transfer over HTTP whose server advances only as a test allows: the packets in flight fit
+//! into every ring between the interface and a stack, however long mosd waits for its CPU.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use crate::lab::{Helper, Lab};
 use crate::rpc::Rpc;
 
-/// Bytes under way that mosd has not taken, beside what the server's receive buffer takes. With
-/// acknowledgements and repeated segments that is half of the smallest ring, which is the one
-/// between two workers: 4096 packets.
+/// Bytes in flight that mosd has not handled, in addition to those in the server's receive buffer.
+/// With acknowledgements and retransmissions they fill half of the smallest ring, the one between
+/// two workers: 4096 packets.
 pub const AHEAD: usize = 1 << 20;
 
 /// The port that the server listens on.
 const PORT: &str = "8080";
 
-/// A server for one connection, `tools/http_server.py`, and what it may send and receive.
+/// A server for one connection, `tools/http_server.py`, and the number of bytes that it may move.
 #[derive(Debug)]
 pub struct Transfer {
     _server: Helper,
@@ -27,8 +27,8 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Starts the server, on an address of the lab's server; `file` of `folder` is what it serves.
-    /// It may move [`AHEAD`] bytes.
+    /// Starts the server on an address of the lab's server. It serves `file` of `folder`, and may
+    /// move [`AHEAD`] bytes.
     #[track_caller]
     pub fn start(lab: &Lab, address: &str, folder: &Path, file: &str, rpc: Rpc) -> Self {
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
@@ -50,29 +50,29 @@ impl Transfer {
         format!("{}/{path}", self.url)
     }
 
-    /// What the server has sent.
+    /// The bytes that the server has sent.
     pub fn sent(&self) -> Vec<u8> {
         fs::read(self.folder.join("sent")).unwrap_or_default()
     }
 
-    /// What the server has received.
+    /// The bytes that the server has received.
     pub fn received(&self) -> Vec<u8> {
         fs::read(self.folder.join("received")).unwrap_or_default()
     }
 
-    /// Allows [`AHEAD`] bytes beyond those that mosd has taken, of both directions of the flow.
+    /// Allows [`AHEAD`] bytes more than mosd has handled of both directions of the flow.
     #[track_caller]
     pub fn follow(&self, flow: &str) {
         self.allow(self.taken(flow) + AHEAD);
     }
 
-    /// Bytes of both directions of the flow that mosd has taken; 0 when the flow is gone.
+    /// Bytes of both directions of the flow that mosd has handled; 0 if the flow is gone.
     #[track_caller]
     pub fn taken(&self, flow: &str) -> usize {
         self.rpc.borrow_mut().taken(flow).unwrap_or(0)
     }
 
-    /// Allows that many bytes, sent and received together. What was allowed stays allowed.
+    /// Allows `bytes`, sent and received together. Never lowers what was allowed before.
     #[track_caller]
     pub fn allow(&self, bytes: usize) {
         if bytes > self.allowed.get() {
@@ -95,7 +95,7 @@ impl Transfer {
     }
 }
 
-/// The file is replaced as a whole: a server that reads it never finds half of a number.
+/// Replaces the file atomically, so that the server never reads half of a number.
 #[track_caller]
 fn write_allowed(folder: &Path, bytes: usize) {
     let new = folder.join("allowed.new");

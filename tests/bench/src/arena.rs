@@ -1,7 +1,7 @@
 //! Frames in memory, prepared before they are timed.
 //!
-//! One arena is filled again and again. It is larger than the caches of a core, so that what was
-//! written first has left them when it is read: frames are about as cold as those of a port.
+//! One arena is filled repeatedly. It is larger than the caches of a core, so that the first frames
+//! have left them when they are read: frames are about as cold as those of a port.
 
 use std::io;
 
@@ -35,17 +35,16 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// The memory is not to be had.
+    /// The memory cannot be allocated.
     pub fn new(bytes: u32) -> io::Result<Self> {
-        // Touched here, so that the process holds no more when it is filled.
+        // Touched here, so that filling it later does not grow the process.
         let mut frames = vec![Place { offset: 1, length: 1 }; FRAMES_MAX];
         frames.clear();
         Ok(Self { bytes: Pages::new(bytes as usize)?, frames })
     }
 
-    /// Replaces all frames by the next ones of `traffic`, each at the beginning of a cache line, as
-    /// many as there is room for, but not more than `most`. Returns whether the traffic has come
-    /// to an end behind them.
+    /// Replaces all frames by the next ones of `traffic`, each at the beginning of a cache line: as
+    /// many as fit, but not more than `most`. Returns whether the traffic ended after them.
     pub fn fill(&mut self, traffic: &mut dyn Traffic, most: u64) -> bool {
         let most = usize::try_from(most).unwrap_or(FRAMES_MAX).min(FRAMES_MAX);
         self.frames.clear();
@@ -67,7 +66,8 @@ impl Arena {
         &self.frames
     }
 
-    /// Some of the frames as a source hands them over: at most [`BURST`], arriving at `arrival`.
+    /// The frames at the first [`BURST`] of `places`, as a source returns them, arriving at
+    /// `arrival`.
     #[must_use]
     pub fn burst(&self, places: &[Place], arrival: Instant) -> ArrayVec<Frame<'_>, BURST> {
         let bytes = self.bytes.bytes();

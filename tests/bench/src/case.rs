@@ -30,7 +30,7 @@ use crate::{
     spec::{Spec, specs},
 };
 
-/// One row to be.
+/// One row to measure.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     spec: Spec,
@@ -47,7 +47,7 @@ pub(crate) fn cases(args: &Args) -> Vec<Case> {
 
 fn of_spec(spec: &Spec, args: &Args) -> Vec<Case> {
     let (modes, sources) = if spec.null_bytes().is_some() {
-        // Zeros hold nothing to track, and come from one place.
+        // Frames of zeros cannot be tracked, and have one source.
         (&[Mode::Rx][..], &[Source::Memory][..])
     } else {
         (chosen(&args.mode, spec.usual_modes(args)), chosen(&args.source, spec.usual_sources(args)))
@@ -68,7 +68,7 @@ fn of_spec(spec: &Spec, args: &Args) -> Vec<Case> {
     cases
 }
 
-/// What was asked for, or else what is usual.
+/// What the command line names, or else the default.
 const fn chosen<'a, T>(asked: &'a [T], usual: &'a [T]) -> &'a [T] {
     if asked.is_empty() { usual } else { asked }
 }
@@ -82,8 +82,8 @@ struct Bench {
 }
 
 impl Case {
-    /// Whether the source offers that: a running dataplane is measured with one worker, always
-    /// tracks, and who reads does so from outside.
+    /// Whether the source supports the case: a running dataplane is measured with one worker,
+    /// always tracks, and has no reader within it.
     fn is_possible(&self) -> bool {
         let is_tracked = matches!(self.mode, Mode::Track | Mode::Reassemble);
         let is_port = self.source != Source::Memory || self.spec.null_bytes().is_some();
@@ -96,8 +96,8 @@ impl Case {
         format!("{spec}, from {source}, {mode}, checksums {checksums}, workers {workers}")
     }
 
-    /// Measures it in a process of its own, so that no memory is left over from another one.
-    /// `None` as [`Self::measure`].
+    /// Measures the case in a process of its own, so that no memory of another case is left. `None`
+    /// as [`Self::measure`].
     ///
     /// # Errors
     ///
@@ -124,8 +124,8 @@ impl Case {
         serde_json::from_slice(line).map(Some).with_context(|| self.title())
     }
 
-    /// Measures it in this process. `None` where the machine has not enough memory, or no CPU that
-    /// fills the port.
+    /// Measures the case in this process. `None` if the machine has too little memory, or no CPU to
+    /// fill the port.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Case {
             let arena = Arena::new(args.arena_mib << 20)?;
             benches.push(Bench { arena, traffic, setup, subjects: Vec::new() });
         }
-        // Everything else is touched by now: what grows from here on is the stack.
+        // All other memory is touched by now, so what grows from here on is the stack.
         let before = held_bytes();
         for (bench, ceiling) in benches.iter_mut().zip(ceilings) {
             bench.subjects = vec![bench.setup.subject()?, Box::new(ceiling)];
@@ -162,8 +162,8 @@ impl Case {
         Ok(Some(self.row(&measured, memory_bytes, &benches)))
     }
 
-    /// What is to be measured of the running dataplane, where the packets come from a port.
-    /// A capture that it needs is written to `folder`.
+    /// The plan to measure the running dataplane, if the packets come from a port. Writes the
+    /// capture to `folder` if the port needs one.
     fn port(&self, setup: &Setup, args: &Args, folder: &Path) -> anyhow::Result<Option<PortPlan>> {
         let frames = (2 * setup.shape.life_frames).min(REPEATED_FRAMES_MAX.into());
         let frames = u32::try_from(frames)?;
@@ -216,7 +216,7 @@ impl Case {
     }
 }
 
-/// Measures all workers at the same time, each on a CPU where there are enough.
+/// Measures all workers at the same time, each on a CPU of its own if there are enough.
 fn run(benches: &mut [Bench], args: &Args) -> anyhow::Result<Vec<Measured>> {
     let together = Together::new(benches.len());
     let cpus = cpu::allowed();
@@ -227,7 +227,7 @@ fn run(benches: &mut [Bench], args: &Args) -> anyhow::Result<Vec<Measured>> {
             let (together, cpu) = (&together, cpus.get(index).filter(|_| is_tied));
             let plan = plan(&bench.setup, args);
             threads.push(thread::Builder::new().spawn_scoped(scope, move || {
-                // On another CPU it is slower, if another worker is there; and just as right.
+                // If this fails, the worker may share a CPU: it is slower then, and not wrong.
                 let _is_there = cpu.is_none_or(|cpu| cpu::tie_this_thread(&[*cpu]).is_ok());
                 let Bench { arena, traffic, subjects, .. } = bench;
                 measure(arena, traffic.as_mut(), subjects, &plan, &together.of_worker(index))
@@ -251,7 +251,7 @@ fn plan(setup: &Setup, args: &Args) -> Plan {
     }
 }
 
-/// What a reader of the row should know: packets that were not tracked, bytes that found no room.
+/// Remarks on the row: packets that were not tracked, bytes that were not stored.
 fn note(numbers: &[Numbers]) -> String {
     let sum = |stat| numbers.iter().map(|of| of.stats.get(stat)).sum::<u64>();
     let unmonitored =

@@ -1,5 +1,5 @@
-//! The benchmark suite: deterministic traffic, the least loop that such traffic needs, and what the
-//! stack makes of both. `mos-bench` prints what was measured; nothing here asserts a time.
+//! The benchmark suite: deterministic traffic, the least loop for such traffic, and the stack
+//! measured next to it. `mos-bench` prints the results; nothing here asserts a time.
 
 #![forbid(unsafe_code)]
 

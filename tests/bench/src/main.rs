@@ -1,4 +1,4 @@
-//! Measures what was asked for and prints one table.
+//! Measures what the command line names, and prints one table.
 
 mod args;
 mod case;

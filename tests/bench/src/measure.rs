@@ -1,4 +1,4 @@
-//! Times subjects on the same frames, in turns, so that what disturbs one disturbs the others.
+//! Times subjects on the same frames, in turns, so that a disturbance affects all of them.
 
 use std::{
     sync::{
@@ -24,27 +24,27 @@ const BATCH: usize = 8192;
 /// How long to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// CPU time that the first subject is measured for, at least.
+    /// Least CPU time for which the first subject is measured.
     pub span: Duration,
-    /// Packets that are enough, however little time they took.
+    /// Packets after which the measurement ends, even if `span` has not passed.
     pub packets_max: u64,
-    /// Frames that come before, untimed.
+    /// Frames that are handled before, untimed.
     pub warm_up_frames: u64,
     /// Time between two frames on the stack's own clock.
     pub spacing: Duration,
 }
 
-/// What one subject took.
+/// The time that one subject took.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// CPU time of a packet in nanoseconds: the median of the batches.
+    /// CPU time per packet in nanoseconds: the median of the batches.
     pub median_ns: f64,
     /// The same, over all packets.
     pub mean_ns: f64,
 }
 
 impl Timing {
-    /// The mean of some.
+    /// The mean of several.
     pub fn mean(timings: impl ExactSizeIterator<Item = Self>) -> Self {
         let count = ratio(timings.len() as u64, 1);
         timings.fold(Self { median_ns: 0.0, mean_ns: 0.0 }, |sum, timing| Self {
@@ -57,7 +57,7 @@ impl Timing {
 /// What was measured on one traffic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
-    /// Of each subject, in the order given.
+    /// The timing of each subject, in the order given.
     pub timings: Vec<Timing>,
     /// Packets measured.
     pub packets: u64,
@@ -98,7 +98,7 @@ pub fn measure(
 }
 
 impl Measured {
-    /// What the samples of each subject say, of so many packets with so many bytes on the wire.
+    /// Evaluates the samples of each subject, over `packets` with `wire_bytes` on the wire in all.
     pub(crate) fn new(samples: Vec<Samples>, packets: u64, wire_bytes: u64) -> Self {
         Self {
             timings: samples.into_iter().map(|samples| samples.timing(packets)).collect(),
@@ -108,14 +108,14 @@ impl Measured {
     }
 }
 
-/// Keeps workers together: none makes frames while another one is timed.
+/// Keeps workers in step: none makes frames while another one is timed.
 #[derive(Debug)]
 pub struct Together {
     barrier: Barrier,
     goes_on: AtomicBool, // worker 0: wo, all: ro
 }
 
-/// One of the workers that are kept together.
+/// One of the workers that are kept in step.
 #[derive(Debug)]
 pub struct OfWorker<'a> {
     together: &'a Together,
@@ -123,13 +123,13 @@ pub struct OfWorker<'a> {
 }
 
 impl Together {
-    /// For that many workers.
+    /// A barrier for this number of workers.
     #[must_use]
     pub const fn new(workers: usize) -> Self {
         Self { barrier: Barrier::new(workers), goes_on: AtomicBool::new(true) }
     }
 
-    /// The end of one worker.
+    /// The handle of one worker.
     #[must_use]
     pub const fn of_worker(&self, index: usize) -> OfWorker<'_> {
         OfWorker { together: self, index }
@@ -137,12 +137,12 @@ impl Together {
 }
 
 impl OfWorker<'_> {
-    /// Waits until all are here.
+    /// Waits until all workers have called this.
     fn line_up(&self) {
         self.together.barrier.wait();
     }
 
-    /// Whether all go on: that is for worker 0 to decide.
+    /// Whether all workers continue. Worker 0 decides.
     fn go_on(&self, is_wanted: impl FnOnce() -> bool) -> bool {
         self.line_up();
         if self.index == 0 {
@@ -164,9 +164,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Fills the arena, with `most` frames at most, and gives them to each subject in turn. Tells
-    /// the number of the subject, the CPU time and the frames of each batch. Returns the number
-    /// of frames.
+    /// Fills the arena with at most `most` frames, and gives them to each subject in turn. Calls
+    /// `tell` with the number of the subject, the CPU time and the frames of each batch. Returns
+    /// the number of frames.
     fn round(&mut self, most: u64, mut tell: impl FnMut(usize, Duration, u64)) -> u64 {
         let has_ended = self.arena.fill(self.traffic, most);
         let begin = self.now;
@@ -220,7 +220,7 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The quotient of two counts that are far below 2^53; 0 where there is nothing to divide by.
+/// The quotient of two counts below 2^53; 0 if `whole` is 0.
 #[expect(clippy::cast_precision_loss, reason = "the counts are below 2^53")]
 pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }

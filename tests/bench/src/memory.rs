@@ -1,4 +1,4 @@
-//! Large memory in huge pages, and what the process holds of it.
+//! Large memory in huge pages, and the memory of the process.
 //!
 //! The only file that knows how such memory is made.
 
@@ -13,16 +13,16 @@ pub type Line = [u64; 8];
 /// Bytes of a [`Line`].
 pub const LINE_BYTES: usize = size_of::<Line>();
 
-/// Zeroed memory of a fixed length, in huge pages where the system gives them.
+/// Zeroed memory of a fixed length, in huge pages if the system has them.
 #[derive(Debug)]
 pub struct Pages(Slab<Line>);
 
 impl Pages {
-    /// Takes `bytes` from the system, at least one line, and touches all of them.
+    /// Allocates `bytes`, at least one line, and touches all of them.
     ///
     /// # Errors
     ///
-    /// The memory is not to be had.
+    /// The memory cannot be allocated.
     pub fn new(bytes: usize) -> io::Result<Self> {
         let lines = bytes.max(1).div_ceil(LINE_BYTES);
         let mut pages = Slab::<Line>::zeroed(lines).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -53,13 +53,13 @@ impl Pages {
     }
 }
 
-/// Bytes of memory that the process holds now; 0 where the system does not tell.
+/// Resident bytes of the process; 0 if the system does not report them.
 #[must_use]
 pub fn held_bytes() -> u64 {
     kibibytes("/proc/self/status", "VmRSS:").saturating_mul(1024)
 }
 
-/// Bytes of memory that could be taken now; 0 where the system does not tell.
+/// Available bytes of the machine; 0 if the system does not report them.
 #[must_use]
 pub fn available_bytes() -> u64 {
     kibibytes("/proc/meminfo", "MemAvailable:").saturating_mul(1024)

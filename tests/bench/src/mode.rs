@@ -14,11 +14,11 @@ use crate::{
     traffic::Shape,
 };
 
-/// Capacity of each side's buffer, in bytes, where there is one.
+/// Capacity of each side's buffer, in bytes, in the modes that have buffers.
 const BUFFER_BYTES: u64 = 8192;
 
-/// Blocks that one side takes besides those of its bytes: one that the window has begun to leave,
-/// and one of the index.
+/// Blocks that one side takes in addition to those of its bytes: one that the window has begun to
+/// leave, and one of the index.
 const BLOCKS_BESIDES: u64 = 2;
 
 /// Seed of the flow table's hash.
@@ -71,7 +71,7 @@ impl fmt::Display for Verification {
     }
 }
 
-/// What the stack is given for a traffic.
+/// The configuration of the stack for a traffic.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     /// What is done with each packet.
@@ -80,12 +80,12 @@ pub struct Setup {
     pub checksums: Verification,
     /// The worker.
     pub worker: WorkerId,
-    /// Of the traffic.
+    /// The size of the traffic.
     pub shape: Shape,
 }
 
 impl Setup {
-    /// Slots for the flows that are open at once, and for twice as many of those that linger.
+    /// Slots for the flows that are open at once, and for twice the number of those that linger.
     #[must_use]
     pub const fn flow_slots(&self) -> u32 {
         self.shape.flows.saturating_add(2 * self.shape.lingering())
@@ -106,11 +106,11 @@ impl Setup {
         limits
     }
 
-    /// What is measured.
+    /// The subject to measure.
     ///
     /// # Errors
     ///
-    /// Its memory is not to be had.
+    /// Its memory cannot be allocated.
     pub fn subject(&self) -> anyhow::Result<Box<dyn Subject>> {
         let stack = || {
             Stack::new(self.worker, self.limits(), SEED)
@@ -124,16 +124,16 @@ impl Setup {
         })
     }
 
-    /// The least loop that does as much.
+    /// The least loop for the same work.
     ///
     /// # Errors
     ///
-    /// Its memory is not to be had.
+    /// Its memory cannot be allocated.
     pub fn ceiling(&self) -> io::Result<Ceiling> {
         Ceiling::new(self.depth(), self.flow_slots())
     }
 
-    /// Memory that the stack and the ceiling may take together, in bytes, as a bound.
+    /// Upper bound of the memory of the stack and the ceiling together, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         const FLOW_BYTES: u64 = 1024;
@@ -165,7 +165,7 @@ impl Setup {
         }
     }
 
-    /// Blocks for both sides of every slot, as far as their streams can fill them.
+    /// Bytes of the blocks for both sides of every slot, as far as their streams can fill them.
     fn pool_bytes(&self) -> u64 {
         let held = self.buffer_bytes().min(self.shape.stream_bytes);
         let blocks = match held.div_ceil(BLOCK_BYTES as u64) {

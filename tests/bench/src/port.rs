@@ -1,6 +1,6 @@
 //! Times the running dataplane: a port of DPDK that is never empty, and one worker that polls it.
 //!
-//! What is counted is the CPU time of the worker's thread, the driver's part included.
+//! Counts the CPU time of the worker's thread, which includes the driver.
 
 use std::{
     fs,
@@ -23,13 +23,13 @@ use crate::{
     traffic::Traffic,
 };
 
-/// Time between two looks at the counters.
+/// Time between two readings of the counters.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Looks at the counters, at most, for one that tells something.
+/// Readings of the counters, at most, for each usable one.
 const PATIENCE: u128 = 8;
 
-/// Packet buffers besides those that the driver keeps for itself.
+/// Packet buffers in addition to those that the driver keeps for itself.
 const MBUFS: u32 = 16_384;
 
 /// Frames for a port that repeats them, at most: the driver of a capture keeps all of them in
@@ -49,12 +49,12 @@ pub struct PortPlan {
     pub spans: [Duration; 2],
 }
 
-/// Runs the dataplane, and measures its worker. `None` where the port was hardly ever full: what
-/// fills it is slower than the worker, or has no CPU.
+/// Runs the dataplane, and measures its worker. `None` if the port was rarely full, because its
+/// source is slower than the worker or has no CPU.
 ///
 /// # Errors
 ///
-/// The port cannot be opened, or the system does not tell the CPU time of a thread.
+/// The port cannot be opened, or the system does not report the CPU time of a thread.
 pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Option<Measured>> {
     let config = Config {
         workers: 1,
@@ -118,8 +118,8 @@ impl Look {
         })
     }
 
-    /// Whether the port was never empty, one turn in 64 excepted: else idle turns would be counted
-    /// for the packets. A thread that did not run has not been busy.
+    /// Whether the port had packets in all but one turn in 64: else the time of idle turns would be
+    /// counted for the packets. A thread that did not run has not been busy.
     const fn has_been_busy_since(&self, before: &Self) -> bool {
         let Turns { all, busy } = self.turns.since(before.turns);
         busy > 0 && (all - busy) * 64 <= all
@@ -140,7 +140,7 @@ pub fn frames(traffic: &mut dyn Traffic, count: u32) -> Vec<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// Those of writing.
+/// The file cannot be written.
 pub fn write_capture(path: &Path, traffic: &mut dyn Traffic, frames: u32) -> io::Result<()> {
     let mut out = io::BufWriter::new(fs::File::create(path)?);
     out.write_all(
@@ -150,7 +150,7 @@ pub fn write_capture(path: &Path, traffic: &mut dyn Traffic, frames: u32) -> io:
     for number in 0..frames {
         let Some(length) = traffic.next_frame(&mut frame) else { break };
         let on_wire = u32::try_from(length).unwrap_or_default();
-        // Ten microseconds from frame to frame.
+        // Frames are ten microseconds apart.
         let time = [1_700_000_000 + number / 100_000, number % 100_000 * 10];
         let header = [time[0], time[1], on_wire, on_wire].map(u32::to_le_bytes);
         out.write_all(header.as_flattened())?;

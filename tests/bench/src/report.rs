@@ -26,7 +26,7 @@ pub struct Row {
     pub checksums: Verification,
     /// Workers, all at the same time.
     pub workers: u16,
-    /// CPU time of a packet in the stack.
+    /// CPU time per packet in the stack.
     pub timing: Timing,
     /// The same in the least loop.
     pub ceiling: Timing,
@@ -36,49 +36,49 @@ pub struct Row {
     pub wire_bytes: f64,
     /// Memory that the stack took, in bytes.
     pub memory_bytes: u64,
-    /// What a reader should know; empty where all went as it should.
+    /// Remarks; empty if everything was tracked and stored.
     pub note: String,
 }
 
 impl Row {
-    /// Packets in a microsecond of CPU time of all workers.
+    /// Packets per microsecond of CPU time of all workers.
     #[must_use]
     pub fn mpps(&self) -> f64 {
         1000.0 * f64::from(self.workers) / self.timing.median_ns
     }
 
-    /// Bits on the wire in a nanosecond of CPU time of all workers.
+    /// Bits on the wire per nanosecond of CPU time of all workers.
     #[must_use]
     pub fn gbps(&self) -> f64 {
         self.wire_bytes * 8.0 * self.mpps() / 1000.0
     }
 
-    /// Cycles of a clock of `mhz`, which is that of the machine's time stamp counter.
+    /// Cycles per packet of a clock of `mhz`: that of the machine's time stamp counter.
     #[must_use]
     pub fn cycles(&self, mhz: f64) -> f64 {
         self.timing.median_ns * mhz / 1000.0
     }
 
-    /// How many times as long as the ceiling.
+    /// Time per packet as a multiple of the ceiling.
     #[must_use]
     pub fn to_ceiling(&self) -> f64 {
         self.timing.median_ns / self.ceiling.median_ns
     }
 }
 
-/// The rows of a run, and what they were measured on.
+/// The rows of a run, and the machine that they were measured on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Name of the processor; empty where the machine does not tell.
+    /// Name of the processor; empty if unknown.
     pub processor: String,
-    /// The clock that the machine counts its time with, in MHz.
+    /// Clock of the processor as `/proc/cpuinfo` gives it, in MHz; `None` if unknown.
     pub clock_mhz: Option<f64>,
     /// The rows, in the order in which they were measured.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// Of this machine.
+    /// A report of this machine.
     #[must_use]
     pub fn of_machine(rows: Vec<Row>) -> Self {
         let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -95,7 +95,7 @@ impl Report {
 ///
 /// # Errors
 ///
-/// The output takes no more.
+/// `out` cannot be written.
 pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mhz = report.clock_mhz;
     let mut table = Table::new();

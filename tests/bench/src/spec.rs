@@ -1,4 +1,4 @@
-//! Which traffics there are, with which numbers, and how each is made.
+//! The traffics, their numbers, and how each is made.
 
 use std::{fmt, path::PathBuf};
 
@@ -15,16 +15,16 @@ pub(crate) enum Spec {
     /// A traffic of the generator.
     Made {
         kind: Kind,
-        /// Bytes of a data segment; `None` where the traffic has no choice.
+        /// Bytes of a data segment; `None` if the traffic has no choice.
         payload: Option<u16>,
-        /// Flows open at once; `None` where the traffic has no choice.
+        /// Flows open at once; `None` if the traffic has no choice.
         flows: Option<u32>,
     },
     /// The packets of a file.
     Recorded(PathBuf),
 }
 
-/// T2: of 1000 data segments.
+/// T2: numbers per 1000 data segments.
 const REORDERED: Disorder = Disorder { late: 20, lost: 0, twice: 0 };
 const LOSSY: Disorder = Disorder { late: 20, lost: 10, twice: 10 };
 
@@ -84,7 +84,7 @@ fn with_numbers(kind: Kind, args: &Args) -> Vec<Spec> {
     specs
 }
 
-/// What was asked for, or else what is usual; nothing where there is no choice.
+/// What the command line names, or else the default; `None` if there is no choice.
 fn chosen<T: Copy>(usual: &[T], asked: &[T]) -> Vec<Option<T>> {
     match (usual, asked) {
         ([], _) => vec![None],
@@ -94,13 +94,13 @@ fn chosen<T: Copy>(usual: &[T], asked: &[T]) -> Vec<Option<T>> {
 }
 
 impl Spec {
-    /// What is done with its packets, where the command line does not say.
+    /// The modes, if the command line names none.
     pub(crate) fn usual_modes(&self, args: &Args) -> &'static [Mode] {
         match (self, args.quick) {
             (Self::Made { kind: Kind::T1, .. }, false) => {
                 &[Mode::Rx, Mode::Parse, Mode::Track, Mode::Reassemble, Mode::Read]
             }
-            // A million flows take most of the time: one row of them is enough here.
+            // A million flows take most of the time, so there is only one row of them.
             (Self::Made { kind: Kind::T1, payload: Some(6), flows: Some(1_000_000..) }, true) => {
                 &[Mode::Track]
             }
@@ -115,7 +115,7 @@ impl Spec {
         }
     }
 
-    /// The traffic of one of `workers`, from its beginning.
+    /// The traffic of one of `workers` workers, from its beginning.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Spec {
         let flows = flows.div_ceil(workers.into());
         let even = Talk::Even { payload };
         Ok(match kind {
-            // What is left of long flows is enough where there are very many.
+            // Shorter flows are enough if there are very many.
             Kind::T1 if flows >= 100_000 && payload >= 1460 => {
                 Box::new(Steady::new(flows, payload, 10))
             }
@@ -147,7 +147,7 @@ impl Spec {
         })
     }
 
-    /// Length of the frames that `net_null` makes, where that is the source.
+    /// Length of the frames that `net_null` makes, if that is the source.
     pub(crate) fn null_bytes(&self) -> Option<u16> {
         const HEADERS: u16 = 54;
         match self {
@@ -158,7 +158,7 @@ impl Spec {
         }
     }
 
-    /// Where its packets come from, where the command line does not say.
+    /// The sources, if the command line names none.
     pub(crate) fn usual_sources(&self, args: &Args) -> &'static [Source] {
         match self {
             Self::Made { kind: Kind::T1, flows: Some(1000), .. } if args.traffic.is_empty() => {
@@ -168,7 +168,7 @@ impl Spec {
         }
     }
 
-    /// The arguments that ask for this traffic alone.
+    /// The arguments that select only this traffic.
     pub(crate) fn arguments(&self) -> Vec<String> {
         match self {
             Self::Recorded(path) => vec![format!("--capture={}", path.display())],

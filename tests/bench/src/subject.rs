@@ -1,27 +1,27 @@
-//! What is measured: something that takes bursts of frames.
+//! What is measured: subjects that take bursts of frames.
 
 use mos_stack::{EventSink, Frame, Gauges, Instant, Stack, Stats, wire::spread_hash};
 
 use crate::{ceiling::Ceiling, reader::Reader};
 
-/// Flows that may be ended for their silence after each burst: as in the loop of a worker.
+/// Flows that may time out after each burst, as in the loop of a worker.
 const EXPIRY_BUDGET: u32 = 64;
 
-/// Something that takes bursts of frames.
+/// A subject of a measurement.
 pub trait Subject: Send {
-    /// Takes a burst that has arrived by `now`.
+    /// Handles a burst that has arrived by `now`.
     fn take(&mut self, frames: &[Frame<'_>], now: Instant);
 
     /// Forgets all flows.
     fn restart(&mut self) {}
 
-    /// What it has counted; nothing where it does not count.
+    /// Its counters; `None` if it has none.
     fn numbers(&self) -> Option<Numbers> {
         None
     }
 }
 
-/// What a stack has counted.
+/// The counters of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
     /// Its counters.
@@ -32,23 +32,23 @@ pub struct Numbers {
     pub read_bytes: u64,
 }
 
-/// The headers, as the stack parses them where one worker spreads packets over others.
+/// Parses the headers as the stack does if one worker spreads packets over others.
 #[derive(Debug, Default)]
 pub struct Parser {
-    /// Sum of what was seen, so that nothing is optimised away.
+    /// Sum of the hashes, so that the work is not optimised away.
     pub seen: u64,
 }
 
-/// The stack, with its timers, as a worker runs it; nobody reads.
+/// The stack with its timers, as a worker runs it, without readers.
 #[derive(Debug)]
 pub struct Tracker(pub Stack);
 
-/// The same, and all streams are read.
+/// The same, with a reader of all streams.
 #[derive(Debug)]
 pub struct ReadingTracker {
     /// The stack.
     pub stack: Stack,
-    /// Who reads.
+    /// The reader of all streams.
     pub reader: Reader,
 }
 

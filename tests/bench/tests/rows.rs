@@ -1,4 +1,4 @@
-//! The program from its arguments to its rows. No time is judged.
+//! The program, from its arguments to its rows. No time is asserted.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one test module")]
 

@@ -14,13 +14,13 @@ use super::{
     pipe::{PcapPipe, accounted},
 };
 
-/// What is configured, in bytes: buffers, a slot with all that belongs to it, a packet buffer.
+/// The configured memory, in bytes: buffers, a slot with everything that it needs, a packet buffer.
 const POOL_BYTES: u64 = 64 << 20;
 const FLOWS_MAX: u64 = 65_536;
 const SLOT_BYTES: u64 = 1024;
 const MBUFS: u64 = 16_384;
 const MBUF_BYTES: u64 = 2048 + 512;
-/// The control plane at work, and the allocator's slack.
+/// The memory of the control plane, and the allocator's slack.
 const SLACK_BYTES: u64 = 32 << 20;
 
 /// Figures of a run.
@@ -32,7 +32,7 @@ pub struct Figures {
     pub material: usize,
     /// Packets by outcome.
     pub outcomes: BTreeMap<String, i64>,
-    /// Peak of resident memory, and what the configuration allows, in bytes.
+    /// Peak of resident memory, in bytes.
     pub peak: u64,
     /// The bound of the peak, in bytes.
     pub bound: u64,
@@ -40,7 +40,7 @@ pub struct Figures {
     pub time: Duration,
 }
 
-/// Sends `packets` mutated packets; the captures of `corpus` are part of the material.
+/// Sends `packets` mutated packets, made from generated traffic and from the captures of `corpus`.
 ///
 /// # Panics
 ///

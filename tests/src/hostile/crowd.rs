@@ -1,6 +1,6 @@
-//! Many TCP connections of the kernel at once over a bad wire: what mosd holds of each is what the
-//! two programs sent, and each ends as it did. A monitor at a mirror also misses segments: what it
-//! lacks is what it says it lacks.
+//! Many TCP connections of the kernel at once over a bad wire: mosd holds of each what the two
+//! programs sent, and reports its end as it was. A monitor at a mirror also misses segments, and
+//! reports every missing byte as a gap.
 
 use std::{
     collections::HashMap,
@@ -26,20 +26,20 @@ const WIRE: Wire = Wire { loss: 1, reorder: 5, duplicate: 1, corrupt: 1 };
 const PORT: &str = "8090";
 const ADDRESSES: [&str; 2] = ["10.77.0.2", "fd77::2"];
 const SEED: &str = "5";
-/// Ways in which a connection ends, as `tools/crowd.py` counts them; the last is by a reset.
+/// Ways in which a connection ends, as `tools/crowd.py` numbers them; the last is a reset.
 const WAYS: usize = 4;
 const RESET: usize = 3;
 const ALL_DONE_MAX: Duration = Duration::from_secs(300);
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 
-/// Where mosd watches.
+/// Where mosd monitors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// On the client's own interface, where nothing escapes it.
+    /// On the client's own interface, where it sees everything.
     Client,
-    /// At a mirror of the wire that leaves out this percentage of the segments with data.
+    /// At a mirror of the wire that drops a part of the segments with data.
     Mirror {
-        /// Percentage.
+        /// Percentage of the segments with data that are dropped.
         blind: u32,
     },
 }
@@ -51,7 +51,7 @@ pub struct Figures {
     pub complete: usize,
     /// Bytes of streams that a reset cut, compared.
     pub cut: usize,
-    /// Gaps that were told, and the bytes in them.
+    /// Reported gaps, and the bytes in them.
     pub gaps: [u64; 2],
     /// Packets with a wrong checksum, of those that mosd saw.
     pub corrupt: i64,
@@ -63,12 +63,12 @@ pub struct Figures {
     pub time: Duration,
 }
 
-/// Runs `count` connections at once. Ended flows are kept for `hold`: reading takes no longer.
-/// `None`, said aloud, where namespaces cannot be made.
+/// Runs `count` connections at once. Ended flows are kept for `hold`, which is long enough to read
+/// them. `None`, with a message, if namespaces cannot be created.
 ///
 /// # Panics
 ///
-/// When a byte is wrong, or missing without a gap that says so, or a flow ends with another cause.
+/// When a byte is wrong, or missing without a reported gap, or a flow ends with another cause.
 #[must_use]
 pub fn run(count: usize, hold: Duration, place: Place) -> Option<Figures> {
     let lab = match place {
@@ -115,14 +115,14 @@ pub fn run(count: usize, hold: Duration, place: Place) -> Option<Figures> {
     Some(figures)
 }
 
-/// The flow that an event says has ended, and the cause.
+/// The flow whose end an event reports, and the cause.
 fn end_of(event: Event) -> Option<(String, String)> {
     let cause = event.attributes.get("cause").cloned().unwrap_or_default();
     let is_end = event.r#type() == EventType::FlowEnded;
     event.flow.filter(|_| is_end).map(|flow| (flow.name, cause))
 }
 
-/// The gaps of each flow's sides, as they were told.
+/// The reported gaps of each flow's sides.
 #[derive(Debug, Default)]
 struct Gaps(HashMap<(String, Side), Vec<Range<usize>>>);
 
@@ -148,8 +148,8 @@ impl Gaps {
     }
 }
 
-/// Asserts that what is held of a stream of `length` bytes and the gaps in it, of which late bytes
-/// may have filled some, leave nothing out; and that no gap was told twice.
+/// Asserts that the held bytes and the gaps cover a stream of `length` bytes, and that no gap was
+/// reported twice. Late bytes may have filled some of the gaps.
 #[track_caller]
 fn check_whole(length: usize, held: &[(usize, Vec<u8>)], gaps: &[Range<usize>], what: &str) {
     let mut told = 0;
@@ -231,7 +231,7 @@ fn compare_all(
             fs::read(folder.join(format!("{connection}.{what}"))).expect("a program's notes")
         };
         let port: i64 = String::from_utf8_lossy(&read("port")).parse().expect("a port");
-        // The address tells those of IPv4 and IPv6 apart, which may share a port.
+        // Connections of IPv4 and IPv6 may share a port, so the address is compared, too.
         let server = Value::from(ADDRESSES[connection % 2]);
         let is_it = |flow: &&(i64, Value)| {
             flow.0 == port && flow.1.pointer("/tuple/serverAddress") == Some(&server)

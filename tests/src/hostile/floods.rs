@@ -1,8 +1,7 @@
-//! One kind of attack after another against one stack: what a packet costs, and what memory.
+//! One kind of attack after another against one stack: the time per packet, and the memory.
 //!
-//! Costs are CPU time of the thread, and each batch of the attack is followed by one of believable
-//! traffic at a stack of its own: what a busy machine does to the one it does to the other, so
-//! their ratio holds.
+//! Costs are CPU time of the thread. Each batch of the attack is followed by one of believable
+//! traffic at a stack of its own: a busy machine slows both, so their ratio is stable.
 
 use std::{net::SocketAddrV4, ops::Range, time::Duration};
 
@@ -18,10 +17,10 @@ use super::{
     random::Random,
 };
 
-/// What comes in.
+/// The kind of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Believable conversations: the measure of the others.
+    /// Believable conversations, with which the others are compared.
     Plain,
     /// SYNs with random tuples.
     Syn,
@@ -33,11 +32,11 @@ pub enum Kind {
     Rst,
     /// FINs of no flow.
     Fin,
-    /// SYNs from one client to one server: tuples that differ in two ports alone.
+    /// SYNs from one client to one server: tuples that differ only in their ports.
     NearTuples,
     /// SYNs with 40 bytes of options: many, long, of length 0, endless.
     OptionBomb,
-    /// Established flows that send every other byte and never the hole.
+    /// Established flows that send every other byte and never fill the holes.
     Hoarder,
     /// Established flows that send byte by byte.
     OneByte,
@@ -46,7 +45,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, the measure first.
+    /// Every kind, beginning with believable conversations.
     pub const ALL: [Self; 11] = [
         Self::Plain,
         Self::Syn,
@@ -62,8 +61,8 @@ impl Kind {
     ];
 }
 
-/// What a packet of the attack costs, and one of believable traffic at the same time, in
-/// picoseconds of CPU time in the median batch.
+/// CPU time per packet of the attack, and of believable traffic at the same time, in picoseconds:
+/// the median of the batches.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     /// Of the attack.
@@ -83,13 +82,13 @@ impl Cost {
 /// Figures of one flood.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
-    /// What came in.
+    /// The kind of traffic.
     pub kind: Kind,
     /// Packets.
     pub packets: u64,
     /// Cost of a packet over the whole flood.
     pub cost: Cost,
-    /// The same over the second tenth of the flood, when its state has built up.
+    /// The same over the second tenth of the flood, when its state is established.
     pub early: Cost,
     /// The same over the last tenth.
     pub late: Cost,
@@ -101,20 +100,19 @@ pub struct Figures {
     pub grown: u64,
 }
 
-/// Flows that were there before the flood.
+/// Flows that are established before the flood.
 const BYSTANDERS: u16 = 100;
-/// Flows of the attackers that need established ones.
+/// Established flows of the attackers.
 const ATTACKERS: usize = 64;
-/// Frames prepared at once, outside the time that is taken: enough that the caches of a stack are
-/// warm again for most of them.
+/// Frames prepared at once, untimed: enough that the caches of a stack are warm for most of them.
 const BATCH: usize = 8192;
-/// From one packet to the next: ten million a second.
+/// Time from one packet to the next: ten million packets per second.
 const STEP: Duration = Duration::from_nanos(100);
 const EXPIRY_BUDGET: u32 = 64;
 const POOL_BYTES: u64 = 64 << 20;
-/// Memory of one slot with its share of index, timers and lists, in bytes: a generous bound.
+/// Bound of the memory of one slot with its share of index, timers and lists, in bytes. Generous.
 const SLOT_BYTES: u64 = 1024;
-/// What the batch of frames itself takes, and the allocator's slack.
+/// Memory of the batch of frames, and the allocator's slack.
 const SLACK_BYTES: u64 = 24 << 20;
 
 fn limits() -> Limits {
@@ -128,7 +126,7 @@ struct Attacker {
     random: Random,
     plain: Conversations,
     count: u32,
-    /// The SYN that the next SYN/ACK answers.
+    /// The SYN that is answered by the next SYN/ACK.
     asked: Option<(SocketAddrV4, SocketAddrV4, u32)>,
 }
 
@@ -218,8 +216,8 @@ impl Attacker {
         options
     }
 
-    /// A byte of an attacker's established flow, `stride` behind the last one; holes are hoarded
-    /// over as much as a buffer spans, again and again.
+    /// A byte of an attacker's established flow, `stride` after the last one. With a stride above
+    /// 1, the holes fill the span of a buffer, and then the bytes repeat.
     fn piece(&mut self, stride: u32, out: &mut Vec<u8>) {
         let flow = self.count as usize % ATTACKERS;
         let round = self.count / 64;
@@ -330,13 +328,13 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// A stack and who sends to it; takes one batch after another.
+/// A stack and its sender; handles one batch after another.
 #[derive(Debug)]
 struct Trial {
     target: Target,
     attacker: Attacker,
     frames: Vec<Vec<u8>>,
-    /// What a packet of each batch cost, in picoseconds.
+    /// CPU time per packet of each batch, in picoseconds.
     costs: Vec<u64>,
 }
 
@@ -392,7 +390,7 @@ pub fn run(kind: Kind, packets: u64, seed: u64) -> Figures {
     }
 }
 
-/// A machine that is busy with other things disturbs single batches.
+/// The median, because a busy machine disturbs single batches.
 fn median(costs: &[u64]) -> u64 {
     let mut costs = costs.to_vec();
     costs.sort_unstable();

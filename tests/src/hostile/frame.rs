@@ -1,5 +1,5 @@
-//! TCP segments as Ethernet frames over IPv4, with correct lengths and checksums; and the repair
-//! of the checksums of frames that were changed.
+//! TCP segments as Ethernet frames over IPv4, with correct lengths and checksums. Also repairs the
+//! checksums of changed frames.
 
 use std::net::SocketAddrV4;
 
@@ -15,7 +15,7 @@ pub mod flags {
     pub const ACK: u8 = 0x10;
 }
 
-/// Where the IPv4 header begins in the frames of [`write()`].
+/// Offset of the IPv4 header in the frames of [`write()`].
 pub const IP: usize = 14;
 
 const ETHERTYPE_VLAN: [u8; 2] = [0x81, 0];
@@ -70,7 +70,7 @@ pub fn write(out: &mut Vec<u8>, segment: &Segment<'_>) {
     repair(out);
 }
 
-/// Where the IP header of a frame begins, behind at most one VLAN tag; and whether it is IPv6.
+/// Offset of the IP header of a frame, after at most one VLAN tag; and whether it is IPv6.
 #[must_use]
 pub fn ip_header(frame: &[u8]) -> Option<(usize, bool)> {
     let at = if frame.get(12..14)? == ETHERTYPE_VLAN { 16 } else { 12 };
@@ -79,7 +79,7 @@ pub fn ip_header(frame: &[u8]) -> Option<(usize, bool)> {
     (is_ipv6 || ethertype == ETHERTYPE_IPV4).then_some((at + 2, is_ipv6))
 }
 
-/// Makes the checksums of IPv4 and TCP right again, as far as the headers can be followed.
+/// Corrects the checksums of IPv4 and TCP, as far as the headers can be parsed.
 pub fn repair(frame: &mut [u8]) {
     let Some((ip, is_ipv6)) = ip_header(frame) else { return };
     let Some(header) = frame.get_mut(ip..) else { return };

@@ -1,9 +1,9 @@
-//! Many flows, one after another, over virtual days: nothing leaks, and no handle ever answers for
+//! Many flows, one after another, over virtual days: nothing leaks, and no handle ever names
 //! another flow.
 //!
-//! A source with a time of its own: `SLOTS` clients take turns, a packet each. Of their
-//! connections most end by FIN, some by RST, some fall silent, half-open or established; now and
-//! then the next one has the tuple of the last.
+//! The source has a virtual clock. `SLOTS` clients take turns, a packet each. Most of their
+//! connections end by FIN, some by RST, some become silent, half-open or established. Sometimes the
+//! next connection has the tuple of the last.
 
 use std::{collections::HashMap, net::SocketAddrV4, time::Duration};
 
@@ -20,16 +20,16 @@ use super::{
 
 /// Clients that take turns.
 const SLOTS: usize = 1000;
-/// From one packet to the next; a flow takes some seconds.
+/// Time from one packet to the next; a flow takes some seconds.
 const STEP: Duration = Duration::from_micros(1150);
-/// One flow in so many is remembered by its handle.
+/// One flow in `SAMPLE` is remembered by its handle.
 const SAMPLE: u64 = 1024;
 /// Bound of a worker's table, in flows.
 const FLOWS_MAX: u32 = 16_384;
 const POOL_BYTES: u64 = 64 << 20;
-/// What a worker does in one turn.
+/// Timeouts that a worker handles in one turn.
 const EXPIRY_BUDGET: u32 = 64;
-/// Memory is read, and all handles are tried, this many times.
+/// Number of checks, each of which reads the memory and looks all handles up.
 const LOOKS: u64 = 50;
 
 /// Figures of a run.
@@ -39,21 +39,21 @@ pub struct Figures {
     pub flows: u64,
     /// Packets handled.
     pub packets: u64,
-    /// Time that passed in the packets' world.
+    /// Virtual time that passed.
     pub virtual_time: Duration,
     /// Flows by cause: FIN, RST, timeout, reused.
     pub ended: [u64; 4],
-    /// Flows at once, at most, as seen at the looks.
+    /// Flows at once, at most, at the checks.
     pub flows_most: u64,
-    /// Stale handles that were kept.
+    /// Handles that were remembered.
     pub handles: usize,
-    /// How often one of them was tried.
+    /// Lookups of remembered handles.
     pub tries: u64,
     /// Resident memory after the first tenth.
     pub memory: Span,
 }
 
-/// How a connection goes.
+/// The course of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
     Fin,
@@ -63,7 +63,7 @@ enum Course {
 }
 
 impl Course {
-    /// Its packets.
+    /// Number of its packets.
     const fn packets(self) -> u8 {
         match self {
             Self::Fin => 7,
@@ -86,7 +86,7 @@ struct Client {
 impl Client {
     fn begin(&mut self, random: &mut Random) {
         let port = self.source.port();
-        // The tuple of the last connection comes back at once, or only after all others.
+        // The tuple of the last connection is reused at once, or only after all others.
         let next = if random.one_in(8) { port } else { port.checked_add(1).unwrap_or(1024) };
         self.source.set_port(next);
         self.initial = [random.word(), random.word()];
@@ -134,7 +134,7 @@ struct Remembered {
     ended: bool,
 }
 
-/// Remembers a sample of the flows it is told of.
+/// Remembers a sample of the flows that it gets events of.
 #[derive(Debug, Default)]
 struct Register {
     started: u64,
@@ -170,7 +170,8 @@ impl EventSink for Register {
 }
 
 impl Register {
-    /// Tries every handle: only a live flow answers, as the one that it was given out for.
+    /// Looks every handle up: it must name the flow that it was issued for, and only while that is
+    /// live.
     fn try_all(&self, stack: &Stack) -> u64 {
         for (id, flow) in &self.sample {
             match stack.summary(*id) {
@@ -190,7 +191,7 @@ impl Register {
 ///
 /// # Panics
 ///
-/// When something leaks, or a handle answers for another flow.
+/// When something leaks, or a handle names another flow.
 #[must_use]
 pub fn run(flows: u64, seed: u64) -> Figures {
     let limits = Limits { flows_max: FLOWS_MAX, pool_bytes: POOL_BYTES, ..Limits::default() };
@@ -213,7 +214,7 @@ pub fn run(flows: u64, seed: u64) -> Figures {
             stack.handle_burst(&[frame(&out, now)], &mut register);
             packets += 1;
         }
-        // As often as a worker would, and never more than it may in one turn.
+        // As often as a worker would, with its budget for each turn.
         for _ in 0..SLOTS / 32 {
             stack.handle_timeout(now, EXPIRY_BUDGET, &mut register);
         }
@@ -258,7 +259,7 @@ fn frame(bytes: &[u8], arrival: Instant) -> Frame<'_> {
     Frame { arrival, link: Link::Ethernet, bytes, wire_length, checksums }
 }
 
-/// Lets time pass until every timer has run out.
+/// Advances the time until every timer has expired.
 fn wind_down(stack: &mut Stack, mut now: Instant, register: &mut Register) -> Instant {
     for _ in 0..7200 {
         now = now.after(Duration::from_millis(100));

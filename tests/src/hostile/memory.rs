@@ -7,12 +7,12 @@ use std::fs;
 pub struct Memory {
     /// Now.
     pub resident: u64,
-    /// At the most so far.
+    /// The peak so far.
     pub peak: u64,
 }
 
 impl Memory {
-    /// That of the process with this id.
+    /// The resident memory of the process with this id.
     #[track_caller]
     #[must_use]
     pub fn of(pid: u32) -> Self {
@@ -25,7 +25,7 @@ impl Memory {
         Self { resident: field("VmRSS"), peak: field("VmHWM") }
     }
 
-    /// That of this process.
+    /// The resident memory of this process.
     #[track_caller]
     #[must_use]
     pub fn own() -> Self {
@@ -33,29 +33,29 @@ impl Memory {
     }
 }
 
-/// The least and the most of several readings.
+/// The minimum and the maximum of several readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The least, in bytes.
+    /// The minimum, in bytes.
     pub least: u64,
-    /// The most, in bytes.
+    /// The maximum, in bytes.
     pub most: u64,
 }
 
 impl Span {
-    /// Of one reading.
+    /// The span of one reading.
     #[must_use]
     pub const fn of(bytes: u64) -> Self {
         Self { least: bytes, most: bytes }
     }
 
-    /// Takes one more reading in.
+    /// Adds a reading.
     pub fn take(&mut self, bytes: u64) {
         self.least = self.least.min(bytes);
         self.most = self.most.max(bytes);
     }
 
-    /// How much the readings differ, in bytes.
+    /// Maximum minus minimum, in bytes.
     #[must_use]
     pub const fn spread(self) -> u64 {
         self.most - self.least

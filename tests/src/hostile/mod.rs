@@ -1,7 +1,7 @@
 //! Attackers and long runs, each with its size as a parameter: small ones are tests
 //! (`tests/hostile.rs`, `tests/kernel_crowd.rs`), full ones are `make soak` (`bench/soak.rs`).
 //!
-//! Every run checks what must hold, and returns its figures for printing.
+//! Every run checks its invariants, and returns its figures for printing.
 
 pub mod adversarial;
 pub mod crowd;

@@ -1,5 +1,5 @@
-//! Adversarial frames: believable traffic, and captures where there are some, with one to three
-//! things wrong in each frame.
+//! Adversarial frames: believable traffic, and captures if there are any, with one to three faults
+//! in each frame.
 
 use std::path::Path;
 
@@ -17,13 +17,13 @@ use super::{
     random::Random,
 };
 
-/// Frames of captures that are kept as material, at most.
+/// Frames of captures that are used as material, at most.
 const MATERIAL_MAX: usize = 50_000;
 const FRAME_MAX: usize = 1600;
-/// Recent frames that may come again.
+/// Recent frames that may be repeated.
 const RECENT: usize = 64;
 
-/// Makes adversarial frames without end; the same seed and material make the same ones.
+/// An endless source of adversarial frames. The same seed and material make the same frames.
 #[derive(Debug)]
 pub struct Mutator {
     traffic: Conversations,
@@ -33,7 +33,7 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// Takes `material` beside the generated traffic.
+    /// Uses `material` in addition to the generated traffic.
     #[must_use]
     pub fn new(material: Vec<Vec<u8>>, seed: u64) -> Self {
         let traffic = Conversations::new(500, seed);
@@ -54,7 +54,7 @@ impl Mutator {
         for _ in 0..self.random.below(4) {
             self.mutate(frame);
         }
-        // A wrong checksum would end most frames before anything else is looked at.
+        // With wrong checksums, most frames would be dropped before anything else is parsed.
         if !self.random.one_in(4) {
             repair(frame);
         }
@@ -85,13 +85,13 @@ impl Mutator {
         }
     }
 
-    /// Cuts the frame short anywhere, now and then within its first headers.
+    /// Truncates the frame anywhere, in half of the cases within its first 80 bytes.
     fn cut(&mut self, frame: &mut Vec<u8>) {
         let most = if self.random.one_in(2) { frame.len() } else { frame.len().min(80) };
         frame.truncate(self.random.below(most));
     }
 
-    /// A length, of the packet or of a header, that is not true.
+    /// Writes a wrong length of the packet or of a header.
     fn lie_about_lengths(&mut self, frame: &mut [u8]) -> Option<()> {
         let (ip, is_ipv6) = ip_header(frame)?;
         let (length, tcp) = if is_ipv6 { (ip + 4, ip + 40) } else { (ip + 2, ip + 20) };
@@ -106,12 +106,12 @@ impl Mutator {
         Some(())
     }
 
-    /// Random options of the greatest length in the TCP header, over what is there.
+    /// Overwrites the TCP header with random options of the maximum length.
     fn bomb_options(&mut self, frame: &mut [u8]) -> Option<()> {
         let tcp = tcp_header(frame)?;
         *frame.get_mut(tcp + 12)? |= 0xf0;
         for option in frame.get_mut(tcp + 20..tcp + 60)?.chunks_exact_mut(4) {
-            // Kinds that are known, and lengths around those that are right.
+            // Known kinds, and lengths around the right ones.
             option[0] = self.random.byte() % 9;
             option[1] = self.random.byte() % 12;
             option[2] = self.random.byte();
@@ -119,7 +119,8 @@ impl Mutator {
         Some(())
     }
 
-    /// Makes a fragment of an IPv4 packet: of few packets and offsets, so that they overlap.
+    /// Makes a fragment of an IPv4 packet. There are few ids and offsets, so that fragments
+    /// overlap.
     fn fragment(&mut self, frame: &mut [u8]) -> Option<()> {
         let (ip, is_ipv6) = ip_header(frame)?;
         if is_ipv6 {
@@ -132,7 +133,7 @@ impl Mutator {
         Some(())
     }
 
-    /// Sequence and acknowledgement numbers near by or far away.
+    /// Moves the sequence or the acknowledgement number, near by or far away.
     fn renumber(&mut self, frame: &mut [u8]) -> Option<()> {
         let tcp = tcp_header(frame)?;
         let at = tcp + if self.random.one_in(2) { 4 } else { 8 };
@@ -147,7 +148,7 @@ impl Mutator {
         Some(())
     }
 
-    /// Any flags, and any window.
+    /// Writes random flags and a random window.
     fn flag(&mut self, frame: &mut [u8]) -> Option<()> {
         let tcp = tcp_header(frame)?;
         let [flags, window] = [self.random.byte(), self.random.byte()];
@@ -155,7 +156,8 @@ impl Mutator {
         Some(())
     }
 
-    /// Another protocol; after IPv6 one of the extension headers, whose chain is what lies there.
+    /// Writes the number of an IPv6 extension header as the protocol. In IPv6, the payload is then
+    /// parsed as a chain of headers.
     fn chain_headers(&mut self, frame: &mut [u8]) -> Option<()> {
         const EXTENSIONS: [u8; 7] = [0, 43, 44, 50, 51, 60, 135];
         let (ip, is_ipv6) = ip_header(frame)?;
@@ -165,12 +167,12 @@ impl Mutator {
     }
 }
 
-/// Where TCP begins, in a packet without further headers.
+/// Offset of the TCP header, in a packet without further headers.
 fn tcp_header(frame: &[u8]) -> Option<usize> {
     ip_header(frame).map(|(ip, is_ipv6)| ip + if is_ipv6 { 40 } else { 20 })
 }
 
-/// Ethernet frames of the captures in a folder; none where there is no such folder.
+/// Ethernet frames of the captures in a folder; none if there is no such folder.
 #[must_use]
 pub fn material(folder: &Path) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();

@@ -1,5 +1,5 @@
-//! A `net_pcap` port that reads from a pipe: as many generated packets as one likes go through a
-//! port of DPDK, none is lost on the way, and no file is written.
+//! A `net_pcap` port that reads from a pipe: any number of generated packets pass through a port of
+//! DPDK, none is lost on the way, and no file is written.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ impl PcapPipe {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path: PathBuf = folder.path().join("packets.pcap");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
-        // Neither end waits for the other while this is open.
+        // While both ends are open here, opening one end does not wait for the other.
         let both = File::options().read(true).write(true).open(&path).expect("both ends");
         let mut pipe = BufWriter::with_capacity(BUFFER_BYTES, open(&path));
         for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
@@ -49,7 +49,7 @@ impl PcapPipe {
         let port = format!("net_pcap0,rx_pcap={}", path.display());
         let setup = Setup::default().configured(config).with(&["--port", &port]);
         let mosd = Mosd::start(&setup);
-        // From now on a service that dies breaks the pipe.
+        // From now on, writing fails if the service has died.
         drop(both);
         (Self { pipe, sent: 0, _folder: folder }, mosd)
     }
@@ -66,7 +66,7 @@ impl PcapPipe {
         self.sent += 1;
     }
 
-    /// Sends what was kept back to be sent in one piece.
+    /// Sends the buffered frames.
     #[track_caller]
     pub fn flush(&mut self) {
         self.pipe.flush().expect("the service reads the pipe");
@@ -90,8 +90,8 @@ fn open(path: &Path) -> File {
     File::options().write(true).open(path).expect("the writing end")
 }
 
-/// Waits until the service has seen `sent` packets; asserts that port, core and the sum over the
-/// outcomes all say so, to the packet. Returns the packets by outcome.
+/// Waits until the service has seen `sent` packets; asserts that the counts of the port, of the
+/// core and of all outcomes are equal to it. Returns the packets by outcome.
 #[track_caller]
 pub fn accounted(mosd: &Mosd, sent: u64) -> BTreeMap<String, i64> {
     let sent = i64::try_from(sent).expect("a count");

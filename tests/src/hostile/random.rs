@@ -1,4 +1,4 @@
-//! Seeded random numbers: the same seed makes the same attack for ever. Not for secrets.
+//! Seeded random numbers: the same seed always makes the same attack. Not for secrets.
 //!
 //! `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 
@@ -7,7 +7,7 @@
 pub struct Random(u64);
 
 impl Random {
-    /// The stream that belongs to `seed`.
+    /// The stream of `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -19,7 +19,7 @@ impl Random {
         scatter(self.0)
     }
 
-    /// The next 8 bytes of it.
+    /// The next 8 random bytes.
     pub const fn bytes(&mut self) -> [u8; 8] {
         self.bits().to_le_bytes()
     }
@@ -41,19 +41,19 @@ impl Random {
         self.bytes()[0]
     }
 
-    /// An index below `bound`; 0 when that is 0.
+    /// An index below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let product = u128::from(self.bits()) * bound as u128;
         usize::try_from(product >> 64).unwrap_or_default()
     }
 
-    /// True once in so many times.
+    /// True with a probability of 1 in `times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 }
 
-/// Spreads a number's bits over the whole word.
+/// Mixes the bits of a number.
 #[must_use]
 pub const fn scatter(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

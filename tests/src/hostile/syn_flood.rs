@@ -1,5 +1,5 @@
-//! SYNs with random tuples through a port of DPDK, while real conversations run through the same
-//! port: each byte of theirs is read back, under attack, and compared.
+//! SYNs with random tuples through a port of DPDK, while conversations run through the same port:
+//! each of their bytes is read back under attack and compared.
 
 use std::{
     net::SocketAddrV4,
@@ -24,10 +24,10 @@ use crate::{
     service::{Mosd, number},
 };
 
-/// How large the attack is.
+/// The size of the attack.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// SYNs, at least: more follow until everything was read back.
+    /// SYNs, at least. More follow until everything is read back.
     pub syns: u64,
     /// Conversations.
     pub conversations: u16,
@@ -35,7 +35,8 @@ pub struct Size {
     pub rounds: u64,
     /// Bound of the flow table.
     pub flows_max: u32,
-    /// What resident memory may vary beside 1 %, in bytes: small services need some slack.
+    /// Allowed variation of resident memory in addition to 1 %, in bytes: small services need some
+    /// slack.
     pub slack: u64,
 }
 
@@ -48,7 +49,7 @@ pub struct Figures {
     pub packets: u64,
     /// Bytes that were read back and compared.
     pub bytes: u64,
-    /// Resident memory after the warm-up: three tenths of the SYNs, and the first round.
+    /// Resident memory after the warm-up, which is three tenths of the SYNs and the first round.
     pub memory: Span,
     /// Readings of it.
     pub readings: u64,
@@ -56,27 +57,27 @@ pub struct Figures {
     pub time: Duration,
 }
 
-/// Bytes of one round in one direction: what a buffer holds.
+/// Bytes of one round in one direction: the capacity of a buffer.
 pub const ROUND_BYTES: u32 = 8192;
 const PIECE: u32 = 512;
 const PORT: u16 = 4433;
 const ISN: [u32; 2] = [7_000_000, 4_294_000_000];
 const ROUND_MAX: Duration = Duration::from_secs(300);
 
-/// Byte `at` of what one end of a conversation says: 0 is the client.
+/// Byte `at` of the stream of one end of a conversation. End 0 is the client.
 fn byte(conversation: u16, end: usize, at: u32) -> u8 {
     let word = (u64::from(conversation) << 40) | ((end as u64) << 36) | u64::from(at / 8);
     scatter(word).to_le_bytes()[at as usize % 8]
 }
 
-/// How far the feeder has come.
+/// The progress of the feeder.
 #[derive(Debug, Default)]
 struct Progress {
     /// Rounds that may be sent.
     allowed: AtomicU64,
     /// Rounds that were sent.
     sent: AtomicU64,
-    /// Packets sent when the last of these was complete.
+    /// Packets sent when the last of these rounds was complete.
     packets: AtomicU64,
     /// SYNs sent.
     syns: AtomicU64,
@@ -93,7 +94,7 @@ struct Feeder<'a> {
 }
 
 impl Feeder<'_> {
-    /// Sends until all is sent and `rounds` were allowed. Returns the packets sent.
+    /// Sends until everything is sent and read back. Returns the number of packets.
     fn run(mut self) -> u64 {
         let size = self.size;
         let turns = size.rounds * u64::from(size.conversations) * u64::from(ROUND_BYTES / PIECE);
@@ -113,7 +114,7 @@ impl Feeder<'_> {
         self.pipe.finish()
     }
 
-    /// Every conversation says what follows on `first`, piece by piece in turn.
+    /// Sends one round of every conversation from offset `first` on, piece by piece in turn.
     fn round(&mut self, first: u32, spacing: u64) {
         for step in 0..ROUND_BYTES / PIECE {
             for conversation in 0..self.size.conversations {
@@ -143,7 +144,7 @@ impl Feeder<'_> {
         self.progress.syns.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// One exchange of pieces; before the first of them the handshake.
+    /// Sends one exchange of pieces. The handshake precedes the first one.
     fn speak(&mut self, conversation: u16, first: u32) {
         use flags::{ACK, SYN};
         let ends = [client(conversation), SocketAddrV4::new([192, 0, 2, 7].into(), PORT)];
@@ -179,7 +180,7 @@ fn client(conversation: u16) -> SocketAddrV4 {
     SocketAddrV4::new([10, 0, 0, 1].into(), 1024 + conversation)
 }
 
-/// Reads back what the service holds, and its memory.
+/// Reads the service's buffers, and its memory.
 #[derive(Debug)]
 struct Reader<'a> {
     size: Size,
@@ -206,7 +207,7 @@ impl Reader<'_> {
                 self.read_memory(round);
             }
         }
-        // Nobody was lost on the way: the same flows are there, under the same names.
+        // No flow was lost meanwhile: the same flows have the same names.
         let mut left = self.flows();
         left.sort();
         names.sort();
@@ -219,7 +220,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Waits until a round is sent and has arrived.
+    /// Waits until the service has received a round.
     #[track_caller]
     fn await_round(&mut self, round: u64) {
         let arrived = within(ROUND_MAX, || {
@@ -232,7 +233,7 @@ impl Reader<'_> {
         assert!(arrived, "round {round} did not arrive:\n{}", self.mosd.log());
     }
 
-    /// The conversations and the names of their flows: all are established.
+    /// The conversations and the names of their flows. Asserts that all are established.
     #[track_caller]
     fn flows(&self) -> Vec<(u16, String)> {
         let port = PORT.to_string();
@@ -247,7 +248,7 @@ impl Reader<'_> {
         names
     }
 
-    /// Both buffers hold the last round, to the byte.
+    /// Asserts that both buffers hold exactly the last round.
     #[track_caller]
     fn compare(&mut self, rpc: &mut Rpc, conversation: u16, name: &str, first: u32) {
         for (side, end) in [(Side::Server, 0), (Side::Client, 1)] {
@@ -261,7 +262,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads memory, once the warm-up is over.
+    /// Reads the memory after the warm-up.
     fn read_memory(&mut self, rounds_read: u64) {
         let warm = self.progress.syns.load(Ordering::Relaxed) > self.size.syns / 10 * 3;
         if warm && rounds_read > 0 {

@@ -1,7 +1,7 @@
-//! What the architecture promises and a machine can check, as rules over the source tree.
+//! Promises of the architecture, as rules over the source tree.
 //!
-//! A rule is a function from a [`Tree`] to the list of its violations, so that a test can show it
-//! a bad sample first and the real tree then: a rule that finds nothing in the sample is broken.
+//! A rule is a function from a [`Tree`] to the list of its violations, so that a test can run it on
+//! a bad sample first and then on the real tree. A rule that finds nothing in the sample is broken.
 
 mod code;
 mod pages;
@@ -28,7 +28,7 @@ pub use rules::{
 };
 pub use supply::dependencies_are_allowed;
 
-/// Folders that hold nothing of ours.
+/// Folders without files of ours.
 const SKIPPED: [&str; 4] = ["target", ".git", ".cache", "node_modules"];
 
 /// Endings of the files that people write here.
@@ -37,7 +37,7 @@ const WRITTEN: [&str; 14] = [
     "conf", "txt",
 ];
 
-/// Files that people write here and that have no ending.
+/// Names of files that people write here and that have no ending.
 const WRITTEN_NAMES: [&str; 5] = ["Makefile", "Containerfile", "run", "LICENSE", ".editorconfig"];
 
 /// One file of the tree.
@@ -80,7 +80,7 @@ impl File {
     }
 }
 
-/// The files that people write.
+/// The files that people write here.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// All of them.
@@ -97,7 +97,7 @@ impl Tree {
         tree
     }
 
-    /// A tree of a few files, to show a rule what it must find.
+    /// A tree of a few files, on which a rule is tested.
     pub fn sample(files: &[(&str, &str)]) -> Self {
         Self { files: files.iter().map(|(path, text)| File::new(path, text)).collect() }
     }

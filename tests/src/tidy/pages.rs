@@ -1,4 +1,5 @@
-//! Rules over the pages: what they name must exist, and they must be easy to read as they stand.
+//! Rules over the pages: everything that they name must exist, and their source must be easy to
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +10,13 @@ use crate::markdown::{Marked, Page};
 /// Columns of a line of running text, at most.
 const COLUMNS_MAX: usize = 120;
 
-/// The page that says where everything is.
+/// The page about the architecture.
 const ARCHITECTURE: &str = "docs/explanation/architecture.md";
 
-/// The page of sentences and of the tests that assert them.
+/// The page of promises and of the tests that assert them.
 const PROMISES: &str = "docs/promises.md";
 
-/// Where the decisions are, one a page.
+/// The folder of the decisions, one per page.
 const DECISIONS: &str = "docs/decisions/";
 
 /// Sections of a decision.
@@ -30,7 +31,7 @@ const SUMMARY: &str = "docs/SUMMARY.md";
 /// Endings of the paths that a page may name in code marks.
 const SOURCES: [&str; 7] = [".rs", ".md", ".toml", ".sh", ".proto", ".py", ".txt"];
 
-/// Lines of a page have at most 120 columns; tables, code and the targets of links apart.
+/// Lines of a page have at most 120 columns, except for tables, code and the targets of links.
 pub fn pages_are_narrow(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (file, page) in pages(tree) {
@@ -44,7 +45,7 @@ pub fn pages_are_narrow(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Links within the tree lead to files, and to headings, that exist.
+/// Links within the tree lead to existing files and headings.
 pub fn links_lead_somewhere(tree: &Tree) -> Vec<String> {
     let places = places(tree);
     let anchors: BTreeMap<&str, BTreeSet<String>> =
@@ -84,7 +85,7 @@ pub fn links_of_the_book_stay_in_it(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Paths in code marks exist, counted from the root of the tree. The changelog tells of the past.
+/// Paths in code marks exist, relative to the root of the tree. The changelog may name old paths.
 pub fn paths_of_pages_exist(tree: &Tree) -> Vec<String> {
     let places = places(tree);
     let roots: BTreeSet<&str> =
@@ -102,7 +103,7 @@ pub fn paths_of_pages_exist(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Types, functions and constants in code marks of the page about the architecture stand in the
+/// Types, functions and constants in code marks of the page about the architecture exist in the
 /// sources; `Type::method` in one file.
 pub fn items_of_the_architecture_exist(tree: &Tree) -> Vec<String> {
     let sources: Vec<String> = tree.files.iter().filter_map(source).collect();
@@ -141,7 +142,7 @@ pub fn promises_name_their_tests(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Decisions are numbered without holes, have their sections, and stand in the index.
+/// Decisions are numbered without holes, have their sections, and are in the index.
 pub fn decisions_are_complete(tree: &Tree) -> Vec<String> {
     let index = format!("{DECISIONS}README.md");
     let listed = tree.files.iter().find(|file| file.path == index);
@@ -204,7 +205,7 @@ fn places(tree: &Tree) -> BTreeSet<String> {
     places
 }
 
-/// The path of `link` from the page at `page`, counted from the root.
+/// The path of `link` in the page at `page`, relative to the root.
 fn beside(page: &str, link: &str) -> String {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();
@@ -222,7 +223,7 @@ fn linked(text: &str) -> Vec<String> {
     Page::read(text).links.into_iter().map(|link| link.text).collect()
 }
 
-/// A line without the targets of its links, which cannot be broken.
+/// A line without the targets of its links, which cannot be wrapped.
 fn without_targets(line: &str) -> String {
     let words = line.split(' ').map(|word| match (word.find("]("), word.find("://")) {
         (Some(at), _) => word.get(..at).unwrap_or(word),
@@ -242,7 +243,7 @@ fn is_path(text: &str) -> bool {
 }
 
 /// The names of an item: of a type, a constant, a function, or a method and its type. Other code
-/// (commands, keys, single words in small letters) has none.
+/// (commands, keys, single words in lower case) has none.
 fn item(text: &str) -> Vec<&str> {
     let text = text.strip_suffix("()").unwrap_or(text);
     let names: Vec<&str> = text.split("::").collect();
@@ -255,7 +256,8 @@ fn item(text: &str) -> Vec<&str> {
     if says_more && names.iter().all(is_name) { names } else { Vec::new() }
 }
 
-/// What a page may name: the code of Rust files, and other sources as they are.
+/// The text in which a page's names must occur: the code of Rust files, and other sources
+/// unchanged.
 fn source(file: &File) -> Option<String> {
     if file.is_rust() {
         return Some(code_only(&file.text));

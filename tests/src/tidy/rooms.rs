@@ -1,4 +1,4 @@
-//! Who imports whom: the rooms of the server as a table, and that no imports form a circle.
+//! Imports: the rooms of the server import only what a table allows, and no imports form a circle.
 //!
 //! An import is a path in code that begins with `crate`, `self` or `super`, in a `use` or not; unit
 //! tests do not count. It leads to the deepest module that it names: what a folder's `mod.rs`
@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{File, Tree, code_only};
 
-/// Where the rooms of the server lie.
+/// The folder of the rooms of the server.
 const ROOMS_FOLDER: &str = "server/src/";
 
-/// The rooms of the server, and which others each may import. `words` has what all may know.
+/// The rooms of the server, and which others each may import. `words` is the vocabulary of all
+/// rooms.
 const ROOMS: [(&str, &[&str]); 11] = [
     ("boot", &["api", "health", "net", "replay", "words"]),
     ("api", &["auth", "events", "filter", "flows", "health", "net", "words", "workers"]),
@@ -26,11 +27,10 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("words", &[]),
 ];
 
-/// Crates whose folders are no rooms yet: a circle between their files is one, a circle that leads
-/// through the folders that the files lie in is not.
+/// Crates whose folders are not rooms yet: files of theirs must not form a circle, but folders may.
 const FOLDERS_OPEN: [&str; 2] = ["dataplane/stack/src/", "dataplane/runtime/src/"];
 
-/// A module, as the names on the way to it from its crate's root.
+/// A module, as the names of its path from the root of its crate.
 type Module = Vec<String>;
 
 /// A room of the server imports only what the table lets it.
@@ -56,10 +56,10 @@ pub fn rooms_import_as_drawn(tree: &Tree) -> Vec<String> {
 
 /// No module imports one that, directly or through others, imports it.
 ///
-/// Between a folder and what lies in it there is no circle: a part may use what its own folder's
-/// `mod.rs` has, which in turn publishes the part. Anywhere else there is. A folder counts as one
-/// with all that lies in it: `a/x.rs` that imports `b` and `b/y.rs` that imports `a` are a circle,
-/// except in the crates of `FOLDERS_OPEN`.
+/// A folder and the modules in it never form a circle: a module may import from its own folder's
+/// `mod.rs`, which in turn publishes the module. Elsewhere a folder counts as one with all modules
+/// in it: `a/x.rs` that imports `b` and `b/y.rs` that imports `a` are a circle, except in the
+/// crates of `FOLDERS_OPEN`.
 pub fn imports_have_no_circle(tree: &Tree) -> Vec<String> {
     let mut crates: BTreeMap<&str, Vec<&File>> = BTreeMap::new();
     for file in sources(tree) {
@@ -93,7 +93,7 @@ fn circles_of(folder: &str, files: &[&File]) -> Vec<String> {
         .collect()
 }
 
-/// The ends of an import as the rule counts them; `None` between a folder and what lies in it.
+/// The ends of an import as the rule counts them; `None` between a folder and a module in it.
 fn arrow(folder: &str, from: &Module, to: &Module) -> Option<(Module, Module)> {
     let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
     if common == from.len() || common == to.len() {
@@ -197,7 +197,7 @@ fn use_tree(text: &str) -> &str {
     text
 }
 
-/// Takes the groups of a path apart: `a::{b, c::d}` is `a::b` and `a::c::d`.
+/// Expands the groups of a path: `a::{b, c::d}` is `a::b` and `a::c::d`.
 fn expand(path: &str) -> Vec<Vec<String>> {
     let names = |text: &str| -> Vec<String> {
         let name = text.split_whitespace().next().unwrap_or_default();
@@ -213,7 +213,7 @@ fn expand(path: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The members of a group, groups inside them left whole.
+/// The members of a group. Nested groups are not expanded.
 fn members(group: &str) -> Vec<&str> {
     let mut depth = 0_u32;
     let is_end = |c: char| {

@@ -12,10 +12,10 @@ const COLUMNS_MAX: usize = 100;
 /// Lines of a file, its unit tests not counted, at most.
 const LINES_MAX: usize = 600;
 
-/// Lines of a header, at most; a crate's own header may be longer: it is the crate's chapter.
+/// Lines of a header, at most. The header of a crate may be longer.
 const HEADER_LINES_MAX: usize = 12;
 
-/// Crates and which of ours each may depend on.
+/// Our crates, and which of them each may depend on.
 const CRATES: [(&str, &[&str]); 13] = [
     ("mos-proto", &[]),
     ("mos-text", &[]),
@@ -32,10 +32,10 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("mos-bench", &["mos-memory", "mos-stack", "mos-control", "mos-dataplane"]),
 ];
 
-/// Crates of generated code: they carry lints of their own.
+/// Crates of generated code, which have lints of their own.
 const GENERATED: [&str; 2] = ["mos-proto", "dpdk-sys"];
 
-/// Folders where unsafe code may stand.
+/// Folders that may contain unsafe code.
 const UNSAFE_PLACES: [&str; 3] =
     ["dataplane/dpdk-sys/", "dataplane/memory/", "dataplane/runtime/src/dpdk/"];
 
@@ -50,7 +50,7 @@ const MENTIONS: [(&str, &str, &[&str]); 3] = [
     ("mos_dataplane", "client/", &[]),
 ];
 
-/// Where the types of the API may be named: the edge, and what puts it on the wire (`serve`).
+/// Where the types of the API may be named: at the edge, and in `serve`, which puts it on the wire.
 const PROTO_PLACES: [&str; 7] = [
     "proto/",
     "client/",
@@ -77,7 +77,7 @@ const STACK_ABSENCES: [(&str, &[&str]); 6] = [
     ("dataplane/stack/src/socket/", &["wire::", "FlowTable", "stack::", "Stack"]),
 ];
 
-/// Where no errno and no gRPC code may stand, but for the table of them.
+/// Folders that must not name an errno or a gRPC code, except in the table of them.
 const NUMBERLESS_PLACES: [&str; 3] = ["server/src/", "dataplane/stack/", "dataplane/control/"];
 
 /// The table of errno values and gRPC codes.
@@ -141,7 +141,7 @@ pub fn files_are_short(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Unsafe code stands in the wrappers of DPDK and of memory alone.
+/// Only the wrappers of DPDK and of memory contain unsafe code.
 pub fn unsafe_is_confined(tree: &Tree) -> Vec<String> {
     let outside = |path: &str| !starts_with_any(path, &UNSAFE_PLACES);
     mentions(tree, outside, "unsafe", "outside its places")
@@ -170,7 +170,7 @@ pub fn imports_point_downwards(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Inside the stack, modules know only what lies below them.
+/// Inside the stack, modules name only those below them.
 pub fn stack_modules_point_downwards(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (folder, absent) in STACK_ABSENCES {
@@ -191,7 +191,7 @@ pub fn proto_types_stay_at_the_edge(tree: &Tree) -> Vec<String> {
     mentions(tree, inside, "mos_proto", "a type of the API away from the edge")
 }
 
-/// Below the server nobody knows an errno or a gRPC code, and in the server one file does.
+/// Below the server no code names an errno or a gRPC code, and in the server only one file does.
 pub fn numbers_of_errors_stay_in_one_table(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for file in tree.rust() {
@@ -201,7 +201,7 @@ pub fn numbers_of_errors_stay_in_one_table(tree: &Tree) -> Vec<String> {
         }
         let code = code_only(file.without_tests());
         for (number, line) in numbered(&code) {
-            // That nothing went wrong needs no table.
+            // Success needs no table.
             if has_path(&line.replace("Code::Ok", ""), "Code::") {
                 found.push(format!("{}:{number}: a gRPC code outside api/status", file.path));
             }
@@ -216,8 +216,8 @@ pub fn numbers_of_errors_stay_in_one_table(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Crates, folders and words that the rules above name are still there: a rule about something that
-/// is gone checks nothing.
+/// Crates, folders and words that the rules above name exist: a rule about something that is gone
+/// checks nothing.
 pub fn rules_name_what_exists(tree: &Tree) -> Vec<String> {
     let known: BTreeSet<String> =
         crates(tree).iter().map(|(_, manifest)| package_name(manifest)).collect();
@@ -252,7 +252,7 @@ pub fn rules_name_what_exists(tree: &Tree) -> Vec<String> {
     found.map(|what| format!("tests/src/tidy/rules.rs:1: {what} any more")).collect()
 }
 
-/// An open point names the issue where it is followed.
+/// An open point names its issue.
 pub fn open_points_name_an_issue(tree: &Tree) -> Vec<String> {
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
     let mut found = Vec::new();
@@ -348,7 +348,7 @@ fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Whether `word` stands in `line` as a word of its own.
+/// Whether `line` contains `word` as a whole word.
 pub(super) fn has_word(line: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -374,7 +374,7 @@ fn names_an_issue(line: &str) -> bool {
     })
 }
 
-/// Where code, not comments or strings, mentions `word` in a file whose path fits.
+/// The places where code, not comments or strings, mentions `word` in a file whose path fits.
 fn mentions(tree: &Tree, fits: impl Fn(&str) -> bool, word: &str, wrong: &str) -> Vec<String> {
     let mut found = Vec::new();
     for file in tree.rust().filter(|file| fits(&file.path)) {
@@ -400,7 +400,7 @@ fn package_name(manifest: &Table) -> String {
     name.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Names of the normal and build dependencies: what tests import does not ship.
+/// Names of the normal and build dependencies. Those of tests are not shipped.
 fn dependencies(manifest: &Table) -> Vec<String> {
     ["dependencies", "build-dependencies"]
         .iter()
@@ -409,7 +409,7 @@ fn dependencies(manifest: &Table) -> Vec<String> {
         .collect()
 }
 
-/// The files that Cargo starts from.
+/// The root files of Cargo's targets.
 fn roots(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (file, manifest) in crates(tree) {
@@ -443,12 +443,12 @@ fn join(folder: &str, path: &str) -> String {
     join(&folder[..parent], rest)
 }
 
-/// Where the modules that `file` declares may lie.
+/// The paths of the modules that `file` declares.
 fn modules(file: &File) -> Vec<String> {
     let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
     let stem = name.trim_end_matches(".rs");
     let mut bases = vec![format!("{folder}/{stem}")];
-    // A file's parts lie beside it when it is `mod.rs` or a crate's root.
+    // The modules of `mod.rs` and of a crate's root are in the same folder.
     bases.push(folder.to_owned());
     let mut found = Vec::new();
     let mut path_attribute = None;

@@ -1,11 +1,11 @@
-//! What the crates that we depend on may be: a rule over what Cargo says, by `deny.toml`.
+//! A rule over the crates that we depend on, by `cargo metadata` and `deny.toml`.
 
 use serde_json::Value;
 use spdx::{Expression, ParseMode};
 use toml::Table;
 
-/// Every crate has an allowed licence, comes from an allowed registry or lies in the tree, and is
-/// not banned. `metadata` is what `cargo metadata` prints, `deny` the content of `deny.toml`.
+/// Every crate has an allowed licence, comes from an allowed registry or the tree, and is not
+/// banned. `metadata` is the output of `cargo metadata`, `deny` the content of `deny.toml`.
 pub fn dependencies_are_allowed(metadata: &Value, deny: &Table) -> Vec<String> {
     let licences = texts(deny, "licenses", "allow");
     let registries = texts(deny, "sources", "allow-registry");

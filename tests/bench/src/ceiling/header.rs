@@ -1,6 +1,7 @@
-//! The headers of a segment over IPv4, with or without a VLAN tag: what the least loop needs.
+//! The headers of a segment over IPv4, with or without a VLAN tag, as far as the least loop needs
+//! them.
 
-/// What was parsed.
+/// The parsed headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header<'a> {
     /// Both addresses, the low end's first; the same for both directions.
@@ -15,7 +16,7 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// `None` where the frame holds no segment over IPv4, or not all of its headers.
+    /// `None` if the frame holds no segment over IPv4, or not all of its headers.
     #[inline]
     pub(super) fn parse(frame: &'a [u8]) -> Option<Self> {
         let (ethernet, rest) = frame.split_first_chunk::<14>()?;

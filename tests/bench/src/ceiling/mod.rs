@@ -1,12 +1,12 @@
-//! The ceiling: the least loop that could call itself a TCP monitor, as fast as we can write it.
+//! The ceiling: the smallest loop that is a TCP monitor at all, as fast as we can write it.
 //!
 //! ```text
 //! parse 32 ─▶ hash 32, load buckets ─▶ probe 32, load states ─▶ touch 32 ─▶ copy 32
 //! ```
 //!
-//! It verifies no checksum, follows no TCP state, puts nothing in order and lets nobody read: it
-//! finds the flow of each packet, counts it there, and copies the payload to the flow's own memory.
-//! What the stack costs beyond that is what its work costs.
+//! It verifies no checksum, follows no TCP state, reorders nothing and has no readers. It finds the
+//! flow of each packet, counts the packet, and copies the payload to the flow's own memory. The
+//! stack's cost above the ceiling is the cost of its additional work.
 
 mod header;
 mod table;
@@ -23,21 +23,20 @@ use self::{
 };
 use crate::memory::{Line, Pages};
 
-/// How much of the loop is run.
+/// How many steps of the loop are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// Receive and release.
     Receive,
-    /// And parse the headers.
+    /// Also parse the headers.
     Parse,
-    /// And find the flow, and touch 64 bytes of state.
+    /// Also find the flow, and touch 64 bytes of state.
     Touch,
-    /// And copy the payload to the flow's own buffer.
+    /// Also copy the payload to the flow's own buffer.
     Copy,
 }
 
-/// Bytes of each direction's buffer; a power of two, and what follows the last is written over the
-/// first.
+/// Bytes of each direction's ring buffer. A power of two.
 const BUFFER_BYTES: usize = 2048;
 
 /// The loop, and its memory.
@@ -48,10 +47,10 @@ pub struct Ceiling {
     states: Pages,
     buffers: Pages,
     free: Vec<u32>,
-    /// The slot that goes next where none is free.
+    /// The slot that is evicted next if none is free.
     hand: u32,
     slots: u32,
-    /// Sum of what was seen, so that nothing is optimised away.
+    /// Sum of what was read, so that the work is not optimised away.
     pub seen: u64,
 }
 
@@ -78,7 +77,7 @@ impl Ceiling {
     ///
     /// # Errors
     ///
-    /// Its memory is not to be had.
+    /// Its memory cannot be allocated.
     pub fn new(depth: Depth, flows: u32) -> io::Result<Self> {
         let slots = if depth >= Depth::Touch { flows } else { 0 };
         let buffers = if depth == Depth::Copy { slots as usize } else { 0 };
@@ -190,7 +189,7 @@ impl Ceiling {
         self.free.push(slot);
     }
 
-    /// Takes the slot of the flow that stands next in the row.
+    /// Evicts the flow in the slot at the hand; returns the slot.
     fn evict(&mut self) -> u32 {
         let slot = self.hand;
         self.hand = if slot + 1 == self.slots { 0 } else { slot + 1 };
@@ -200,7 +199,7 @@ impl Ceiling {
         slot
     }
 
-    /// Copies a payload to its place; one of no flow has none.
+    /// Copies a payload to its place. A payload without a flow has none.
     fn copy(&mut self, payload: &[u8], place: Option<usize>) {
         let Some(place) = place else { return };
         let within = place % BUFFER_BYTES;

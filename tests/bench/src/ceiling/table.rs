@@ -1,5 +1,5 @@
-//! An open-addressed table of slots: buckets of one cache line, with tags, so that a probe costs
-//! one line nearly always, and a removal leaves nothing behind.
+//! An open-addressed table of slots: buckets of one cache line, with tags, so that a probe nearly
+//! always costs one line, and a removal leaves no tombstone.
 //!
 //! ```text
 //! word 0, 1: eight tags of 16 bits, 0 = empty    word 2 to 5: their slots
@@ -13,11 +13,11 @@ use crate::memory::{LINE_BYTES, Line, Pages};
 /// Entries of a bucket.
 const ENTRIES: usize = 8;
 
-/// One tag of 1 in each place of a word.
+/// A word of four tags of 1.
 const ONES: u64 = 0x0001_0001_0001_0001;
-/// The highest bit of each place.
+/// The highest bit of each of the four tags.
 const HIGHS: u64 = 0x8000_8000_8000_8000;
-/// The word that counts those that went on.
+/// The word that counts the entries that found the bucket full.
 const PASSED: usize = 6;
 
 /// The table.
@@ -35,7 +35,7 @@ pub(super) struct Probe {
 }
 
 impl Table {
-    /// A table of which `entries` fill a half at most.
+    /// A table that is at most half full with `entries`.
     pub(super) fn new(entries: u32) -> io::Result<Self> {
         let buckets = (2 * entries as usize).div_ceil(ENTRIES).next_power_of_two();
         Ok(Self { buckets: Pages::new(buckets * LINE_BYTES)?, mask: buckets - 1 })
@@ -50,19 +50,19 @@ impl Table {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "some bits of the hash are wanted")]
     pub(super) const fn probe(&self, addresses: u64, ports: u64) -> Probe {
-        // Two folded multiplications with secret factors.
+        // Two folded multiplications with fixed random factors.
         let first = fold(addresses ^ 0x2d35_8dcc_aa6c_78a5, ports ^ 0x8bb8_4b93_962e_acc9);
         let hash = fold(first ^ 0x4b33_a62e_d433_d4a3, 0x4d5a_2da5_1de1_aa47);
         Probe { bucket: hash as usize & self.mask, tag: (hash >> 48) as u16 | 1 }
     }
 
-    /// The line that a probe looks at first.
+    /// The line that a probe reads first.
     #[inline]
     pub(super) fn bucket(&self, probe: Probe) -> &Line {
         &self.buckets.lines()[probe.bucket]
     }
 
-    /// The first slot with the right tag in the bucket where it belongs.
+    /// The first slot with the tag of `probe` in its home bucket.
     #[inline]
     pub(super) fn first(&self, probe: Probe) -> Option<u32> {
         let bucket = self.bucket(probe);
@@ -70,7 +70,7 @@ impl Table {
         Some(slot(bucket, entry))
     }
 
-    /// The slot that `is_it`, wherever it is.
+    /// The slot with the tag of `probe` for which `is_it` holds, in whichever bucket it is.
     pub(super) fn find(&self, probe: Probe, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let buckets = self.buckets.lines();
         let mut at = probe.bucket;
@@ -88,7 +88,7 @@ impl Table {
         None
     }
 
-    /// Enters a slot. The table has room, because it is at most half full.
+    /// Inserts a slot. The table has room, because it is at most half full.
     pub(super) fn insert(&mut self, probe: Probe, slot: u32) {
         let buckets = self.buckets.lines_mut();
         let mut at = probe.bucket;
@@ -103,7 +103,7 @@ impl Table {
         }
     }
 
-    /// Removes a slot that was entered with this probe.
+    /// Removes a slot that was inserted with this probe.
     pub(super) fn remove(&mut self, probe: Probe, gone: u32) {
         let buckets = self.buckets.lines_mut();
         let mut at = probe.bucket;
@@ -120,15 +120,15 @@ impl Table {
     }
 }
 
-/// A multiplication that keeps what overflows.
+/// A multiplication whose upper half is folded into the lower.
 #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
 const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The entries with this tag. (A tag that is larger by one may follow a match by mistake: whoever
-/// asks compares the key, or the slot.)
+/// The entries with this tag. After a match, an entry whose tag differs in the lowest bit may be
+/// returned by mistake, so the caller compares the key or the slot.
 #[inline]
 fn matches(bucket: &Line, tag: u16) -> impl Iterator<Item = usize> + use<> {
     let wanted = u64::from(tag) * ONES;

@@ -1,4 +1,4 @@
-//! The least loop does what it says, or it would be no ceiling.
+//! Tests of the least loop: it must do its work, or it would be no ceiling.
 
 use std::collections::HashMap;
 

@@ -1,11 +1,11 @@
-//! Reads every stream as it grows: a sink that hears the bytes within the burst.
+//! Reads every stream as it grows: a sink that gets the bytes within the burst.
 
 use mos_stack::{EndCause, EventSink, FlowId, FlowRef, Side, StreamOffset};
 
-/// Looks at every byte of every stream.
+/// Reads every byte of every stream.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Sum of all bytes read, as words.
+    /// Sum of all bytes read, as 64-bit words.
     pub checksum: u64,
     /// Bytes read.
     pub read_bytes: u64,
@@ -24,7 +24,7 @@ impl EventSink for Reader {
     fn flow_ended(&mut self, _flow: &FlowRef<'_>, _cause: Option<EndCause>) {}
 }
 
-/// The sum of the words, so that every byte was looked at.
+/// The sum of the 64-bit words, so that every byte is read.
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let sum = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));

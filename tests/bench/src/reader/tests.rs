@@ -9,7 +9,7 @@ use crate::traffic::{
     Disorder, Scripted, Steady, Talk, Traffic, flow_number, frame::FRAME_MAX, payload::Stream,
 };
 
-/// A reader that keeps what it heard, until that is compared.
+/// A reader that keeps the bytes that it got, until they are compared.
 #[derive(Default)]
 struct Keeper {
     reader: Reader,
@@ -29,7 +29,7 @@ impl EventSink for Keeper {
     fn flow_ended(&mut self, _flow: &FlowRef<'_>, _cause: Option<EndCause>) {}
 }
 
-/// Gives `frames` frames to a stack, one by one, reads on, and compares every byte.
+/// Gives `frames` frames to a stack, one by one, and compares every byte that the reader gets.
 #[track_caller]
 fn read_all(traffic: &mut dyn Traffic, frames: u32) -> (Stack, Reader) {
     let worker = WorkerId::new(0).unwrap();

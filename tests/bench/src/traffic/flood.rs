@@ -1,4 +1,4 @@
-//! T6, floods: segments of connections that never come to be, from random clients.
+//! T6, floods: segments of connections that are never established, from random clients.
 
 use mos_stack::Side;
 
@@ -8,7 +8,7 @@ use super::{
     payload::{Stream, mix},
 };
 
-/// What is sent.
+/// The kind of flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flooding {
     /// One SYN of each client.

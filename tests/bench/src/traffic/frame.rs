@@ -3,13 +3,13 @@
 
 use super::{Endpoint, payload::Stream};
 
-/// Longest frame that is ever written, in bytes.
+/// Longest frame, in bytes.
 pub const FRAME_MAX: usize = ETHERNET + IPV4 + TCP_MAX + PAYLOAD_MAX;
 
 /// Longest payload, in bytes.
 pub const PAYLOAD_MAX: usize = 1460;
 
-/// Least length of an Ethernet frame without its check sequence; shorter ones are padded.
+/// Least length of an Ethernet frame without its check sequence. Shorter ones are padded.
 const FRAME_MIN: usize = 60;
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;
@@ -25,18 +25,18 @@ pub mod flags {
     pub const FIN: u8 = 0x01;
     /// Opens a connection.
     pub const SYN: u8 = 0x02;
-    /// The data are to be delivered at once.
+    /// The data should be delivered at once.
     pub const PSH: u8 = 0x08;
-    /// The acknowledgement number means something.
+    /// The acknowledgement number is valid.
     pub const ACK: u8 = 0x10;
 }
 
-/// One segment, to be written.
+/// One segment to write.
 #[derive(Debug, Clone, Copy)]
 pub struct Segment {
-    /// Who sends it.
+    /// The sender.
     pub source: Endpoint,
-    /// Who receives it.
+    /// The receiver.
     pub target: Endpoint,
     /// Sequence number.
     pub seq: u32,
@@ -44,9 +44,9 @@ pub struct Segment {
     pub ack: u32,
     /// Control bits, see [`flags`]. A SYN carries MSS and window scale.
     pub flags: u8,
-    /// The stream that the payload is a part of.
+    /// The stream that the payload is part of.
     pub stream: Stream,
-    /// Where in the stream the payload begins.
+    /// Offset of the payload in the stream.
     pub offset: u64,
     /// Length of the payload, at most [`PAYLOAD_MAX`].
     pub length: usize,
@@ -101,13 +101,13 @@ impl Segment {
     }
 }
 
-/// A length as a field of a header: no frame is as long as 64 KiB.
+/// A length as a field of a header. Every frame is shorter than 64 KiB.
 fn be16(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-/// The sum of the words of 32 bits in the machine's own byte order (RFC 1071 section 2: the order
-/// does not matter), as if the bytes went on with zeros.
+/// The sum of the 32-bit words in native byte order (RFC 1071 section 2: the order does not
+/// matter). The last word is padded with zeros.
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];
@@ -116,7 +116,7 @@ fn sum(bytes: &[u8]) -> u64 {
     words + u64::from(u32::from_ne_bytes(last))
 }
 
-/// Folds the carries back and complements: the bytes as they stand in the header.
+/// Folds the carries back and complements. Returns the bytes of the header's field.
 fn finish(mut sum: u64) -> [u8; 2] {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

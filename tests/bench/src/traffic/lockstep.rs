@@ -1,5 +1,5 @@
 //! T5, all flows open at once, and the T3 whose flows all close together: one step of every flow,
-//! then the next step of every flow, in another order each time.
+//! then the next step of every flow, each time in another order.
 
 use super::{
     Shape, Traffic,
@@ -13,7 +13,7 @@ use super::{
 pub struct Lockstep {
     flows: u32,
     steps: Vec<Step>,
-    /// Lives of all flows before this one.
+    /// Completed lives of all flows.
     turn: u32,
     step: usize,
     /// Flows that have taken this step.
@@ -49,15 +49,15 @@ impl Traffic for Lockstep {
 
     fn shape(&self) -> Shape {
         let life_frames = u64::from(self.flows) * self.steps.len() as u64;
-        // A step of all flows takes four seconds: those that have ended are gone before there are
-        // as many new ones, and none falls silent for too long.
+        // A step of all flows takes four seconds: ended flows are gone before all new ones have
+        // begun, and no flow is idle long enough to time out.
         let frames_per_second = u64::from(self.flows).div_ceil(4);
         let stream_bytes = stream_bytes(&self.steps);
         Shape { frames_per_second, ..Shape::orderly(self.flows, stream_bytes, life_frames) }
     }
 }
 
-/// The number at place `at` of the numbers below `count`, in an order that belongs to `order`.
+/// The number at place `at` in the permutation `order` of the numbers below `count`.
 fn shuffled(at: u32, count: u32, order: u64) -> u32 {
     let bits = (u32::BITS - (count - 1).leading_zeros()).max(2);
     let mask = u32::MAX >> (u32::BITS - bits);
@@ -65,7 +65,8 @@ fn shuffled(at: u32, count: u32, order: u64) -> u32 {
     let word = |key: [u8; 8]| u32::from_le_bytes([key[0], key[1], key[2], key[3]]);
     let (first, second) = (word(low), word(high));
     let mut number = at;
-    // Each step is a permutation of the numbers of so many bits: one that falls outside goes on.
+    // Each pass permutes the numbers of `bits` bits. A number that is not below `count` takes
+    // another pass.
     loop {
         for key in [first, second] {
             number = number.wrapping_mul(key | 1).wrapping_add(key >> 7) & mask;

@@ -1,6 +1,6 @@
 //! The traffic of the benchmarks, made from a seed: the same every time.
 //!
-//! All checksums are valid, all addresses private. A generator knows nothing of time.
+//! All checksums are valid, all addresses private. A generator has no clock.
 
 mod flood;
 pub mod frame;
@@ -24,8 +24,7 @@ use mos_stack::Limits;
 /// A stream of frames.
 pub trait Traffic: Send {
     /// Writes the next frame to the beginning of `out`, which has room for [`Self::frame_max`]
-    /// bytes. Returns its length; `None` where the traffic has come to an end, and begins again
-    /// with the next call.
+    /// bytes. Returns its length; `None` if the traffic has ended: the next call begins it again.
     fn next_frame(&mut self, out: &mut [u8]) -> Option<usize>;
 
     /// Length of the longest frame, in bytes.
@@ -33,38 +32,38 @@ pub trait Traffic: Send {
         frame::FRAME_MAX
     }
 
-    /// How large it is.
+    /// The size of the traffic.
     fn shape(&self) -> Shape;
 }
 
-/// How large a traffic is: what a stack needs for it.
+/// The size of a traffic, by which a stack is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Flows open at the same time.
     pub flows: u32,
-    /// Bound of the flows whose handshake is not complete, where it matters.
+    /// Bound of the half-open flows; `None` if it does not matter.
     pub half_open_max: Option<u32>,
     /// Bytes that one side of a flow sends, at most.
     pub stream_bytes: u64,
-    /// Frames of one life of all flows: after that many, every flow has begun; after twice as
-    /// many, each has ended once.
+    /// Frames of one life of all flows. After these, every flow has begun; after twice as many,
+    /// each has ended once.
     pub life_frames: u64,
-    /// Frames of a second on the stack's clock.
+    /// Frames per second on the stack's clock.
     pub frames_per_second: u64,
 }
 
 impl Shape {
-    /// Of flows that are to be tracked, all of them.
+    /// The shape of a traffic whose flows are all tracked.
     ///
-    /// The pace is such that those that end in one second, and so linger, are a small part of all.
-    /// (At the rate of a fast port they would be most of what the stack holds, and all numbers of
-    /// flows alike.)
+    /// The pace is so slow that the flows that end in one second, and so linger, are a small part
+    /// of all. At the rate of a fast port, most flows in the table would be lingering ones,
+    /// whatever `flows` is.
     const fn orderly(flows: u32, stream_bytes: u64, life_frames: u64) -> Self {
         let frames_per_second = life_frames * Self::lingering_of(flows) as u64 / flows as u64;
         Self { flows, half_open_max: None, stream_bytes, life_frames, frames_per_second }
     }
 
-    /// Flows that have ended and linger while so many are open.
+    /// Flows that have ended and linger while `flows` are open.
     #[must_use]
     pub const fn lingering(&self) -> u32 {
         Self::lingering_of(self.flows)
@@ -81,7 +80,7 @@ impl Shape {
         Duration::from_secs(1) / frames.max(1)
     }
 
-    /// Of a flood that meets the bounds of the stack: those of a service by default.
+    /// The shape of a flood, with the default bounds of a service.
     fn flood() -> Self {
         let Limits { flows_max, half_open_max, .. } = Limits::default();
         Self {
@@ -103,7 +102,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// The two ends of one of the flows that a slot runs one after another.
+/// The two ends of a flow. A slot runs one flow after another: `turn` is the number of the flow.
 #[must_use]
 pub const fn endpoints(slot: u32, turn: u32) -> (Endpoint, Endpoint) {
     const CLIENTS: u32 = 10 << 24;
@@ -117,7 +116,7 @@ pub const fn endpoints(slot: u32, turn: u32) -> (Endpoint, Endpoint) {
     (client, server)
 }
 
-/// The number of one of the flows that a slot runs one after another.
+/// The number of a flow, unique over all slots and turns.
 #[must_use]
 pub const fn flow_number(slot: u32, turn: u32) -> u64 {
     (turn as u64) << 32 | slot as u64

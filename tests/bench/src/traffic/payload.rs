@@ -1,5 +1,5 @@
-//! What streams hold: every byte is a function of the flow, the direction and the position, so that
-//! whoever reads a stream can tell whether each byte is the right one.
+//! The contents of streams: every byte is a function of the flow, the direction and the position,
+//! so that each byte can be checked by itself.
 
 use mos_stack::Side;
 
@@ -7,23 +7,23 @@ use mos_stack::Side;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream(u64);
 
-/// Odd, and with no pattern in its bits: every word of a stream differs from all others.
+/// Odd and without a pattern in its bits, so that all words of a stream differ.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Stream {
-    /// What one side of a flow sends.
+    /// The stream that one side of a flow sends.
     #[must_use]
     pub const fn new(flow: u64, sender: Side) -> Self {
         Self(mix(flow << 1 | sender as u64))
     }
 
-    /// The first sequence number of this direction: the one that its SYN carries.
+    /// The initial sequence number of this direction: that of its SYN.
     #[must_use]
     pub const fn initial_seq(self) -> u32 {
         (mix(self.0) >> 32) as u32
     }
 
-    /// Writes the bytes from `offset` on, as many as `out` has room for.
+    /// Fills `out` with the bytes from `offset` on.
     pub fn write(self, offset: u64, out: &mut [u8]) {
         let within = usize::try_from(offset % 8).unwrap_or_default();
         let mut at = offset / 8;
@@ -47,7 +47,7 @@ impl Stream {
     }
 }
 
-/// Spreads the bits of a number over all of it: the finaliser of `SplitMix64`.
+/// Mixes the bits of a number: the finaliser of `SplitMix64`.
 #[must_use]
 pub const fn mix(number: u64) -> u64 {
     let z = number.wrapping_add(STEP);

@@ -1,4 +1,4 @@
-//! The frames of a capture, read into memory first, from the first to the last and again.
+//! The frames of a capture, which is read into memory first and then repeated.
 
 use std::{collections::HashSet, path::Path};
 
@@ -27,7 +27,7 @@ impl Recorded {
     ///
     /// # Errors
     ///
-    /// It cannot be read, is damaged, is empty, or holds frames other than Ethernet.
+    /// The capture cannot be read, is damaged or empty, or holds frames other than Ethernet.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         let whole = Share { index: 0, workers: 1 };

@@ -1,5 +1,5 @@
-//! Flows that differ from each other: T2, disorder, and T4, mixed sizes. Slots in random phase
-//! take turns, one packet each; what a flow says is written when it begins.
+//! Flows that differ from each other: T2, disorder, and T4, mixed sizes. Slots in random phase take
+//! turns, one packet each. The script of a flow is written when the flow begins.
 
 use mos_stack::Side;
 
@@ -10,27 +10,27 @@ use super::{
     step::{Script, Step},
 };
 
-/// What is said in a flow.
+/// The conversation in a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Talk {
     /// As T1, with 20 segments of data.
     Even {
-        /// Bytes of each.
+        /// Bytes of each segment.
         payload: u16,
     },
-    /// One to three requests, each answered by segments of 6, 536 and 1460 bytes, 7 : 4 : 1, of
-    /// which every other one is acknowledged.
+    /// One to three requests, each answered by segments of 6, 536 and 1460 bytes in the ratio 7 : 4
+    /// : 1. Every other segment is acknowledged.
     Mixed,
 }
 
-/// How many in 1000 segments of data have a fate of their own.
+/// Numbers per 1000 data segments that are moved, dropped or repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disorder {
-    /// Come one to three places later.
+    /// Moved by one to three places.
     pub late: u32,
-    /// Never come; the other side acknowledges them all the same.
+    /// Dropped, but acknowledged by the other side.
     pub lost: u32,
-    /// Come twice.
+    /// Sent twice.
     pub twice: u32,
 }
 
@@ -54,10 +54,10 @@ struct Slot {
     next: usize,
 }
 
-/// Steps of a flow, about: the range of the phases.
+/// Typical number of steps of a flow: the range of the phases.
 const LIFE: u64 = 26;
 
-/// Steps of the longest flow, and some that come twice.
+/// Steps of the longest flow, with room for repeated ones.
 const STEPS_MAX: usize = 72;
 
 /// Bytes of a request.
@@ -73,7 +73,8 @@ impl Scripted {
     /// `flows` flows at once.
     #[must_use]
     pub fn new(flows: u32, talk: Talk, disorder: Disorder) -> Self {
-        // Memory for the longest is taken and touched here, so that nothing grows later on.
+        // The memory for the longest script is allocated and touched here, so that nothing grows
+        // later.
         let slot = |slot| Slot {
             wait: mix(u64::from(slot)) % LIFE,
             script: Script::of_length(STEPS_MAX),
@@ -169,12 +170,13 @@ fn exchange(script: &mut Script, random: &mut Random) {
     }
 }
 
-/// Moves, drops and repeats segments of data, none of them behind the last segment.
+/// Moves, drops and repeats segments of data, none of them past the last segment.
 fn disturb(steps: &mut Vec<Step>, disorder: Disorder, random: &mut Random) {
     let last = steps.len().saturating_sub(1) * 2;
     let mut placed = Vec::with_capacity(steps.len() + 4);
     for (nth, step) in steps.drain(..).enumerate() {
-        // Whoever comes later takes the place behind another one.
+        // Segments have even places. A late or repeated one takes the odd place after another
+        // segment.
         let place = 2 * nth;
         let behind = |places: u64| {
             (place + 1 + 2 * usize::try_from(places).unwrap_or_default()).min(last.max(1) - 1)

@@ -26,12 +26,13 @@ pub struct Steady {
 struct Slot {
     /// Flows before this one.
     turn: u32,
-    /// The segment that is next; negative: turns to wait before the first flow begins, which is
-    /// what gives the slots their random phases.
+    /// The next segment. If negative, the turns to wait before the first flow begins: these give
+    /// the slots their random phases.
     step: i32,
 }
 
-/// What every flow says: `data_segments` of `payload` bytes, the client first and in turns.
+/// The steps of every flow: `data_segments` of `payload` bytes, from the client and the server in
+/// turn.
 pub(super) fn steps(payload: u16, data_segments: u32) -> Vec<Step> {
     let mut script = Script::default();
     script.open();

@@ -1,4 +1,4 @@
-//! One segment of a conversation, as what both sides have said before it makes it.
+//! One segment of a conversation, with its position in both streams.
 
 use mos_stack::{Side, Sides};
 
@@ -15,13 +15,13 @@ pub(super) struct Step {
     pub(super) flags: u8,
     /// Bytes of payload.
     pub(super) length: u16,
-    /// How far the sender was before it.
+    /// The position of the sender before the segment.
     pub(super) seq: Position,
-    /// How far the sender has heard the other side.
+    /// The position of the other side that the sender acknowledges.
     pub(super) ack: Position,
 }
 
-/// How far a side has come.
+/// A position in the stream of one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Position {
     /// Bytes of payload.
@@ -36,7 +36,7 @@ impl Step {
         self.length > 0
     }
 
-    /// The segment as the flow has it that `slot` runs in its turn `turn`.
+    /// The segment in the flow that `slot` runs in its turn `turn`.
     pub(super) fn of_flow(&self, slot: u32, turn: u32) -> Segment {
         let (client, server) = endpoints(slot, turn);
         let (source, target) = match self.sender {
@@ -70,7 +70,7 @@ impl Position {
     }
 }
 
-/// A conversation that is being written: each segment acknowledges all before it.
+/// A conversation under construction. Each segment acknowledges all before it.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     pub(super) steps: Vec<Step>,
@@ -78,14 +78,14 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// A conversation of so many segments, none of which means anything.
+    /// A conversation of `length` blank segments, which allocates the memory.
     pub(super) fn of_length(length: usize) -> Self {
         let (seq, ack) = Default::default();
         let blank = Step { sender: Side::Client, flags: 0, length: 0, seq, ack };
         Self { steps: vec![blank; length], at: Sides::default() }
     }
 
-    /// Begins anew, with the handshake.
+    /// Discards all segments, and begins with the handshake.
     pub(super) fn open(&mut self) {
         self.steps.clear();
         self.at = Sides::default();

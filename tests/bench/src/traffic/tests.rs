@@ -1,4 +1,4 @@
-//! What the traffic is made of, judged by a parser of its own that shares nothing with it.
+//! Tests of the traffic, by a parser that shares no code with it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 
-/// A segment as its frame has it.
+/// A parsed segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     source: (u32, u16),
@@ -96,7 +96,7 @@ fn by_flow(segments: &[Seen]) -> HashMap<[(u32, u16); 2], Vec<Seen>> {
     flows
 }
 
-/// Every traffic, small.
+/// Every traffic, in a small size.
 fn all() -> Vec<(&'static str, Box<dyn Traffic>)> {
     let disorder = Disorder { late: 20, lost: 10, twice: 10 };
     vec![
@@ -216,7 +216,7 @@ fn t2_moves_loses_and_repeats_as_many_segments_as_it_says() {
         }
     }
     assert!(sent > 150_000, "{sent}");
-    // Of those that move by one to three places, two thirds pass one of their own side.
+    // Two thirds of the segments that move by one to three places pass one of their own side.
     assert!((sent * 10..sent * 18).contains(&(late * 1000)), "{late} of {sent} late");
     assert!((sent * 9..sent * 11).contains(&(lost * 1000)), "{lost} of {sent} lost");
     assert!((sent * 9..sent * 11).contains(&(twice * 1000)), "{twice} of {sent} twice");
