@@ -8,6 +8,7 @@ use mos_stack::{
 };
 
 use super::*;
+use crate::workers::ScanPlace;
 
 fn flow(core: WorkerId, slot: u32, started: u64) -> FlowSummary {
     let side = SideSummary {
@@ -203,16 +204,19 @@ fn many_walks_at_once_are_all_complete_and_push_no_command_out() {
     });
 }
 
+/// Takes every place on a worker's ring of scans.
+fn all_places(client: &WorkerClient) -> Vec<ScanPlace> {
+    let places: Vec<_> = std::iter::from_fn(|| client.try_scan_place()).collect();
+    assert_eq!(places.len(), SCAN_RING);
+    places
+}
+
 #[test]
 fn a_walk_waits_its_turn_where_another_could_take_every_place() {
     run(async {
         let workers = workers(1, 64, &[]);
         let client = workers.iter().next().unwrap();
-        let mut places = Vec::new();
-        while let Some(place) = client.try_scan_place() {
-            places.push(place);
-        }
-        assert_eq!(places.len(), SCAN_RING);
+        let mut places = all_places(client);
         let filter = Filter::parse("").unwrap();
         let from = Position { start: WorkerTime::from_nanos(10), core: client.worker(), slot: 0 };
         let deadline = after(Duration::from_millis(400));
@@ -231,10 +235,7 @@ fn a_worker_that_serves_others_all_the_time_is_not_unreachable() {
     run(async {
         let workers = workers(1, 64, &[]);
         let client = workers.iter().next().unwrap();
-        let mut places = Vec::new();
-        while let Some(place) = client.try_scan_place() {
-            places.push(place);
-        }
+        let mut places = all_places(client);
         let others = async {
             loop {
                 // Each place goes on to the next of the same crowd.
