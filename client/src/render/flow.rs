@@ -22,7 +22,7 @@ use crate::{
 pub(super) const UNKNOWN: &str = "-";
 
 /// The columns of `table`, followed by those that `wide` adds.
-const COLUMNS: [(&str, Align); 20] = [
+const COLUMNS: [(&str, Align); 21] = [
     ("NAME", Align::Left),
     ("CLIENT", Align::Left),
     ("SERVER", Align::Left),
@@ -38,6 +38,7 @@ const COLUMNS: [(&str, Align); 20] = [
     ("STOPPED", Align::Left),
     ("PACKETS", Align::Right),
     ("BYTES", Align::Right),
+    ("UNACKED", Align::Right),
     ("RETRANS", Align::Right),
     ("MISSING", Align::Right),
     ("CONFLICT", Align::Right),
@@ -99,6 +100,9 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
             options.stop_monitoring.map_or(UNKNOWN, |_| stop_name(&options)).to_owned(),
             count(|side| side.packet_count),
             size(sum(|side| side.payload_bytes)),
+            size(stats.and_then(|(client, server)| {
+                Some(unacknowledged(client)?.saturating_add(unacknowledged(server)?))
+            })),
             count(|side| side.retransmit_count),
             size(sum(|side| side.missing_bytes)),
             size(sum(|side| side.conflicting_bytes)),
@@ -156,6 +160,11 @@ pub(crate) fn flow_details(flow: &Flow, format: Format, now: SystemTime) -> Stri
     text
 }
 
+/// Bytes that an endpoint sent and the other has not acknowledged.
+fn unacknowledged(side: &SideStats) -> Option<i64> {
+    Some(side.stream_bytes.saturating_sub(side.acknowledged_offset?).max(0))
+}
+
 fn side_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
     let count = |label, field: fn(&SideStats) -> i64| {
         cells(label, format_count(field(client)), format_count(field(server)))
@@ -169,6 +178,12 @@ fn side_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
         size("overwritten", |side| side.overwritten_bytes),
         count("packets sent", |side| side.packet_count),
         size("payload sent", |side| side.payload_bytes),
+        size("stream sent", |side| side.stream_bytes),
+        cells(
+            "acknowledged",
+            size_or_unknown(client.acknowledged_offset),
+            size_or_unknown(server.acknowledged_offset),
+        ),
         count("retransmitted", |side| side.retransmit_count),
         size("missing", |side| side.missing_bytes),
         size("conflicting", |side| side.conflicting_bytes),
@@ -431,6 +446,30 @@ mod tests {
                 "3m12s",
             ]
         );
+    }
+
+    #[test]
+    fn a_wide_row_and_the_details_tell_sent_from_acknowledged() {
+        let stats = |stream_bytes, acknowledged_offset| {
+            Some(SideStats { stream_bytes, acknowledged_offset, ..SideStats::default() })
+        };
+        let mut flow = flow();
+        flow.client_stats = stats(700, Some(650));
+        flow.server_stats = stats(90, Some(50));
+        let cell = |flow: &Flow| {
+            let title = COLUMNS.iter().position(|(title, _)| *title == "UNACKED").unwrap();
+            row(flow, Width::Wide, SystemTime::UNIX_EPOCH)[title].clone()
+        };
+        assert_eq!(cell(&flow), "90 B");
+        let details = flow_details(&flow, Format::Table, SystemTime::UNIX_EPOCH);
+        let line = |label| {
+            let line = details.lines().find(|line| line.starts_with(label)).unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(line("stream sent"), "stream sent 700 B 90 B");
+        assert_eq!(line("acknowledged"), "acknowledged 650 B 50 B");
+        flow.server_stats = stats(90, None);
+        assert_eq!(cell(&flow), UNKNOWN);
     }
 
     #[test]

@@ -86,6 +86,9 @@ fn of_flow(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
         Field::PayloadBytes => sum(|side| side.payload_bytes),
         Field::BufferedBytes => sum(|side| side.buffer.buffered_bytes),
         Field::OutOfOrderBytes => sum(|side| side.buffer.out_of_order_bytes),
+        Field::UnacknowledgedBytes => {
+            flow.unacknowledged_bytes().map_or(Actual::Absent, Actual::Number)
+        }
         Field::Option(name) => match flow.options.get(name) {
             SockOptValue::Bytes(bytes) => Actual::Number(bytes),
             SockOptValue::Overlap(policy) => Actual::Overlap(policy),

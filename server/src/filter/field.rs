@@ -18,6 +18,7 @@ pub(super) enum Field {
     PayloadBytes,
     BufferedBytes,
     OutOfOrderBytes,
+    UnacknowledgedBytes,
     Option(SockOptName),
 }
 
@@ -59,7 +60,7 @@ pub(super) enum Value {
 pub(super) const UNAVAILABLE: [&str; 1] = ["policy"];
 
 impl Field {
-    const FIXED: [Self; 13] = [
+    const FIXED: [Self; 14] = [
         Self::Address(Side::Client),
         Self::Port(Side::Client),
         Self::Address(Side::Server),
@@ -73,6 +74,7 @@ impl Field {
         Self::PayloadBytes,
         Self::BufferedBytes,
         Self::OutOfOrderBytes,
+        Self::UnacknowledgedBytes,
     ];
 
     /// Every field.
@@ -95,6 +97,7 @@ impl Field {
             Self::PayloadBytes => "payload_bytes",
             Self::BufferedBytes => "buffered_bytes",
             Self::OutOfOrderBytes => "out_of_order_bytes",
+            Self::UnacknowledgedBytes => "unacknowledged_bytes",
             Self::Option(SockOptName::StopMonitoring) => "stop_monitoring",
             Self::Option(name) => name.row().path,
         }
@@ -114,7 +117,10 @@ impl Field {
         match self {
             Self::Address(_) => Kind::Address,
             Self::Port(_) | Self::Vlan | Self::Core => Kind::Number,
-            Self::PayloadBytes | Self::BufferedBytes | Self::OutOfOrderBytes => Kind::Size,
+            Self::PayloadBytes
+            | Self::BufferedBytes
+            | Self::OutOfOrderBytes
+            | Self::UnacknowledgedBytes => Kind::Size,
             Self::State(_) => Kind::State,
             Self::Age | Self::Idle => Kind::Span,
             Self::Option(name) => match name.row().kind {

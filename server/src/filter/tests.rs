@@ -7,7 +7,7 @@ use std::{
 
 use mos_stack::{
     FlowId, FlowSummary, FlowTuple, Instant, OptionsOrigin, OverlapPolicy, Side, SideSummary,
-    Sides, SockOptName, SockOpts, StopScope, TcpState, WorkerId,
+    Sides, SockOptName, SockOpts, StopScope, StreamOffset, TcpState, WorkerId,
 };
 use mos_text::{Prefix, Size, Span};
 use proptest::prelude::*;
@@ -23,8 +23,13 @@ fn side(state: TcpState) -> SideSummary {
         state,
         packets: 3,
         payload_bytes: 100,
+        acknowledged: Some(StreamOffset(90)),
         retransmits: 0,
-        buffer: mos_stack::BufferSummary { buffered_bytes: 7, ..Default::default() },
+        buffer: mos_stack::BufferSummary {
+            buffered_bytes: 7,
+            next: StreamOffset(95),
+            ..Default::default()
+        },
     }
 }
 
@@ -85,6 +90,8 @@ fn every_field_can_be_compared() {
         ("payload_bytes < 1KiB", true),
         ("buffered_bytes > 13", true),
         ("out_of_order_bytes = 0", true),
+        ("unacknowledged_bytes = 10", true),
+        ("unacknowledged_bytes > 10", false),
         ("stop_monitoring = NONE", true),
         ("stop_monitoring = BOTH", false),
         ("options.client_buffer_bytes = 8192", true),
@@ -277,13 +284,16 @@ prop_compose! {
         bytes in prop::array::uniform6(0_u64..6),
         options in (0_u64..10, 0_u64..10, any_policy(), any_policy(), any_scope()),
         times in (0_u64..10, 0_u64..10),
+        acknowledged in prop::option::of(0_u64..6),
     ) -> FlowSummary {
         let side = |state, at: usize| SideSummary {
             state,
             packets: 0,
             payload_bytes: bytes[at],
+            acknowledged: acknowledged.map(StreamOffset),
             retransmits: 0,
             buffer: mos_stack::BufferSummary {
+                next: StreamOffset(bytes[at]),
                 buffered_bytes: bytes[at + 1],
                 out_of_order_bytes: bytes[at + 2],
                 ..Default::default()
@@ -371,6 +381,12 @@ fn model_number(field: Field, flow: &FlowSummary) -> Option<u64> {
         "payload_bytes" => sides.iter().map(|side| side.payload_bytes).sum(),
         "buffered_bytes" => sides.iter().map(|side| side.buffer.buffered_bytes).sum(),
         "out_of_order_bytes" => sides.iter().map(|side| side.buffer.out_of_order_bytes).sum(),
+        "unacknowledged_bytes" => {
+            let [client, server] = sides;
+            let client_left = server.buffer.next.0.max(client.acknowledged?.0);
+            let server_left = client.buffer.next.0.max(server.acknowledged?.0);
+            client_left + server_left - client.acknowledged?.0 - server.acknowledged?.0
+        }
         "options.client_buffer_bytes" => flow.options.buffer_bytes.client,
         "options.server_buffer_bytes" => flow.options.buffer_bytes.server,
         other => panic!("{other}"),

@@ -75,11 +75,14 @@ fn table(records: &[FlowRecord]) -> Table {
 fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
     let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
     let DirectionRecord { conflicting_bytes, refused_bytes, retransmits, .. } = record;
+    let received = record.acknowledged_offset.unwrap_or(record.stream_len);
+    let unacknowledged = &record.stream_len.saturating_sub(received);
     [
         (retransmits, "retransmitted"),
         (conflicting_bytes, "conflicting bytes"),
         (missing_bytes, "missing bytes"),
         (out_of_order_bytes, "bytes behind a hole"),
+        (unacknowledged, "bytes unacknowledged"),
         (evicted, "bytes evicted"),
         (refused_bytes, "bytes refused"),
     ]

@@ -42,6 +42,9 @@ pub(super) struct DirectionRecord {
     pub(super) retransmits: u64,
     /// Length of the stream's prefix before the first hole.
     pub(super) stream_len: u64,
+    /// How far the other endpoint acknowledged the stream, gaps included, a FIN not counted; absent
+    /// if one endpoint was not heard.
+    pub(super) acknowledged_offset: Option<u64>,
     /// SHA-256 of that prefix; absent if the buffer did not hold all of it to the end.
     pub(super) sha256: Option<String>,
     /// Bytes evicted for newer ones, because the buffer was too small.
@@ -135,6 +138,7 @@ impl DirectionRecord {
             payload_bytes: sender.payload_bytes,
             retransmits: sender.retransmits,
             stream_len: buffer.contiguous.0.max(held),
+            acknowledged_offset: sender.acknowledged.map(|offset| offset.0),
             sha256: is_whole.then(|| hexadecimal(&digest.finalize())),
             evicted: buffer.overwritten_bytes,
             gaps: buffer.gaps,

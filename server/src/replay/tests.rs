@@ -73,6 +73,12 @@ fn one_record_for_each_flow_in_the_order_of_first_packets() {
     assert_eq!(closed["s2c"]["policy"], "first");
     assert_eq!(closed["s2c"]["sha256"].as_str().unwrap().len(), 64);
     assert!(closed["s2c"]["stream_len"].as_u64() <= closed["s2c"]["payload_bytes"].as_u64());
+    let is_received = |record: &Value| {
+        let directions = [&record["c2s"], &record["s2c"]];
+        directions.iter().all(|of| of["stream_len"] == of["acknowledged_offset"])
+    };
+    assert!(is_received(closed), "the last acknowledgements are of FINs, which do not count");
+    assert!(!records.iter().all(is_received), "the capture ends before some acknowledgements");
     assert!(records.iter().any(|record| record["end_cause"].is_null()), "still open at the end");
     assert!(records.iter().any(|record| record["client_ip"].as_str().unwrap().contains("2001:")));
 }

@@ -10,10 +10,10 @@ use crate::support::{
 };
 use mos_control::{Command, Refusal, Reply};
 use mos_proto::v1::{
-    FlowOptions, ListFlowsRequest, ListFlowsResponse, SetSockOptRequest,
+    FlowOptions, FlowView, ListFlowsRequest, ListFlowsResponse, SetSockOptRequest,
     flow_service_server::FlowService as _, set_sock_opt_request,
 };
-use mos_stack::{Applied, Gauges, SockOpts, Stats};
+use mos_stack::{Applied, Gauges, SockOpts, Stats, StreamOffset};
 use mosd::Service;
 use tonic::{Code, Request, Status};
 
@@ -243,6 +243,31 @@ fn a_filter_chooses_flows_and_estimates_their_number() {
         assert_eq!(row(&status).1, "FILTER_FIELD_UNAVAILABLE");
         let status = page(&service, filter("nonsense")).await.unwrap_err();
         assert_eq!(row(&status).1, "FILTER_INVALID");
+    });
+}
+
+#[test]
+fn what_was_acknowledged_is_told_beside_what_was_sent() {
+    run(async {
+        let mut told = flow(0, 0, 1, 0);
+        told.sides.client.acknowledged = Some(StreamOffset(46));
+        told.sides.server.buffer.next = StreamOffset(69);
+        told.sides.server.acknowledged = Some(StreamOffset(43));
+        told.sides.client.buffer.next = StreamOffset(43);
+        let slots = vec![Some(told), Some(flow(0, 1, 1, 0))];
+        let service = over(&[shared(Table { slots, now: 10 })]);
+        let full = ListFlowsRequest { view: FlowView::Full.into(), ..of_size(10, "") };
+        let answer = page(&service, full.clone()).await.unwrap();
+        let offsets: Vec<_> = answer
+            .flows
+            .iter()
+            .flat_map(|flow| [flow.client_stats.as_ref(), flow.server_stats.as_ref()])
+            .map(|side| side.map(|side| (side.stream_bytes, side.acknowledged_offset)).unwrap())
+            .collect();
+        assert_eq!(offsets, [(69, Some(46)), (43, Some(43)), (0, None), (0, None)]);
+        let filter = "unacknowledged_bytes = 23".to_owned();
+        let answer = page(&service, ListFlowsRequest { filter, ..full }).await.unwrap();
+        assert_eq!(answer.flows.len(), 1, "the other flow's are not known");
     });
 }
 

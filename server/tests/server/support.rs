@@ -89,6 +89,7 @@ pub(crate) fn flow(worker: u16, slot: u32, generation: u32, started: u64) -> Flo
         state: TcpState::Established,
         packets: 0,
         payload_bytes: 0,
+        acknowledged: None,
         retransmits: 0,
         buffer: mos_stack::BufferSummary::default(),
     };

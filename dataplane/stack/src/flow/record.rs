@@ -337,6 +337,7 @@ impl Flow {
                 state: tcp.frozen.unwrap_or(tcp.state),
                 packets: tcp.packets + packets,
                 payload_bytes: tcp.payload_bytes + bytes,
+                acknowledged: self.connection.acknowledged(&self.prediction, side),
                 retransmits: irregularities[side].retransmits,
                 buffer: irregularities[side].complete(self.buffer_summary(side, pool)),
             }

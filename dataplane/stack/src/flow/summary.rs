@@ -69,6 +69,10 @@ pub struct SideSummary {
     pub packets: u64,
     /// TCP payload bytes that it sent, repeated ones included.
     pub payload_bytes: u64,
+    /// How far the other endpoint has acknowledged what it sent: every byte below was received.
+    /// A FIN is not counted. `None` until a segment of both endpoints was captured, and while 2^31
+    /// bytes or more are not acknowledged.
+    pub acknowledged: Option<StreamOffset>,
     /// Segments that it sent with payload already seen in full.
     pub retransmits: u64,
     /// State of its receive buffer, which holds what the **other** endpoint sent.
@@ -122,6 +126,19 @@ pub struct FlowSummary {
     pub started: Instant,
     /// Time of the last packet.
     pub last_packet: Instant,
+}
+
+impl FlowSummary {
+    /// Bytes of both streams that were captured in order, or given up, but not yet acknowledged.
+    /// `None` while it is not known what was acknowledged.
+    #[must_use]
+    pub fn unacknowledged_bytes(&self) -> Option<u64> {
+        let sent = |from: Side| {
+            let acknowledged = self.sides[from].acknowledged?;
+            Some(self.sides[from.peer()].buffer.next.0.saturating_sub(acknowledged.0))
+        };
+        Some(sent(Side::Client)?.saturating_add(sent(Side::Server)?))
+    }
 }
 
 /// What a look into one side's receive buffer found.

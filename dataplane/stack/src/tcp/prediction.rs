@@ -137,6 +137,23 @@ impl Connection {
     pub(crate) fn sent(&self, prediction: &Prediction, side: Side) -> StreamOffset {
         StreamOffset(self.sides[side].snd_nxt() + self.unsynced(prediction, side).bytes)
     }
+
+    /// How far the peer has acknowledged what a side sends, see
+    /// [`SideSummary::acknowledged`](crate::SideSummary::acknowledged).
+    #[inline]
+    pub(crate) fn acknowledged(&self, prediction: &Prediction, side: Side) -> Option<StreamOffset> {
+        let (sender, receiver) = (&self.sides[side], &self.sides[side.peer()]);
+        if sender.is_unheard() || receiver.is_unheard() {
+            return None;
+        }
+        if !prediction.is_some() {
+            return sender.acknowledged().map(StreamOffset);
+        }
+        let SidePrediction { next, acknowledged, .. } = prediction.0[side];
+        let outstanding = next.bytes_since(acknowledged);
+        let sent = self.sent(prediction, side).0;
+        (outstanding < 1 << 31).then(|| StreamOffset(sent.saturating_sub(outstanding.into())))
+    }
 }
 
 /// Whether a side only sends data, all of it was received, and it is watched.
@@ -237,6 +254,9 @@ mod tests {
         assert_eq!(flow.sides.client.packets, 2 + u64::from(segments));
         assert_eq!(flow.sides.server.packets, 1 + u64::from(segments / acknowledged));
         assert_eq!(flow.sides.server.buffer.next, StreamOffset(bytes));
+        let last = u64::from(segments / acknowledged * acknowledged) * u64::from(PAYLOAD);
+        let is_near = bytes - last < 1 << 31;
+        assert_eq!(flow.sides.client.acknowledged, is_near.then_some(StreamOffset(last)));
     }
 
     /// More packets and more bytes than one prediction can count, and numbers that wrap.
@@ -248,5 +268,12 @@ mod tests {
     #[test]
     fn an_upload_that_is_never_acknowledged_is_counted_as_without_prediction() {
         is_the_same_without_prediction(80_000, 80_001);
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_told_while_segments_are_predicted() {
+        is_the_same_without_prediction(100, 70);
+        is_the_same_without_prediction(35_000, 1 << 20);
+        is_the_same_without_prediction(36_000, 1 << 20);
     }
 }

@@ -124,6 +124,14 @@ impl TcpSide {
         self.at(self.una)
     }
 
+    /// Highest offset that the peer has acknowledged, a FIN not counted; `None` if it is so far
+    /// behind that the distance was clamped.
+    #[inline]
+    pub(super) fn acknowledged(&self) -> Option<u64> {
+        // `NO_FIN` is the largest distance.
+        (self.una > Distance::MIN).then(|| self.at(self.una.min(self.fin)))
+    }
+
     /// Records that everything before this offset was sent, except for a FIN.
     #[inline]
     pub(super) fn advance_to(&mut self, end: u64) {

@@ -3,7 +3,7 @@
 use mos_proto::v1;
 use mos_stack::{
     BufferPositions, FlowDetails, FlowId, FlowSummary, FlowTuple, Side, SideDetails, SideSummary,
-    TcpState,
+    Sides, TcpState,
 };
 use mos_text::FlowName;
 
@@ -78,8 +78,8 @@ pub(crate) fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow
         options: Some(flow_options(options)),
         options_origin: options_origin(*origin).into(),
         etag: etags.etag(*id, *revision),
-        client_stats: is_full.then(|| side_stats(&sides.client)),
-        server_stats: is_full.then(|| side_stats(&sides.server)),
+        client_stats: is_full.then(|| side_stats(sides, Side::Client)),
+        server_stats: is_full.then(|| side_stats(sides, Side::Server)),
         start_time: Some(timestamp(*started)),
         last_packet_time: Some(timestamp(*last_packet)),
         community_id: community_id(tuple),
@@ -110,7 +110,7 @@ pub(crate) fn detailed_stats(details: &FlowDetails, side: Side) -> v1::SideStats
             .collect(),
         fragment_count: i32::try_from(*fragments_total).unwrap_or(i32::MAX),
         positions: positions.as_ref().map(buffer_positions),
-        ..side_stats(&details.summary.sides[side])
+        ..side_stats(&details.summary.sides, side)
     }
 }
 
@@ -131,7 +131,8 @@ pub(super) fn flow_tuple(tuple: &FlowTuple) -> v1::FlowTuple {
     }
 }
 
-fn side_stats(side: &SideSummary) -> v1::SideStats {
+fn side_stats(sides: &Sides<SideSummary>, of: Side) -> v1::SideStats {
+    let side = &sides[of];
     v1::SideStats {
         packet_count: saturating_i64(side.packets),
         payload_bytes: saturating_i64(side.payload_bytes),
@@ -141,6 +142,8 @@ fn side_stats(side: &SideSummary) -> v1::SideStats {
         out_of_order_bytes: saturating_i64(side.buffer.out_of_order_bytes),
         conflicting_bytes: saturating_i64(side.buffer.conflicting_bytes),
         missing_bytes: saturating_i64(side.buffer.missing_bytes),
+        stream_bytes: saturating_i64(sides[of.peer()].buffer.next.0),
+        acknowledged_offset: side.acknowledged.map(|offset| saturating_i64(offset.0)),
         ..v1::SideStats::default()
     }
 }

@@ -15,6 +15,7 @@ fn flow(core: WorkerId, slot: u32, started: u64) -> FlowSummary {
         state: TcpState::Established,
         packets: 0,
         payload_bytes: 0,
+        acknowledged: None,
         retransmits: 0,
         buffer: BufferSummary::default(),
     };

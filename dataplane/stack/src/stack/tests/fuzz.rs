@@ -394,6 +394,8 @@ fn check_flow(flow: &FlowSummary) {
         assert!(held <= flow.options.buffer_bytes[side], "{buffer:?}");
         assert!(buffer.oldest <= buffer.newest && buffer.contiguous <= buffer.next, "{buffer:?}");
         assert!(held <= buffer.newest.0 - buffer.oldest.0, "{buffer:?}");
+        let acknowledged = flow.sides[side.peer()].acknowledged;
+        assert!(acknowledged.is_none_or(|offset| offset <= buffer.next), "{flow:?}");
     }
 }
 

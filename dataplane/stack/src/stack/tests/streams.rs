@@ -170,3 +170,46 @@ fn a_side_whose_window_is_not_known_grants_a_large_one() {
     world.play("C> P. 200101 301 def");
     assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
 }
+
+/// How far what each side sends is acknowledged, client first.
+fn acknowledged(world: &World) -> [Option<u64>; 2] {
+    let sides = world.flow().sides;
+    [sides.client, sides.server].map(|side| side.acknowledged.map(|offset| offset.0))
+}
+
+#[test]
+fn what_was_acknowledged_is_told_beside_what_was_sent() {
+    let mut world = established();
+    world.play("C> P. 101 301 abcdef");
+    assert_eq!(acknowledged(&world), [Some(0), Some(0)]);
+    assert_eq!(world.flow().unacknowledged_bytes(), Some(6));
+    world.play("S> P. 301 104 xyz");
+    assert_eq!(acknowledged(&world), [Some(3), Some(0)]);
+    assert_eq!(world.flow().unacknowledged_bytes(), Some(6));
+    // A gap that was acknowledged counts, a FIN does not, and an old number changes nothing.
+    world.play("C> F. 109 304 ghi\n S> . 304 113\n S> . 304 104");
+    assert_eq!(acknowledged(&world), [Some(11), Some(3)]);
+    assert_eq!(world.flow().sides.server.buffer.next.0, 11);
+    assert_eq!(world.flow().unacknowledged_bytes(), Some(0));
+}
+
+#[test]
+fn what_was_acknowledged_is_known_without_a_buffer_and_of_a_stopped_side() {
+    for change in [buffers(Some(0), Some(0)), stop(StopScope::Client), stop(StopScope::Server)] {
+        let mut world = established();
+        set(&mut world, &change).expect("set");
+        world.play("C> P. 101 301 abc\n S> P. 301 104 xyz\n C> P. 104 303 def");
+        assert_eq!(acknowledged(&world), [Some(3), Some(2)], "{change:?}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_not_known_of_one_direction() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play("C> P. 101 301 abc\n C> P. 104 305 def");
+    assert_eq!(acknowledged(&world), [None, None]);
+    assert_eq!(world.flow().unacknowledged_bytes(), None);
+    world.play("S> . 305 104");
+    assert_eq!(acknowledged(&world), [Some(3), Some(0)]);
+}
