@@ -31,6 +31,8 @@ pub enum Overlap {
     First,
     /// The later arrival.
     Last,
+    /// What a Linux receiver delivers.
+    Linux,
 }
 
 /// Which sides are no longer monitored.
@@ -52,6 +54,7 @@ impl OptionFlags {
         let overlap = |policy| match policy {
             Overlap::First => OverlapPolicy::First.into(),
             Overlap::Last => OverlapPolicy::Last.into(),
+            Overlap::Linux => OverlapPolicy::Linux.into(),
         };
         let stop = |scope| match scope {
             Stop::Client => StopScope::Client.into(),

@@ -318,6 +318,7 @@ pub(super) fn overlap_name(policy: Option<i32>) -> &'static str {
     match policy.map(OverlapPolicy::try_from) {
         Some(Ok(OverlapPolicy::First)) => "first",
         Some(Ok(OverlapPolicy::Last)) => "last",
+        Some(Ok(OverlapPolicy::Linux)) => "linux",
         Some(Ok(OverlapPolicy::Unspecified) | Err(_)) | None => UNKNOWN,
     }
 }

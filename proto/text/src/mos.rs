@@ -64,7 +64,8 @@ numbers! {
     MOS_FRAG_CLIBUF = 0x0d;
     /// Not used by mOS itself.
     MOS_FRAG_SVRBUF = 0x0e;
-    /// Overlap policy of the client's receive buffer: [`MOS_OVERLAP_POLICY_FIRST`] or `_LAST`.
+    /// Overlap policy of the client's receive buffer: [`MOS_OVERLAP_POLICY_FIRST`], `_LAST`
+    /// or `_LINUX`.
     MOS_CLIOVERLAP = 0x0f;
     /// Overlap policy of the server's receive buffer.
     MOS_SVROVERLAP = 0x10;
@@ -83,6 +84,8 @@ numbers! {
     MOS_OVERLAP_POLICY_FIRST = 0;
     /// The copy of a byte that came last is kept.
     MOS_OVERLAP_POLICY_LAST = 1;
+    /// The copy of a byte that a Linux receiver delivers is kept. mOS has no such policy.
+    MOS_OVERLAP_POLICY_LINUX = 2;
 }
 
 /// The name of the option with this number.

@@ -150,7 +150,7 @@ impl Kind {
             Self::Size => "a size, such as 8192, 64KiB or 64kB",
             Self::Span => "a span of time, such as 500ms, 10s, 5m or 1h30m",
             Self::Scope => "NONE, CLIENT, SERVER or BOTH",
-            Self::Overlap => "FIRST or LAST",
+            Self::Overlap => "FIRST, LAST or LINUX",
         }
     }
 
@@ -186,8 +186,11 @@ const SCOPES: [(&str, Option<StopScope>); 4] = [
     ("BOTH", Some(StopScope::Both)),
 ];
 
-const POLICIES: [(&str, OverlapPolicy); 2] =
-    [("FIRST", OverlapPolicy::First), ("LAST", OverlapPolicy::Last)];
+const POLICIES: [(&str, OverlapPolicy); 3] = [
+    ("FIRST", OverlapPolicy::First),
+    ("LAST", OverlapPolicy::Last),
+    ("LINUX", OverlapPolicy::Linux),
+];
 
 pub(super) const STATES: [(&str, TcpState); 11] = [
     ("CLOSED", TcpState::Closed),

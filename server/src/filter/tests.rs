@@ -98,6 +98,7 @@ fn every_field_can_be_compared() {
         ("options.server_buffer_bytes < 8192", false),
         ("options.client_overlap = FIRST", true),
         ("options.server_overlap = LAST", false),
+        ("options.server_overlap = linux", false),
     ] {
         assert_eq!(matches(text), expected, "{text}");
     }
@@ -237,7 +238,7 @@ fn any_scope() -> impl Strategy<Value = Option<StopScope>> {
 }
 
 fn any_policy() -> impl Strategy<Value = OverlapPolicy> {
-    prop_oneof![Just(OverlapPolicy::First), Just(OverlapPolicy::Last)]
+    prop::sample::select(&OverlapPolicy::ALL)
 }
 
 fn any_value(kind: Kind) -> BoxedStrategy<Value> {

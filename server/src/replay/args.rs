@@ -37,7 +37,8 @@ pub struct ReplayArgs {
     /// Capacity of each server's receive buffer, which holds what the client sent.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer_size)]
     pub server_buffer: Size,
-    /// Which copy of a byte is kept where segments overlap: the first or the last that came.
+    /// Which copy of a byte is kept where segments overlap: the first or the last that came, or
+    /// the one that a Linux receiver delivers.
     #[arg(long, value_name = "POLICY", default_value = "first", value_parser = overlap_policy())]
     pub overlap: OverlapPolicy,
     /// Worker threads, among which the flows are spread.
@@ -206,6 +207,6 @@ mod tests {
         assert!(ambiguous.contains("64KiB") && ambiguous.contains("64kB"), "{ambiguous}");
         let workers = parse(&["x", "--workers", "513"]).unwrap_err();
         assert!(workers.contains("1..=512"), "{workers}");
-        assert!(parse(&["x", "--overlap", "newest"]).unwrap_err().contains("first, last"));
+        assert!(parse(&["x", "--overlap", "newest"]).unwrap_err().contains("first, last, linux"));
     }
 }

@@ -176,7 +176,7 @@ fn each_errno_of_the_page_has_its_cause() {
             (&flow, raw(MOS_STOP_MON, 3), "EINVAL", Code::InvalidArgument, "OPTION_VALUE_INVALID"),
             (
                 &flow,
-                raw(MOS_SVROVERLAP, 2),
+                raw(MOS_SVROVERLAP, 3),
                 "EINVAL",
                 Code::InvalidArgument,
                 "OPTION_VALUE_INVALID",

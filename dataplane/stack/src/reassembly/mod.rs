@@ -26,7 +26,7 @@ pub(crate) use pool::BufferPool;
 
 use self::{
     index::{BlockIndex, number_of},
-    ranges::{RangeSet, Span},
+    ranges::{Borders, Insertion, RangeSet, Span},
 };
 use mos_memory::CACHE_LINE;
 
@@ -344,33 +344,30 @@ impl Reassembler {
             at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
         }
         if end > self.next {
-            self.next = end;
-            self.absorb(pool);
+            self.next = self.ranges.settle(pool, self.next, end);
         }
     }
 
-    /// Moves `next` over what is held there.
-    fn absorb(&mut self, pool: &BufferPool) {
-        if let Some(span) = self.ranges.at_or_behind(pool, self.next)
-            && span.start <= self.next
-        {
-            self.next = span.end;
-        }
-    }
-
-    /// Makes room for another range by evicting the oldest ones below `next`. `false`: there is no
+    /// Makes room for another range by evicting the oldest ones below `next`. `None`: there is no
     /// room, and the new bytes are dropped.
-    fn reserve(&mut self, span: Span, on: &mut Placing<'_, impl FnMut(BufferFact)>) -> bool {
-        while !self.ranges.reserve(on.pool, span) {
-            let oldest = self.ranges.first(on.pool);
-            match oldest.filter(|oldest| oldest.end <= self.next.min(span.start)) {
-                Some(oldest) if self.ranges.last(on.pool) != Some(oldest) => {
-                    self.slide(oldest.end, on);
-                }
-                _ => return false,
+    fn reserve(
+        &mut self,
+        span: Span,
+        borders: Borders,
+        on: &mut Placing<'_, impl FnMut(BufferFact)>,
+    ) -> Option<Insertion> {
+        loop {
+            let insertion = self.ranges.reserve(on.pool, span, borders);
+            if insertion.is_some() {
+                return insertion;
             }
+            let oldest = self.ranges.first(on.pool)?;
+            let is_passed = oldest.end <= self.next.min(span.start);
+            if !is_passed || self.ranges.last(on.pool) == Some(oldest) {
+                return None;
+            }
+            self.slide(oldest.end, on);
         }
-        true
     }
 
     /// Stores bytes that lie in the window.
@@ -381,10 +378,13 @@ impl Reassembler {
         policy: OverlapPolicy,
         on: &mut Placing<'_, impl FnMut(BufferFact)>,
     ) {
-        if !self.reserve(span, on) {
+        let borders = policy.borders(span.start, self.next);
+        let Some(mut insertion) = self.reserve(span, borders, on) else {
             on.placed.refused_bytes += span.length();
             return;
-        }
+        };
+        let earlier_end = || self.ranges.earlier_end(on.pool, span);
+        let replaces_from = policy.replaces_from(span, self.next, earlier_end);
         let Placing { pool, placed, emit } = on;
         let mut at = span.start;
         let mut rest = bytes;
@@ -399,7 +399,7 @@ impl Reassembler {
             let length = room.min(BLOCK_BYTES - within_block(at)).min(rest.len());
             if is_held {
                 placed.conflicting_bytes += self.compare(pool, at, rest, length, &mut conflict);
-                self.keep(pool, at, &rest[..length], policy);
+                self.replace(pool, at, &rest[..length], replaces_from);
             } else if self.fill(pool, at, &rest[..length]) {
                 placed.new_bytes += length as u64;
             } else {
@@ -412,10 +412,19 @@ impl Reassembler {
         if let Some(conflict) = conflict {
             emit(conflict);
         }
-        if at > span.start {
-            self.ranges.insert(pool, Span { start: span.start, end: at });
-            self.absorb(pool);
+        if at == span.start {
+            return;
         }
+        if at < span.end {
+            // What was stored may touch no range any more.
+            let Some(shorter) = self.ranges.reserve(pool, Span { end: at, ..span }, borders) else {
+                placed.refused_bytes += core::mem::take(&mut placed.new_bytes);
+                return;
+            };
+            insertion = shorter;
+        }
+        self.ranges.insert(pool, insertion);
+        self.next = self.ranges.settle(pool, self.next, self.next);
     }
 
     /// Compares the first `length` arriving bytes with the held ones, all in one block. Returns how
@@ -458,14 +467,13 @@ impl Reassembler {
         differing().filter(|differs| *differs).count() as u64
     }
 
-    /// Keeps the held bytes of one block or the arriving ones, as the policy says.
-    fn keep(&self, pool: &mut BufferPool, at: u64, arriving: &[u8], policy: OverlapPolicy) {
-        match (policy, self.index.get(pool, number_of(at))) {
-            (OverlapPolicy::Last, Some(block)) => {
-                let start = within_block(at);
-                pool.block_mut(block)[start..start + arriving.len()].copy_from_slice(arriving);
-            }
-            (OverlapPolicy::First, _) | (OverlapPolicy::Last, None) => {}
+    /// Replaces the held bytes at and behind `from` by the arriving ones, all in one block.
+    fn replace(&self, pool: &mut BufferPool, at: u64, arriving: &[u8], from: u64) {
+        let kept = usize::try_from(from.saturating_sub(at)).unwrap_or(usize::MAX);
+        let Some(arriving) = arriving.get(kept..) else { return };
+        if let Some(block) = self.index.get(pool, number_of(at)) {
+            let start = within_block(at) + kept;
+            pool.block_mut(block)[start..start + arriving.len()].copy_from_slice(arriving);
         }
     }
 

@@ -1,11 +1,13 @@
-//! Which stream offsets a buffer holds: sorted ranges with room between any two.
+//! Which stream offsets a buffer holds: ranges whose starts and ends both ascend.
+//!
+//! Below what is read next, there is room between any two. Beyond it, they may touch or overlap
+//! where the policy asks for the borders of segments ([`Borders`]).
 //!
 //! Nearly every buffer holds a single range, which is stored inline. Several share one block of the
-//! pool, 8 bytes each. A range is stored as the lower half of its start and its length. No range
-//! starts below the floor, and a window is smaller than 2^32 bytes, so the floor gives the upper
-//! half.
+//! pool, 8 bytes each: the lower half of the start, and the length. No range starts below the
+//! floor, and a window is smaller than 2^32 bytes, so the floor gives the upper half.
 
-use core::hint::select_unpredictable;
+use core::{hint::select_unpredictable, iter};
 
 use super::pool::{BlockId, BufferPool};
 use crate::{limits::RANGES_MAX, offset::lower_half};
@@ -21,6 +23,25 @@ impl Span {
     pub(super) const fn length(self) -> u64 {
         self.end - self.start
     }
+}
+
+/// What becomes of the borders of a range that is inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Borders {
+    /// It is merged with those that it touches.
+    Join,
+    /// They are kept as Linux keeps those of segments out of order: the range is dropped if another
+    /// one holds all of it, appended to the one before it if that ends where it begins, and
+    /// replaces those of which it holds all.
+    Keep,
+}
+
+/// How a range is inserted: in the place of the ranges `from..to`, which may be none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Insertion {
+    from: u16,
+    to: u16,
+    span: Span,
 }
 
 /// The ranges that one buffer holds. Packed, so that a buffer is one line of the cache.
@@ -100,8 +121,30 @@ impl RangeSet {
         (index < self.count()).then(|| self.get(pool, index))
     }
 
+    /// The runs of held bytes, lowest first.
+    pub(super) fn runs<'p>(&self, pool: &'p BufferPool) -> impl Iterator<Item = Span> + use<'p> {
+        let (ranges, mut index) = (*self, 0);
+        iter::from_fn(move || {
+            let run = ranges.run_at(pool, index)?;
+            index = run.to;
+            Some(run.span)
+        })
+    }
+
+    /// Where the ranges end that win over `arriving` as segments of Linux's queue: those that begin
+    /// before it, and one that begins with it and is not shorter. 0: there are none.
+    pub(super) fn earlier_end(&self, pool: &BufferPool, arriving: Span) -> u64 {
+        let earlier = match self.last_from(pool, arriving.start) {
+            Some((at, held)) if held.start == arriving.start && held.end < arriving.end => {
+                at.checked_sub(1).map(|before| self.get(pool, before))
+            }
+            last => last.map(|(_, held)| held),
+        };
+        earlier.map_or(0, |held| held.end)
+    }
+
     /// How many ranges are held.
-    pub(super) const fn count(&self) -> u16 {
+    const fn count(&self) -> u16 {
         match self.held {
             Held::One(packed) => (packed.length > 0) as u16,
             Held::Many { count, .. } => count,
@@ -111,13 +154,15 @@ impl RangeSet {
     /// Bytes held in `span`.
     pub(super) fn held_in(&self, pool: &BufferPool, span: Span) -> u64 {
         let mut index = self.partition(pool, |held| held.end <= span.start);
-        let mut bytes = 0;
+        let (mut bytes, mut counted) = (0, span.start);
         while index < self.count() {
             let held = self.get(pool, index);
             if held.start >= span.end {
                 break;
             }
-            bytes += held.end.min(span.end) - held.start.max(span.start);
+            let end = held.end.min(span.end);
+            bytes += end - held.start.clamp(counted, end);
+            counted = end;
             index += 1;
         }
         bytes
@@ -128,37 +173,49 @@ impl RangeSet {
         self.held_in(pool, Span { start: self.floor, end: u64::MAX })
     }
 
-    /// Makes sure that [`Self::insert`] of `span` will succeed. Returns whether it will.
-    pub(super) fn reserve(&mut self, pool: &mut BufferPool, span: Span) -> bool {
-        match self.held {
-            Held::One(Packed { length: 0, .. }) => true,
-            _ if self.touches(pool, span) => true,
-            Held::One(packed) => {
-                let Some(block) = pool.take() else { return false };
-                write(pool, block, 0, packed);
-                self.held = Held::Many { block, count: 1 };
-                true
+    /// How to insert `span`; `None`: there is no room for another range.
+    pub(super) fn reserve(
+        &mut self,
+        pool: &mut BufferPool,
+        span: Span,
+        borders: Borders,
+    ) -> Option<Insertion> {
+        let insertion = self.insertion(pool, span, borders);
+        if insertion.from == insertion.to {
+            match self.held {
+                Held::One(Packed { length: 0, .. }) => {}
+                Held::One(packed) => {
+                    let block = pool.take()?;
+                    write(pool, block, 0, packed);
+                    self.held = Held::Many { block, count: 1 };
+                }
+                Held::Many { count, .. } if usize::from(count) < RANGES_MAX => {}
+                Held::Many { .. } => return None,
             }
-            Held::Many { count, .. } => usize::from(count) < RANGES_MAX,
         }
+        Some(insertion)
     }
 
-    /// Adds a range, merging it with those that it touches. Call [`Self::reserve`] before.
-    pub(super) fn insert(&mut self, pool: &mut BufferPool, span: Span) {
-        let from = self.partition(pool, |held| held.end < span.start);
-        let to = self.partition(pool, |held| held.start <= span.end);
-        if from == to {
-            self.shift(pool, from, from + 1);
-            self.set_count(self.count() + 1);
-            self.set(pool, from, span);
-            return;
-        }
-        let start = self.get(pool, from).start.min(span.start);
-        let end = self.get(pool, to - 1).end.max(span.end);
-        self.set(pool, from, Span { start, end });
+    /// Inserts a range as [`Self::reserve`] or [`Self::run_at`] has said; nothing else has changed
+    /// since.
+    pub(super) fn insert(&mut self, pool: &mut BufferPool, insertion: Insertion) {
+        let Insertion { from, to, span } = insertion;
         self.shift(pool, to, from + 1);
-        self.set_count(self.count() - (to - from - 1));
+        self.set_count(self.count() + 1 - (to - from));
+        self.set(pool, from, span);
         self.shrink(pool);
+    }
+
+    /// Merges the ranges that touch, from the one that holds or follows the byte before `from` to
+    /// the last that begins at or below `next`. Returns where that one ends, or `next`.
+    pub(super) fn settle(&mut self, pool: &mut BufferPool, from: u64, next: u64) -> u64 {
+        let (mut index, mut next) = (self.partition(pool, |held| held.end < from), next);
+        while let Some(run) = self.run_at(pool, index).filter(|run| run.span.start <= next) {
+            self.insert(pool, run);
+            next = next.max(run.span.end);
+            index = run.from + 1;
+        }
+        next
     }
 
     /// Removes everything below `floor`.
@@ -181,9 +238,59 @@ impl RangeSet {
         *self = Self { floor, ..Self::new() };
     }
 
-    fn touches(&self, pool: &BufferPool, span: Span) -> bool {
-        let index = self.partition(pool, |held| held.end < span.start);
-        index < self.count() && self.get(pool, index).start <= span.end
+    fn insertion(&self, pool: &BufferPool, span: Span, borders: Borders) -> Insertion {
+        match borders {
+            Borders::Join => self.joining(pool, span),
+            Borders::Keep => self.queueing(pool, span),
+        }
+    }
+
+    fn joining(&self, pool: &BufferPool, span: Span) -> Insertion {
+        let from = self.partition(pool, |held| held.end < span.start);
+        let to = self.partition(pool, |held| held.start <= span.end);
+        if from == to {
+            return Insertion { from, to, span };
+        }
+        let start = self.get(pool, from).start.min(span.start);
+        let end = self.get(pool, to - 1).end.max(span.end);
+        Insertion { from, to, span: Span { start, end } }
+    }
+
+    /// As `tcp_data_queue_ofo` of Linux inserts a segment.
+    fn queueing(&self, pool: &BufferPool, span: Span) -> Insertion {
+        let to = self.partition(pool, |held| held.end <= span.end);
+        let Some((at, last)) = self.last_from(pool, span.start) else {
+            return Insertion { from: 0, to, span };
+        };
+        if last.end >= span.end {
+            Insertion { from: at, to: at + 1, span: last }
+        } else if last.end == span.start {
+            Insertion { from: at, to, span: Span { start: last.start, end: span.end } }
+        } else if last.start == span.start {
+            Insertion { from: at, to, span }
+        } else {
+            Insertion { from: at + 1, to, span }
+        }
+    }
+
+    /// The last range that begins at or before `start`, and its index.
+    fn last_from(&self, pool: &BufferPool, start: u64) -> Option<(u16, Span)> {
+        let at = self.partition(pool, |held| held.start <= start).checked_sub(1)?;
+        Some((at, self.get(pool, at)))
+    }
+
+    /// The range at `index`, merged with those behind it that touch.
+    fn run_at(&self, pool: &BufferPool, index: u16) -> Option<Insertion> {
+        let mut span = (index < self.count()).then(|| self.get(pool, index))?;
+        let mut to = index + 1;
+        while to < self.count() {
+            let held = self.get(pool, to);
+            if held.start > span.end {
+                break;
+            }
+            (span.end, to) = (held.end, to + 1);
+        }
+        Some(Insertion { from: index, to, span })
     }
 
     /// Ranges at the beginning for which `is_before` holds.
@@ -227,6 +334,7 @@ impl RangeSet {
     fn shift(&self, pool: &mut BufferPool, from: u16, to: u16) {
         if let Held::Many { block, count } = self.held
             && from < count
+            && from != to
         {
             let bytes = usize::from(from) * PACKED..usize::from(count) * PACKED;
             pool.block_mut(block).copy_within(bytes, usize::from(to) * PACKED);

@@ -100,15 +100,14 @@ impl Reassembler {
     /// The runs of bytes held, lowest first, and how many there are.
     pub(crate) fn fragments(&self, pool: &BufferPool) -> (ArrayVec<Fragment, FRAGMENTS_MAX>, u32) {
         let mut fragments = ArrayVec::new();
-        let mut at = self.base();
-        while let Some(span) = self.ranges.at_or_behind(pool, at) {
-            let fragment = Fragment { offset: StreamOffset(span.start), length: span.length() };
-            if fragments.try_push(fragment).is_err() {
-                break;
+        let mut total = 0;
+        for run in self.ranges.runs(pool) {
+            total += 1;
+            if !fragments.is_full() {
+                fragments.push(Fragment { offset: StreamOffset(run.start), length: run.length() });
             }
-            at = span.end;
         }
-        (fragments, self.ranges.count().into())
+        (fragments, total)
     }
 }
 

@@ -58,9 +58,12 @@ fn overlap_policy(policy: i32, field: &'static str) -> Result<OverlapPolicy, Rej
     match v1::OverlapPolicy::try_from(policy) {
         Ok(v1::OverlapPolicy::First) => Ok(OverlapPolicy::First),
         Ok(v1::OverlapPolicy::Last) => Ok(OverlapPolicy::Last),
+        Ok(v1::OverlapPolicy::Linux) => Ok(OverlapPolicy::Linux),
         Ok(v1::OverlapPolicy::Unspecified) | Err(_) => Err(Rejection::OptionUnknown {
             field,
-            problem: format!("{policy} is not an overlap policy: FIRST is 1, LAST is 2"),
+            problem: format!(
+                "{policy} is not an overlap policy: FIRST is 1, LAST is 2, LINUX is 3"
+            ),
         }),
     }
 }
@@ -83,6 +86,7 @@ pub(crate) fn flow_options(options: &SockOpts) -> v1::FlowOptions {
     let overlap = |policy| match policy {
         OverlapPolicy::First => v1::OverlapPolicy::First,
         OverlapPolicy::Last => v1::OverlapPolicy::Last,
+        OverlapPolicy::Linux => v1::OverlapPolicy::Linux,
     };
     let stopped = options.stopped.map(|scope| match scope {
         StopScope::Client => v1::StopScope::Client,

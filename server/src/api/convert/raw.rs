@@ -8,8 +8,8 @@ use mos_stack::{
 };
 use mos_text::mos::{
     self, MOS_FRAGINFO_CLIBUF, MOS_FRAGINFO_SVRBUF, MOS_INFO_CLIBUF, MOS_INFO_SVRBUF,
-    MOS_OVERLAP_POLICY_FIRST, MOS_OVERLAP_POLICY_LAST, MOS_SIDE_BOTH, MOS_SIDE_CLI, MOS_SIDE_SVR,
-    MOS_TCP_STATE_CLI, MOS_TCP_STATE_SVR, SOL_MONSOCKET,
+    MOS_OVERLAP_POLICY_FIRST, MOS_OVERLAP_POLICY_LAST, MOS_OVERLAP_POLICY_LINUX, MOS_SIDE_BOTH,
+    MOS_SIDE_CLI, MOS_SIDE_SVR, MOS_TCP_STATE_CLI, MOS_TCP_STATE_SVR, SOL_MONSOCKET,
 };
 
 use super::options::buffer_bytes;
@@ -43,7 +43,8 @@ pub(super) fn change(raw: &v1::RawSockOpt, buffer_max: u64) -> Result<SockOptCha
         SockOptKind::Overlap => SockOptValue::Overlap(match value {
             MOS_OVERLAP_POLICY_FIRST => OverlapPolicy::First,
             MOS_OVERLAP_POLICY_LAST => OverlapPolicy::Last,
-            _ => return Err(no_value("MOS_OVERLAP_POLICY_FIRST nor _LAST", 1)),
+            MOS_OVERLAP_POLICY_LINUX => OverlapPolicy::Linux,
+            _ => return Err(no_value("MOS_OVERLAP_POLICY_FIRST nor _LAST nor _LINUX", 2)),
         }),
         SockOptKind::Stop => SockOptValue::Stop(Some(match value {
             MOS_SIDE_CLI => StopScope::Client,
@@ -164,6 +165,7 @@ fn raw_value(name: SockOptName, options: &SockOpts) -> Vec<u8> {
         SockOptValue::Bytes(bytes) => i32::try_from(bytes).unwrap_or(i32::MAX),
         SockOptValue::Overlap(OverlapPolicy::First) => MOS_OVERLAP_POLICY_FIRST,
         SockOptValue::Overlap(OverlapPolicy::Last) => MOS_OVERLAP_POLICY_LAST,
+        SockOptValue::Overlap(OverlapPolicy::Linux) => MOS_OVERLAP_POLICY_LINUX,
         SockOptValue::Stop(None) => return Vec::new(),
         SockOptValue::Stop(Some(StopScope::Client)) => MOS_SIDE_CLI,
         SockOptValue::Stop(Some(StopScope::Server)) => MOS_SIDE_SVR,

@@ -308,7 +308,8 @@ impl Run {
         let id = self.any_flow(input);
         let what = input.byte();
         let capacity = |input: &mut Input<'_>| Some(u64::from(input.u32() % (1 << 21)));
-        let policy = input.pick(&[Some(OverlapPolicy::Last), Some(OverlapPolicy::First), None]);
+        let [first, last, linux] = OverlapPolicy::ALL.map(Some);
+        let policy = input.pick(&[last, first, None, linux]);
         let stop = [None, None, Some(StopScope::Client), Some(StopScope::Server)];
         let change = SockOptChange {
             buffer_bytes: Sides {
