@@ -183,6 +183,12 @@ impl Mosd {
         total(&self.status(), "cores", figure)
     }
 
+    /// The sum of one figure over all ports of the status.
+    #[track_caller]
+    pub fn port_total(&self, figure: &str) -> i64 {
+        total(&self.status(), "ports", figure)
+    }
+
     /// Packets that a port or a core lost: none is acceptable.
     #[track_caller]
     pub fn packets_lost(&self) -> i64 {
@@ -198,6 +204,18 @@ impl Mosd {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let figure = line.and_then(|line| line.split_whitespace().next()).expect("its memory");
         figure.parse().expect("a number")
+    }
+
+    /// Stops all threads of the service while something is done.
+    #[track_caller]
+    pub fn paused<R>(&self, during: impl FnOnce() -> R) -> R {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).expect("mosd can be signalled");
+        let has_stopped = || self.threads().iter().all(|thread| thread.is_stopped);
+        assert!(program::within(STOP_MAX, has_stopped), "mosd does not stop");
+        let result = during();
+        kill_process(pid, Signal::CONT).expect("mosd can be signalled");
+        result
     }
 
     /// Ends the service with a signal; returns how it ended.
@@ -219,6 +237,8 @@ pub struct Thread {
     pub name: String,
     /// CPUs that it may use.
     pub cpus: Vec<usize>,
+    /// Whether a signal has stopped it.
+    pub is_stopped: bool,
 }
 
 impl Thread {
@@ -231,7 +251,8 @@ impl Thread {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             number(first)..=number(last)
         });
-        Some(Self { name: field("Name:")?.to_owned(), cpus: cpus.collect() })
+        let is_stopped = field("State:")?.starts_with('T');
+        Some(Self { name: field("Name:")?.to_owned(), cpus: cpus.collect(), is_stopped })
     }
 }
 

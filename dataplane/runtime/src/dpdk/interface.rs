@@ -7,7 +7,7 @@
 
 use std::{
     ffi::c_char,
-    io,
+    fs, io,
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
@@ -17,6 +17,37 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with
 pub(crate) fn exists(interface: &str) -> bool {
     control_socket().is_ok_and(|socket| netdevice::name_to_index(socket, interface).is_ok())
 }
+
+/// An interface that a port was made on, or with. It may be renamed.
+#[derive(Debug)]
+pub(crate) struct Interface {
+    socket: OwnedFd,
+    index: u32,
+}
+
+impl Interface {
+    /// The interface with this index.
+    pub(crate) fn with_index(index: u32) -> Option<Self> {
+        control_socket().ok().map(|socket| Self { socket, index })
+    }
+
+    /// Packets sent to the interface that it dropped; `None` if it is not there any more.
+    pub(crate) fn tx_dropped(&self) -> Option<u64> {
+        let name = netdevice::index_to_name_inlined(&self.socket, self.index).ok()?;
+        tx_dropped(&fs::read_to_string("/proc/thread-self/net/dev").ok()?, name.as_str())
+    }
+}
+
+/// The column of packets dropped while sending in the text of `/proc/net/dev`.
+fn tx_dropped(table: &str, interface: &str) -> Option<u64> {
+    let mut rows = table.lines().filter_map(|line| line.trim_start().rsplit_once(':'));
+    let (_, counters) = rows.find(|(name, _)| *name == interface)?;
+    counters.split_ascii_whitespace().nth(TX_DROPPED)?.parse().ok()
+}
+
+/// The place of that column: behind eight of received packets, and bytes, packets and errors of
+/// sent ones.
+const TX_DROPPED: usize = 11;
 
 /// Whether this process may open packet sockets.
 pub(crate) fn may_open_packet_sockets() -> bool {
@@ -174,6 +205,17 @@ fn control_socket() -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_interface_dropped_is_the_column_of_its_row() {
+        let row =
+            |name: &str| format!("{name}: 1 2 3 4 5 6 7 8 9 10 11 {} 13 14 15 16\n", name.len());
+        let table = ["Inter-| Receive | Transmit", " face |bytes |bytes"].join("\n") + "\n";
+        let table = table + &row("  lo") + &row("mon0") + &row("eth0:1");
+        assert_eq!(tx_dropped(&table, "mon0"), Some(4));
+        assert_eq!(tx_dropped(&table, "eth0:1"), Some(6));
+        assert_eq!(tx_dropped(&table, "mon"), None);
+    }
 
     #[test]
     fn the_loopback_interface_exists_and_another_does_not() {

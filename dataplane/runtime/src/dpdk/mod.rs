@@ -7,12 +7,12 @@ mod devargs;
 mod eal;
 mod inject;
 mod interface;
+mod kernel_losses;
 mod lcore;
 mod log;
 mod mbuf;
 mod mempool;
 mod open;
-mod packet_socket;
 mod port;
 mod source;
 

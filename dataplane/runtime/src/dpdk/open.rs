@@ -16,9 +16,9 @@ use super::{
     devargs::{Bus, Devargs},
     eal::{Eal, EalConfig, MemoryMib, Pages},
     inject::{Feed, Injector},
-    interface::{self, Offloads},
+    interface::{self, Interface, Offloads},
+    kernel_losses::{Before, KernelLosses},
     mempool::{Mempool, PoolSize},
-    packet_socket::{Before, PacketSockets},
     port::{NewPort, Port, Queues, RX_DESCRIPTORS, RxQueue, StartedPort},
     source::{PortSource, Spread, ring_slots},
 };
@@ -34,7 +34,7 @@ use crate::{
 pub(crate) struct OpenPort {
     name: String,
     port: Arc<Port>,
-    sockets: PacketSockets,
+    kernel_losses: KernelLosses,
     handoff_dropped: Arc<AtomicU64>, // workers: rw, control: ro
     /// Switched on again after the port is closed: fields are dropped in order.
     _offloads: Vec<Offloads>,
@@ -112,11 +112,7 @@ impl Opened {
         }
         let before = Before::now();
         let new = NewPort::make(&self.eal, devargs).map_err(PortProblem::Refused)?;
-        let sockets = if devargs.is("net_af_packet") {
-            before.new_sockets()
-        } else {
-            PacketSockets::default()
-        };
+        let made_of = new.interface_index().and_then(Interface::with_index);
         if let Some(interface) = devargs.made_interface() {
             offloads.extend(switch_off(interface));
         }
@@ -126,6 +122,7 @@ impl Opened {
         let workers = self.sources.len();
         let queues = new.queues(devargs, u16::try_from(workers).unwrap_or(u16::MAX));
         let StartedPort { port, rx, tx } = new.start(pool, queues).map_err(PortProblem::Refused)?;
+        let kernel_losses = before.losses(devargs, made_of);
         let handoff_dropped = Arc::default();
         self.add_sources(index, rx, queues, &handoff_dropped);
         // Fed ports are of `net_ring`, which has as many queues to send as to receive.
@@ -133,7 +130,8 @@ impl Opened {
         self.injectors.extend(fed.map(|(feed, queue)| Injector { queue, feed }));
         let name = plan.config.to_string();
         tracing::info!(port = name, driver = port.driver(), queues = port.queues(), "port open");
-        self.ports.push(OpenPort { name, port, sockets, handoff_dropped, _offloads: offloads });
+        let open = OpenPort { name, port, kernel_losses, handoff_dropped, _offloads: offloads };
+        self.ports.push(open);
         Ok(())
     }
 
@@ -179,7 +177,7 @@ impl OpenPort {
             queues: self.port.queues(),
             rx_packets: counters.packets,
             rx_bytes: counters.bytes,
-            rx_missed: counters.missed + self.sockets.dropped(),
+            rx_missed: counters.missed + self.kernel_losses.packets(),
             rx_errors: counters.errors,
             rx_no_mbuf: counters.no_mbuf,
             handoff_dropped: self.handoff_dropped.load(Relaxed),

@@ -126,6 +126,11 @@ impl NewPort {
         Queues { count: if rss { workers } else { 1 }, rss }
     }
 
+    /// The kernel interface that it is made on or with; some devices have none.
+    pub(crate) const fn interface_index(&self) -> Option<u32> {
+        if self.info.if_index == 0 { None } else { Some(self.info.if_index) }
+    }
+
     /// Configures and starts the port; received packets come from `pool`. The error is the step
     /// that failed and DPDK's text.
     pub(crate) fn start(self, pool: Mempool, queues: Queues) -> Result<StartedPort, String> {
