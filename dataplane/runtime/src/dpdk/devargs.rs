@@ -40,6 +40,12 @@ const BLOCK_BYTES: u32 = 64 * 1024;
 /// Slots of such a ring: 32 MiB. The default, 512, loses most of a burst.
 const SLOTS: u32 = 16_384;
 
+/// Packets that a receive queue holds.
+const RX_DESCRIPTORS: u16 = 1024;
+/// The same for `net_af_xdp`: as many as the buffers that its driver gives the kernel to fill. A
+/// shorter ring is full first, and then buffers wait in vain.
+const RX_DESCRIPTORS_XDP: u16 = 2048;
+
 impl Devargs {
     /// Reads the text. The error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -128,6 +134,11 @@ impl Devargs {
             1
         };
         u16::try_from(count.max(1)).unwrap_or(u16::MAX)
+    }
+
+    /// Packets that each receive queue is to hold.
+    pub(crate) fn rx_descriptors(&self) -> u16 {
+        if self.is("net_af_xdp") { RX_DESCRIPTORS_XDP } else { RX_DESCRIPTORS }
     }
 
     fn value(&self, key: &str) -> Option<&str> {

@@ -19,7 +19,7 @@ use super::{
     interface::{self, Interface, Offloads},
     kernel_losses::{Before, KernelLosses},
     mempool::{Mempool, PoolSize},
-    port::{NewPort, Port, Queues, RX_DESCRIPTORS, RxQueue, StartedPort},
+    port::{NewPort, Port, Queues, RxQueue, StartedPort},
     source::{PortSource, Spread, ring_slots},
 };
 use crate::{
@@ -227,8 +227,8 @@ fn pool_size(config: &Config, devargs: &Devargs, least_bytes: u16) -> PoolSize {
     };
     let burst = u32::try_from(BURST).unwrap_or(u32::MAX);
     let ring = u32::try_from(ring_slots(usize::from(config.workers))).unwrap_or(u32::MAX);
-    let taken =
-        queues * (u32::from(RX_DESCRIPTORS) + (workers - 1) * ring) + (workers + 1) * 2 * burst;
+    let descriptors = u32::from(devargs.rx_descriptors());
+    let taken = queues * (descriptors + (workers - 1) * ring) + (workers + 1) * 2 * burst;
     let data_bytes = config.memory.mbuf_bytes.max(least_bytes);
     PoolSize::with_room(config.memory.mbufs, taken, workers + 1, data_bytes)
 }

@@ -84,10 +84,10 @@ pub(crate) struct Queues {
     pub(crate) count: u16,
     /// The port spreads flows symmetrically over the queues; else a `Spread` does.
     pub(crate) rss: bool,
+    /// Packets that each queue holds, unless the driver has another limit.
+    pub(crate) descriptors: u16,
 }
 
-/// Packets that one receive queue holds, unless the driver has another limit.
-pub(crate) const RX_DESCRIPTORS: u16 = 1024;
 const TX_DESCRIPTORS: u16 = 512;
 
 /// Toeplitz keys of this period hash (a, b) and (b, a) alike.
@@ -118,12 +118,13 @@ impl NewPort {
     ///
     /// Virtual devices do not compute hashes, even if they claim to.
     pub(crate) fn queues(&self, devargs: &Devargs, workers: u16) -> Queues {
+        let descriptors = devargs.rx_descriptors();
         if devargs.bus == Bus::Vdev {
-            return Queues { count: devargs.queues(), rss: false };
+            return Queues { count: devargs.queues(), rss: false, descriptors };
         }
         let enough = self.info.max_rx_queues >= workers;
         let rss = workers > 1 && enough && rss_hash_functions(&self.info) != 0;
-        Queues { count: if rss { workers } else { 1 }, rss }
+        Queues { count: if rss { workers } else { 1 }, rss, descriptors }
     }
 
     /// The kernel interface that it is made on or with; some devices have none.
@@ -256,7 +257,7 @@ fn start(
     queues: Queues,
     tx_queues: u16,
 ) -> Result<(), String> {
-    let (mut rx_descriptors, mut tx_descriptors) = (RX_DESCRIPTORS, TX_DESCRIPTORS);
+    let (mut rx_descriptors, mut tx_descriptors) = (queues.descriptors, TX_DESCRIPTORS);
     configure(id, info, queues, tx_queues)?;
     // SAFETY: the port is configured; both numbers are read and written.
     let code = unsafe {
