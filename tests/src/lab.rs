@@ -10,11 +10,15 @@
 //! Otherwise a third namespace runs `tools/wire.py`, which does the same. It can also mirror the
 //! frames of the wire to a host that only monitors. Dropping the [`Lab`] removes everything.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::program::{self, Finished};
 
@@ -71,24 +75,6 @@ impl Lab {
         Some(Self { middle, client, server, monitor: None })
     }
 
-    /// Creates the hosts, joined directly, without addresses: no frame passes that a test does not
-    /// send. `None`, with a message, if this process is not root.
-    #[track_caller]
-    pub fn silent() -> Option<Self> {
-        if !program::is_root() {
-            program::skip("network namespaces need root");
-            return None;
-        }
-        clear_leftovers();
-        let [client, server] = ["client", "server"].map(Namespace::new);
-        for host in [&client, &server] {
-            let off = ["-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6"];
-            program::run(&mut inside(host.name(), "sh", &off), COMMAND_MAX).succeeded();
-        }
-        join(&client, INTERFACE, &server, INTERFACE);
-        Some(Self { middle: None, client, server, monitor: None })
-    }
-
     /// Creates the hosts and a third one, whose interface gets a copy of every frame that leaves
     /// the wire, except for `blind` percent of the segments with data.
     #[track_caller]
@@ -127,13 +113,36 @@ impl Lab {
     }
 }
 
-/// A network namespace with a name of its own.
+/// A network namespace with a name of its own. Dropping it removes it.
 #[derive(Debug)]
-struct Namespace {
+pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
+    /// Creates a namespace, and removes those of tests that were killed.
+    #[track_caller]
+    pub fn alone(role: &str) -> Self {
+        clear_leftovers();
+        Self::new(role)
+    }
+
+    /// Moves the calling thread into it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the kernel.
+    pub fn enter(&self) -> io::Result<()> {
+        let link = File::open(Path::new("/run/netns").join(&self.name))?;
+        Ok(move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::Network))?)
+    }
+
+    /// Runs `ip` on it, with words that are separated by one space.
+    #[track_caller]
+    pub fn ip(&self, words: &str) {
+        ip(&["-n", self.name()].into_iter().chain(words.split(' ')).collect::<Vec<_>>());
+    }
+
     #[track_caller]
     fn new(role: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -150,17 +159,13 @@ impl Namespace {
     /// Configures the addresses of this host and of its peer, so that none is resolved over the
     /// wire, which may lose or delay the messages.
     fn configure(&self, own: u8, peer: u8) {
-        let ip = |arguments: &str| {
-            let words = arguments.split(' ');
-            ip(&["-n", self.name()].into_iter().chain(words).collect::<Vec<_>>());
-        };
-        ip("link set lo up");
-        ip(&format!("link set {INTERFACE} address 02:00:00:00:77:0{own}"));
-        ip(&format!("addr add 10.77.0.{own}/24 dev {INTERFACE}"));
-        ip(&format!("addr add fd77::{own}/64 dev {INTERFACE} nodad"));
+        self.ip("link set lo up");
+        self.ip(&format!("link set {INTERFACE} address 02:00:00:00:77:0{own}"));
+        self.ip(&format!("addr add 10.77.0.{own}/24 dev {INTERFACE}"));
+        self.ip(&format!("addr add fd77::{own}/64 dev {INTERFACE} nodad"));
         let there = format!("lladdr 02:00:00:00:77:0{peer} dev {INTERFACE} nud permanent");
-        ip(&format!("neigh replace 10.77.0.{peer} {there}"));
-        ip(&format!("neigh replace fd77::{peer} {there}"));
+        self.ip(&format!("neigh replace 10.77.0.{peer} {there}"));
+        self.ip(&format!("neigh replace fd77::{peer} {there}"));
     }
 
     /// Applies the faults of the wire to the frames that this host sends; `false` if the kernel has
@@ -239,13 +244,6 @@ pub fn inside(namespace: &str, name: &str, arguments: &[&str]) -> Command {
     let mut command = program::command("ip", ["netns", "exec", namespace, name]);
     command.args(arguments);
     command
-}
-
-/// Runs a Python script of `tools/` in a namespace, which must succeed.
-#[track_caller]
-pub fn script(namespace: &str, name: &str, arguments: &[&str], limit: Duration) -> Finished {
-    let mut command = inside(namespace, "python3", &[tool(name).as_str()]);
-    program::run(command.args(arguments), limit).succeeded()
 }
 
 fn tool(name: &str) -> String {
