@@ -3,18 +3,21 @@
 //!
 //! `cargo run --release -p mos-bench --example soak [NAME...]`, after `cargo build --release
 //! --bins`: all of them, or those named (`adversarial`, `syn-flood`, `lifetimes`, `floods`,
-//! `crowd`).
+//! `crowd`, `kernel`).
 
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mos_judge::strategies::{cases, draw};
+use mos_judge::trial::{self, Trial};
 use mos_tests::hostile::crowd::Place;
 use mos_tests::hostile::memory::mib;
 use mos_tests::hostile::{adversarial, crowd, floods, lifetimes, syn_flood};
+use mos_tests::program;
 
-const NAMES: [&str; 5] = ["adversarial", "syn-flood", "lifetimes", "floods", "crowd"];
+const NAMES: [&str; 6] = ["adversarial", "syn-flood", "lifetimes", "floods", "crowd", "kernel"];
 
 fn main() -> Result<(), String> {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +32,7 @@ fn main() -> Result<(), String> {
             "lifetimes" => lifetimes(),
             "floods" => floods(),
             "crowd" => crowd(),
+            "kernel" => kernel(),
             other => return Err(format!("no `{other}`; there are {}", NAMES.join(", "))),
         }
         println!("{name}: {} s\n", began.elapsed().as_secs());
@@ -133,5 +137,19 @@ fn crowd() {
             figures.corrupt,
             figures.packets,
         );
+    }
+}
+
+fn kernel() {
+    if !program::is_root() {
+        return program::skip("tun devices and network namespaces need root");
+    }
+    let seed = trial::seed();
+    for policy in trial::POLICIES {
+        let written = draw::controls().into_iter().chain(cases::all());
+        let drawn = draw::all_singles().chain(draw::combinations(seed, 50_000));
+        let trial = Trial::of(&program::ours("mosd"), policy, written.chain(drawn));
+        println!("{}, seed {seed}, {}", trial::kernel(), trial.figures());
+        trial.assert_explained(&trial::folder());
     }
 }

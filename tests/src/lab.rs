@@ -75,6 +75,24 @@ impl Lab {
         Some(Self { middle, client, server, monitor: None })
     }
 
+    /// Creates the hosts, joined directly, without addresses: no frame passes that a test does not
+    /// send. `None`, with a message, if this process is not root.
+    #[track_caller]
+    pub fn silent() -> Option<Self> {
+        if !program::is_root() {
+            program::skip("network namespaces need root");
+            return None;
+        }
+        clear_leftovers();
+        let [client, server] = ["client", "server"].map(Namespace::new);
+        for host in [&client, &server] {
+            let off = ["-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6"];
+            program::run(&mut inside(host.name(), "sh", &off), COMMAND_MAX).succeeded();
+        }
+        join(&client, INTERFACE, &server, INTERFACE);
+        Some(Self { middle: None, client, server, monitor: None })
+    }
+
     /// Creates the hosts and a third one, whose interface gets a copy of every frame that leaves
     /// the wire, except for `blind` percent of the segments with data.
     #[track_caller]
@@ -244,6 +262,13 @@ pub fn inside(namespace: &str, name: &str, arguments: &[&str]) -> Command {
     let mut command = program::command("ip", ["netns", "exec", namespace, name]);
     command.args(arguments);
     command
+}
+
+/// Runs a Python script of `tools/` in a namespace, which must succeed.
+#[track_caller]
+pub fn script(namespace: &str, name: &str, arguments: &[&str], limit: Duration) -> Finished {
+    let mut command = inside(namespace, "python3", &[tool(name).as_str()]);
+    program::run(command.args(arguments), limit).succeeded()
 }
 
 fn tool(name: &str) -> String {

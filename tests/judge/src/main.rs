@@ -1,0 +1,88 @@
+//! Plays connections with the kernel, and says how mosd shows them.
+
+#![expect(clippy::print_stdout, reason = "the report is its output")]
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Parser;
+use mos_judge::script::Script;
+use mos_judge::strategies::{cases, draw};
+use mos_judge::trial::court::Court;
+use mos_judge::trial::report::{self, Report};
+use mos_judge::trial::shrink::shrink;
+use mos_judge::verdict::Verdict;
+
+/// Plays connections with the kernel, and says how mosd shows them. Needs root.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The program to judge.
+    #[arg(long, env = "MOSD", default_value = "target/release/mosd")]
+    mosd: PathBuf,
+    /// The overlap policy.
+    #[arg(long, default_value = "first")]
+    policy: String,
+    /// What the samples depend on.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Single changes; there are about 250,000.
+    #[arg(long, default_value_t = 20_000)]
+    singles: usize,
+    /// Combinations.
+    #[arg(long, default_value_t = 6_000)]
+    combinations: usize,
+    /// Only scripts of this group, or whose label contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// The number of labels with wrong connections to show.
+    #[arg(long, default_value_t = 60)]
+    labels: usize,
+    /// Write wrong connections into this folder.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// The number of connections to write.
+    #[arg(long, default_value_t = 50)]
+    keep_max: usize,
+    /// Reduce them to the fewest steps before.
+    #[arg(long)]
+    shrink: bool,
+}
+
+fn main() -> io::Result<()> {
+    let args = Args::parse();
+    let court = Court { mosd: args.mosd.clone(), policy: args.policy.clone() };
+    let mut report = Report::default();
+    let mut wrong = Vec::new();
+    court.hear(scripts(&args), |case| {
+        report.count(&case);
+        if matches!(case.verdict, Verdict::Wrong { .. }) && wrong.len() < args.keep_max {
+            wrong.push(case.played.script.clone());
+        }
+    });
+    println!("{}\n{}", report.totals_table(), report.kinds_table());
+    for line in report.labels_table().lines().take(args.labels) {
+        println!("{line}");
+    }
+    let Some(folder) = args.keep else { return Ok(()) };
+    if args.shrink {
+        wrong = wrong.into_iter().map(|script| shrink(&court, script)).collect();
+    }
+    let mut result = Ok(());
+    let mut number = 0;
+    court.hear(wrong.into_iter(), |case| {
+        number += 1;
+        if result.is_ok() {
+            result = report::keep(&folder, &format!("{number:04}"), &case);
+        }
+    });
+    result
+}
+
+fn scripts(args: &Args) -> impl Iterator<Item = Script> + Send {
+    let written = draw::controls().into_iter().chain(cases::all());
+    let drawn = draw::sample(args.seed, args.singles)
+        .chain(draw::combinations(args.seed, args.combinations));
+    let only = args.only.clone();
+    let is_meant = move |script: &Script| script.group == only || script.label.contains(&only);
+    written.chain(drawn).filter(is_meant)
+}

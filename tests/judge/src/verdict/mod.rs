@@ -1,0 +1,212 @@
+//! Verdicts: what mosd shows of each connection against what the kernel's sockets read and sent.
+
+pub mod undecided;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use mos_tests::program;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::ends::kernel::spoken;
+use crate::scene::Played;
+use crate::verdict::undecided::is_undecided;
+use crate::wire::capture::{self, Framing};
+use crate::wire::packet::{self, flags};
+
+/// More than the replay of a thousand connections takes.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What mosd shows of one direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Its length.
+    pub length: u64,
+    /// Its SHA-256.
+    pub digest: String,
+    /// Bytes that are told as missing.
+    pub missing: u64,
+    /// Bytes that differed from a copy that was held.
+    pub conflicting: u64,
+}
+
+/// What mosd shows of one flow.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// Client and server.
+    pub ends: [SocketAddr; 2],
+    /// What they sent.
+    pub streams: [Stream; 2],
+    /// The record as it is.
+    pub line: String,
+}
+
+/// How a connection was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As the kernel read and sent it.
+    Right,
+    /// With bytes besides, which the kernel answered with RST.
+    Besides,
+    /// Otherwise, where nobody can know, and conflicting copies were told.
+    Told,
+    /// Otherwise.
+    Wrong {
+        /// The direction to the kernel.
+        to: Option<String>,
+        /// The direction from the kernel.
+        from: Option<String>,
+    },
+}
+
+/// Replays connections with a policy, and returns what mosd shows of each.
+#[track_caller]
+pub fn replay(mosd: &Path, policy: &str, framing: Framing, played: &[Played]) -> Vec<Vec<Flow>> {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut packets: Vec<_> = played.iter().flat_map(|played| &played.packets).collect();
+    packets.sort_by_key(|seen| seen.time);
+    capture::write(file.path(), framing, &packets).expect("a file can be written");
+    let words = ["replay", "--verify-checksums", "-o", "jsonl", "--overlap", policy];
+    let mut command = program::command(mosd, words);
+    let finished = program::run(command.arg(file.path()), LIMIT);
+    let text = finished.text();
+    assert!(!text.is_empty(), "{command:?}: {}", finished.stderr);
+    let mut places: HashMap<IpAddr, usize> = HashMap::new();
+    for (place, played) in played.iter().enumerate() {
+        places.insert(played.raw.ip(), place);
+        places.insert(played.kernel.ip(), place);
+    }
+    let mut shown = vec![Vec::new(); played.len()];
+    for line in text.lines() {
+        let flow = flow(line).unwrap_or_else(|| panic!("a record that nobody can read: {line}"));
+        let place = flow.ends.iter().find_map(|end| places.get(&end.ip()));
+        let place = place.unwrap_or_else(|| panic!("a record of no connection: {line}"));
+        shown[*place].push(flow);
+    }
+    shown
+}
+
+fn flow(line: &str) -> Option<Flow> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let end = |side: &str| {
+        let address = value.get(format!("{side}_ip"))?.as_str()?.parse().ok()?;
+        let port = u16::try_from(value.get(format!("{side}_port"))?.as_u64()?).ok()?;
+        Some(SocketAddr::new(address, port))
+    };
+    let stream = |name: &str| {
+        let stream = value.get(name)?;
+        Some(Stream {
+            length: stream.get("stream_len")?.as_u64()?,
+            digest: stream.get("sha256")?.as_str()?.to_owned(),
+            missing: stream.get("missing_bytes")?.as_u64()?,
+            conflicting: stream.get("conflicting_bytes")?.as_u64()?,
+        })
+    };
+    Some(Flow {
+        ends: [end("client")?, end("server")?],
+        streams: [stream("c2s")?, stream("s2c")?],
+        line: line.to_owned(),
+    })
+}
+
+/// Judges what mosd shows of a connection.
+#[must_use]
+pub fn judge(played: &Played, flows: &[Flow]) -> Verdict {
+    let (mut to, mut from, mut besides) = (Vec::new(), Vec::new(), false);
+    let mut stranger = None;
+    for flow in flows {
+        let side = usize::from(flow.ends[0] != played.raw);
+        if flow.ends[side] != played.raw || flow.ends[1 - side] != played.kernel {
+            stranger = Some(format!("a flow of {} and {}", flow.ends[0], flow.ends[1]));
+        }
+        to.push(&flow.streams[side]);
+        from.push(&flow.streams[1 - side]);
+    }
+    // The capture holds every packet.
+    let gap = to.iter().chain(&from).find(|stream| stream.missing > 0);
+    let gap = gap.map(|stream| format!("a gap of {} bytes where none is missing", stream.missing));
+    to.retain(|stream| stream.length > 0);
+    from.retain(|stream| stream.length > 0);
+    let read: Vec<_> = played.read.iter().map(|read| read.bytes.as_slice()).collect();
+    let read: Vec<_> = read.into_iter().filter(|bytes| !bytes.is_empty()).collect();
+    let sent: Vec<Vec<u8>> =
+        played.sent.iter().map(|length| (0..*length).map(spoken).collect()).collect();
+    let sent: Vec<_> = sent.iter().map(Vec::as_slice).collect();
+    let mut wrong_to = differs(&to, &read);
+    if wrong_to.is_some() && played.resets > 0 && has_all(&to, &read, played) {
+        (wrong_to, besides) = (None, true);
+    }
+    let wrong_from = differs(&from, &sent);
+    if wrong_to.is_none() && wrong_from.is_none() && stranger.is_none() && gap.is_none() {
+        return if besides { Verdict::Besides } else { Verdict::Right };
+    }
+    let is_told = to.iter().any(|stream| stream.conflicting > 0);
+    let to = stranger.or(gap);
+    if to.is_none() && wrong_from.is_none() && is_told && is_undecided(played) {
+        return Verdict::Told;
+    }
+    Verdict::Wrong { to: to.or(wrong_to), from: wrong_from }
+}
+
+/// The highest offset that the kernel acknowledged after a number of the raw peer.
+fn acknowledged(played: &Played) -> u32 {
+    let iss = played.script.setup.iss;
+    let heard = played.packets.iter().filter(|seen| seen.by_kernel);
+    let heard = heard.filter_map(|seen| packet::hear(&seen.packet));
+    let acks = heard.filter(|heard| heard.flags & (flags::ACK | flags::RST) == flags::ACK);
+    let offsets = acks.map(|heard| heard.ack.wrapping_sub(iss).wrapping_sub(1));
+    offsets.filter(|offset| *offset < 1 << 20).max().unwrap_or(0)
+}
+
+/// Whether all that was read is shown, and besides nothing that the kernel has acknowledged.
+fn has_all(shown: &[&Stream], read: &[&[u8]], played: &Played) -> bool {
+    let sent = sent_by_raw(played);
+    let is_shown = |bytes: &&[u8]| {
+        shown.iter().any(|stream| {
+            let length = usize::try_from(stream.length).unwrap_or(usize::MAX);
+            let longer = sent.get(..length).filter(|longer| longer.starts_with(bytes));
+            [Some(*bytes), longer].iter().flatten().any(|bytes| digest(bytes) == stream.digest)
+        })
+    };
+    let total: usize = read.iter().map(|bytes| bytes.len()).sum();
+    read.iter().all(is_shown) && acknowledged(played) as usize <= total + 1
+}
+
+/// The stream that the raw peer has sent, the first copy of each byte, up to the first hole.
+fn sent_by_raw(played: &Played) -> Vec<u8> {
+    let first = played.script.setup.iss.wrapping_add(1);
+    let mut stream = Vec::new();
+    for seen in played.packets.iter().filter(|seen| !seen.by_kernel) {
+        let Some(heard) = packet::hear(&seen.packet) else { continue };
+        let known = stream.len().wrapping_sub(heard.seq.wrapping_sub(first) as usize);
+        let payload = seen.packet.get(heard.at..).unwrap_or_default();
+        stream.extend_from_slice(payload.get(known..).unwrap_or_default());
+    }
+    stream
+}
+
+fn differs(shown: &[&Stream], truth: &[&[u8]]) -> Option<String> {
+    let is_same = shown.len() == truth.len()
+        && shown.iter().zip(truth).all(|(shown, truth)| shown.digest == digest(truth));
+    if is_same {
+        return None;
+    }
+    let shown: Vec<_> = shown.iter().map(|stream| stream.length).collect();
+    let truth: Vec<_> = truth.iter().map(|bytes| bytes.len()).collect();
+    Some(format!("mosd holds {shown:?} bytes, the truth is {truth:?}"))
+}
+
+/// Bytes in hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of bytes in hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
