@@ -27,7 +27,7 @@ const CLEAN_MIN: u64 = 2000;
 
 /// Captures in which we deliberately differ from the reference, in which flows, and why. See
 /// docs/explanation/semantics.md.
-const JUSTIFIED: [(&str, &[&str], &str); 6] = [
+const JUSTIFIED: [(&str, &[&str], &str); 7] = [
     (
         "suricata-verify__base64-decode-5885_input.pcap",
         &["flow 11 c2s", "flow 11 s2c", "missing 192.168.100.67 57558 142.251.39.35 443"],
@@ -58,6 +58,7 @@ const JUSTIFIED: [(&str, &[&str], &str); 6] = [
         &["flow 0 c2s", "flow 0 s2c"],
         "fuzzed: such packets, and acknowledgements of what was never sent",
     ),
+    ("zeek__ipv4_fragmented-4.pcap", &["flow 1 c2s"], "fragments that overlap"),
 ];
 
 fn corpus() -> PathBuf {

@@ -64,6 +64,16 @@ stats! {
     PacketsFragment => "packets", "fragment";
     /// Fragments for which there was no room, or that contradicted their packet.
     PacketsFragmentRefused => "packets", "fragment_refused";
+    /// Fragments that overlapped others of their packet, which was discarded.
+    PacketsFragmentOverlap => "packets", "fragment_overlap";
+    /// First fragments of IPv6 packets that ended within the headers.
+    PacketsFragmentHeaders => "packets", "fragment_headers";
+    /// Packets with IP options that are malformed or oblige the receiver to discard them.
+    PacketsIpOptions => "packets", "ip_options";
+    /// Packets with IPv6 extension headers that oblige the receiver to discard them.
+    PacketsExtensionHeaders => "packets", "extension_headers";
+    /// Packets with an IP length of 0 that segmentation offload did not write.
+    PacketsLengthZero => "packets", "length_zero";
     /// Frames whose captured bytes end within the headers.
     PacketsTruncated => "packets", "truncated";
     /// Packets with a wrong IPv4 or TCP checksum.
@@ -161,6 +171,11 @@ impl Stats {
             PacketOutcome::Ignored(ParseError::NotTcp) => Stat::PacketsNotTcp,
             PacketOutcome::Fragment => Stat::PacketsFragment,
             PacketOutcome::Ignored(ParseError::Fragment) => Stat::PacketsFragmentRefused,
+            PacketOutcome::Ignored(ParseError::FragmentOverlap) => Stat::PacketsFragmentOverlap,
+            PacketOutcome::Ignored(ParseError::FragmentHeaders) => Stat::PacketsFragmentHeaders,
+            PacketOutcome::Ignored(ParseError::IpOptions) => Stat::PacketsIpOptions,
+            PacketOutcome::Ignored(ParseError::ExtensionHeaders) => Stat::PacketsExtensionHeaders,
+            PacketOutcome::Ignored(ParseError::LengthZero) => Stat::PacketsLengthZero,
             PacketOutcome::Ignored(ParseError::Truncated) => Stat::PacketsTruncated,
             PacketOutcome::Ignored(ParseError::Checksum) => Stat::PacketsChecksum,
             PacketOutcome::Ignored(ParseError::Malformed) => Stat::PacketsMalformed,

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     EndCause, EventKind, EventSink, Fact, Frame, FrameSet, Instant, PacketOutcome, Stat,
+    assembly::Whole,
     flow::{Flow, FlowTable, Shared, Tag, Timing},
     limits::BURST,
     reassembly::Reassembler,
@@ -296,13 +297,13 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
         let added = self.assemblies.add(fragment, now, &mut self.pool, &mut self.whole);
-        let length = match added {
-            Ok(Some(length)) => length,
+        let Whole { length, next } = match added {
+            Ok(Some(whole)) => whole,
             Ok(None) => return PacketOutcome::Fragment,
             Err(reason) => return PacketOutcome::Ignored(reason),
         };
         let whole = mem::take(&mut self.whole);
-        let parsed = parse_assembled(fragment, &whole[..length], self.verify());
+        let parsed = parse_assembled(fragment, next, &whole[..length], self.verify());
         let outcome = self.handle_parsed(&self.packet(parsed.map(Parsed::Segment), now), sink);
         self.whole = whole;
         outcome

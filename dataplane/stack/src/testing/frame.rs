@@ -1,7 +1,12 @@
 //! Builds Ethernet frames with one TCP segment and right checksums.
 
 use crate::{Checksums, Frame, Instant, Link};
-use std::{net::SocketAddr, vec, vec::Vec};
+use core::ops::Range;
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    vec,
+    vec::Vec,
+};
 
 #[derive(Debug, Clone)]
 pub(crate) struct FrameBuilder {
@@ -10,6 +15,8 @@ pub(crate) struct FrameBuilder {
     vlans: Vec<u16>,
     ip_options: Vec<u8>,
     extensions: Option<(u8, Vec<u8>)>,
+    header_addresses: Option<[Ipv6Addr; 2]>,
+    congestion: u8,
     seq: u32,
     ack: u32,
     flags: u8,
@@ -31,6 +38,8 @@ impl FrameBuilder {
             vlans: vec![],
             ip_options: vec![],
             extensions: None,
+            header_addresses: None,
+            congestion: 0,
             seq: 0,
             ack: 0,
             flags: 0x10,
@@ -99,36 +108,69 @@ impl FrameBuilder {
 
     /// The frame in IP fragments of at most `size` bytes of payload each, a multiple of 8.
     pub(crate) fn fragments(&self, identification: u16, size: usize) -> Vec<Vec<u8>> {
+        let length = self.ip_payload().len();
+        let starts = (0..length).step_by(size);
+        starts.map(|start| self.fragment(identification, start..length.min(start + size))).collect()
+    }
+
+    /// The IP fragment with these bytes of the packet's payload; the last one ends where it does.
+    pub(crate) fn fragment(&self, identification: u16, bytes: Range<usize>) -> Vec<u8> {
+        let payload = self.ip_payload();
+        let more = usize::from(bytes.end < payload.len());
+        self.fragment_of(&payload[bytes.clone()], identification, bytes.start | more)
+    }
+
+    /// An IP fragment of this packet with a payload of its own. Bit 0 of its offset says that more
+    /// follow, as in the header of IPv6.
+    pub(crate) fn fragment_of(
+        &self,
+        payload: &[u8],
+        identification: u16,
+        offset: usize,
+    ) -> Vec<u8> {
         let whole = self.build();
-        let is_v6 = self.source.is_ipv6();
         let start = 14 + 4 * self.vlans.len();
-        let headers = start + if is_v6 { 40 } else { 20 };
-        let payload = &whole[headers..];
-        let pieces = payload.chunks(size).enumerate().map(|(n, piece)| {
-            let mut frame = whole[..headers].to_vec();
-            let offset = u16::try_from(n * size).expect("short");
-            let more = n * size + piece.len() < payload.len();
-            if is_v6 {
-                let length = u16::try_from(piece.len() + 8).expect("short");
-                frame[start + 4..start + 6].copy_from_slice(&length.to_be_bytes());
-                frame[start + 6] = 44;
-                frame.extend([6, 0]);
-                frame.extend((offset | u16::from(more)).to_be_bytes());
-                frame.extend(u32::from(identification).to_be_bytes());
-            } else {
-                let length = u16::try_from(piece.len() + 20).expect("short");
-                frame[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
-                frame[start + 4..start + 6].copy_from_slice(&identification.to_be_bytes());
-                let flags = (offset / 8) | (u16::from(more) << 13);
-                frame[start + 6..start + 8].copy_from_slice(&flags.to_be_bytes());
-                frame[start + 10..start + 12].fill(0);
-                let sum = checksum(&frame[start..headers]);
-                frame[start + 10..start + 12].copy_from_slice(&sum);
-            }
-            frame.extend(piece);
-            frame
-        });
-        pieces.collect()
+        let headers = whole.len() - self.ip_payload().len();
+        let mut frame = whole[..headers].to_vec();
+        let offset = u16::try_from(offset).expect("short");
+        if self.source.is_ipv6() {
+            let length = u16::try_from(payload.len() + 8).expect("short");
+            frame[start + 4..start + 6].copy_from_slice(&length.to_be_bytes());
+            frame[start + 6] = 44;
+            frame.extend([whole[start + 6], 0]);
+            frame.extend(offset.to_be_bytes());
+            frame.extend(u32::from(identification).to_be_bytes());
+        } else {
+            let length = u16::try_from(payload.len() + headers - start).expect("short");
+            frame[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+            frame[start + 4..start + 6].copy_from_slice(&identification.to_be_bytes());
+            let flags = (offset / 8) | ((offset & 1) << 13);
+            frame[start + 6..start + 8].copy_from_slice(&flags.to_be_bytes());
+            frame[start + 10..start + 12].fill(0);
+            let sum = checksum(&frame[start..headers]);
+            frame[start + 10..start + 12].copy_from_slice(&sum);
+        }
+        frame.extend(payload);
+        frame
+    }
+
+    /// What follows the header of IP: with IPv6, the extension headers, too.
+    pub(crate) fn ip_payload(&self) -> Vec<u8> {
+        let header = if self.source.is_ipv6() { 40 } else { 20 + self.ip_options.len() };
+        self.build().split_off(14 + 4 * self.vlans.len() + header)
+    }
+
+    /// The congestion mark of RFC 3168, 0 to 3.
+    pub(crate) fn congestion(mut self, mark: u8) -> Self {
+        self.congestion = mark;
+        self
+    }
+
+    /// The frame says these addresses instead of those of the endpoints.
+    pub(crate) fn header_addresses(mut self, source: &str, destination: &str) -> Self {
+        let parse = |text: &str| text.parse().expect("an address");
+        self.header_addresses = Some([parse(source), parse(destination)]);
+        self
     }
 
     /// As it arrives at `arrival`.
@@ -152,7 +194,8 @@ impl FrameBuilder {
         match (self.source, self.destination) {
             (SocketAddr::V4(source), SocketAddr::V4(destination)) => {
                 let header = 20 + self.ip_options.len();
-                frame.extend([0x08, 0, 0x40 | u8::try_from(header / 4).expect("short"), 0]);
+                let words = u8::try_from(header / 4).expect("short");
+                frame.extend([0x08, 0, 0x40 | words, self.congestion]);
                 frame.extend(u16::try_from(header + tcp.len()).expect("short").to_be_bytes());
                 frame.extend([0, 0, 0, 0, 64, 6, 0, 0]);
                 frame.extend(source.ip().octets());
@@ -164,12 +207,13 @@ impl FrameBuilder {
             }
             (SocketAddr::V6(source), SocketAddr::V6(destination)) => {
                 let (next, extensions) = self.extensions.clone().unwrap_or((6, vec![]));
-                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+                frame.extend([0x86, 0xdd, 0x60, self.congestion << 4, 0, 0]);
                 let length = extensions.len() + tcp.len();
                 frame.extend(u16::try_from(length).expect("short").to_be_bytes());
                 frame.extend([next, 64]);
-                frame.extend(source.ip().octets());
-                frame.extend(destination.ip().octets());
+                let ends = [*source.ip(), *destination.ip()];
+                let ends = self.header_addresses.unwrap_or(ends);
+                frame.extend(ends.iter().flat_map(Ipv6Addr::octets));
                 frame.extend(extensions);
             }
             other => panic!("two IP versions: {other:?}"),

@@ -138,18 +138,21 @@ pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<
     Ok(Parsed::Segment(Segment { vlan: below.vlan, ..segment }))
 }
 
-/// Parses the payload of a reassembled packet; `last` is the fragment that completed it.
+/// Parses the payload of a reassembled packet; `last` is the fragment that completed it, and `next`
+/// what the first one says that the payload begins with.
 ///
 /// # Errors
 ///
 /// The reason why it holds no segment to monitor.
 pub(crate) fn parse_assembled<'a>(
     last: &Fragment<'_>,
+    next: u8,
     payload: &'a [u8],
     verify: Verify,
 ) -> Result<Segment<'a>, ParseError> {
-    let Fragment { source, destination, part, vlan, .. } = *last;
-    let payload = ip::of_assembled(part, payload)?;
+    let Fragment { source, destination, vlan, .. } = *last;
+    let ip::Whole { source, destination, payload } =
+        ip::Whole::new((source, destination), next, payload)?;
     let segment = parse_segment(source, destination, payload, payload.len())?;
     if verify == Verify::Software && !has_valid_tcp_checksum(source, destination, payload) {
         return Err(ParseError::Checksum);

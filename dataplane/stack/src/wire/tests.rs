@@ -126,10 +126,13 @@ fn a_frame_that_the_capture_cut_keeps_its_length() {
 }
 
 #[test]
-fn a_total_length_of_zero_means_the_rest_of_the_frame() {
+fn a_total_length_of_zero_means_the_rest_of_a_frame_that_had_yet_to_be_cut() {
+    let mut bytes = v4().payload(&[b'x'; 1461]).build();
+    bytes[16..18].fill(0);
+    assert_eq!(payload_of(&bytes).len(), 1461);
     let mut bytes = v4().build();
     bytes[16..18].fill(0);
-    assert_eq!(payload_of(&bytes), b"hello");
+    assert_eq!(error_of(&bytes), ParseError::LengthZero);
 }
 
 #[test]

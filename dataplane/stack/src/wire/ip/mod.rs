@@ -1,0 +1,87 @@
+//! IPv4 with options and IPv6 with extension headers, down to the TCP segment.
+//!
+//! What a header obliges a receiver to discard is refused here, each kind with its own reason:
+//! otherwise one packet that nobody receives would be monitored as a part of a connection. The
+//! length of the TCP segment comes from the IP header, never from the frame: short frames are
+//! padded. RFC 791, RFC 1122, RFC 8200.
+
+mod v4;
+mod v6;
+mod v6_options;
+
+#[cfg(test)]
+mod tests;
+
+use core::net::IpAddr;
+
+use super::ParseError;
+
+pub(super) use v4::parse as parse_v4;
+pub(super) use v6::{Whole, parse as parse_v6};
+
+/// `Protocol`, and `Next Header`, of TCP.
+const TCP: u8 = 6;
+
+/// Longest IP packet that needs no cutting, in bytes: the MTU of Ethernet.
+const UNCUT_MAX: usize = 1500;
+
+/// The part of a packet that a fragment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FragmentPart {
+    pub(crate) identification: u32,
+    /// Where its bytes belong, a multiple of 8.
+    pub(crate) offset: u16,
+    /// Whether it is the last one.
+    pub(crate) is_last: bool,
+    /// Of the first fragment: what the whole packet's payload begins with, TCP or an IPv6
+    /// extension header.
+    pub(crate) next: u8,
+    /// Bytes in front of the payload that count in the packet's length: the header of IPv4, the
+    /// extension headers of IPv6.
+    pub(crate) headers: u32,
+    /// The congestion mark of RFC 3168, 0 to 3.
+    pub(crate) congestion: u8,
+}
+
+/// The TCP segment that an IP packet carries, or a fragment of it.
+#[derive(Debug)]
+pub(super) struct Packet<'a> {
+    /// The endpoint that sent it: with IPv6, not always the address in the header.
+    pub(super) source: IpAddr,
+    /// The endpoint that it is for; likewise.
+    pub(super) destination: IpAddr,
+    /// Which part it is, for a fragment.
+    pub(super) fragment: Option<FragmentPart>,
+    /// Captured bytes of the TCP segment.
+    pub(super) payload: &'a [u8],
+    /// Length of the TCP segment by the IP header, at least that of `payload`.
+    pub(super) length: usize,
+    /// Whether the checksum of TCP can be verified, and that of the header is valid.
+    pub(super) checksums: HeaderChecksum,
+}
+
+/// What the IP header says about checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderChecksum {
+    /// The header has a valid checksum, or none, as in IPv6.
+    Valid,
+    Invalid,
+    /// The length is missing, as in captures with segmentation offload: the checksum of TCP was
+    /// not computed yet.
+    Offloaded,
+}
+
+/// Cuts `captured` to `length`. A header that claims more than was on the wire is malformed.
+fn cut(captured: &[u8], length: usize, on_wire: usize) -> Result<(&[u8], usize), ParseError> {
+    if length > on_wire {
+        return Err(ParseError::Malformed);
+    }
+    Ok((captured.get(..length).unwrap_or(captured), length))
+}
+
+/// The length of a packet that was captured where segmentation offload had yet to cut it: the rest
+/// of the frame. Every receiver drops a packet with a length of 0, so one that needed no cutting
+/// was not sent like this.
+const fn length_before_cutting(on_wire: usize) -> Result<usize, ParseError> {
+    if on_wire > UNCUT_MAX { Ok(on_wire) } else { Err(ParseError::LengthZero) }
+}
