@@ -58,7 +58,11 @@ const JUSTIFIED: [(&str, &[&str], &str); 7] = [
         &["flow 0 c2s", "flow 0 s2c"],
         "fuzzed: such packets, and acknowledgements of what was never sent",
     ),
-    ("zeek__ipv4_fragmented-4.pcap", &["flow 1 c2s"], "fragments that overlap"),
+    (
+        "zeek__ipv4_fragmented-4.pcap",
+        &["missing 10.0.0.1 80 127.0.0.1 7790", "flow 1 c2s"],
+        "a SYN from elsewhere to a loopback address, and fragments that overlap",
+    ),
 ];
 
 fn corpus() -> PathBuf {

@@ -72,6 +72,8 @@ stats! {
     PacketsIpOptions => "packets", "ip_options";
     /// Packets with IPv6 extension headers that oblige the receiver to discard them.
     PacketsExtensionHeaders => "packets", "extension_headers";
+    /// Packets of no known flow, from or to an address that no endpoint of TCP has.
+    PacketsAddress => "packets", "address";
     /// Packets with an IP length of 0 that segmentation offload did not write.
     PacketsLengthZero => "packets", "length_zero";
     /// Frames whose captured bytes end within the headers.
@@ -175,6 +177,7 @@ impl Stats {
             PacketOutcome::Ignored(ParseError::FragmentHeaders) => Stat::PacketsFragmentHeaders,
             PacketOutcome::Ignored(ParseError::IpOptions) => Stat::PacketsIpOptions,
             PacketOutcome::Ignored(ParseError::ExtensionHeaders) => Stat::PacketsExtensionHeaders,
+            PacketOutcome::Ignored(ParseError::Address) => Stat::PacketsAddress,
             PacketOutcome::Ignored(ParseError::LengthZero) => Stat::PacketsLengthZero,
             PacketOutcome::Ignored(ParseError::Truncated) => Stat::PacketsTruncated,
             PacketOutcome::Ignored(ParseError::Checksum) => Stat::PacketsChecksum,

@@ -180,8 +180,10 @@ impl Attacker {
         }
     }
 
+    /// An endpoint somewhere from 128.0.0.0 to 191.255.255.255: all of these are hosts.
     fn random_end(&mut self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.random.word().into(), self.random.half().max(1))
+        let address = 0x8000_0000 | (self.random.word() >> 2);
+        SocketAddrV4::new(address.into(), self.random.half().max(1))
     }
 
     /// A segment of a random tuple.

@@ -126,8 +126,10 @@ impl Feeder<'_> {
 
     fn flood(&mut self, count: u64) {
         for _ in 0..count {
+            // From 128.0.0.0 to 191.255.255.255: all of these are hosts.
             let ends = [0; 2].map(|_: u8| {
-                SocketAddrV4::new(self.random.word().into(), self.random.half().max(1))
+                let address = 0x8000_0000 | (self.random.word() >> 2);
+                SocketAddrV4::new(address.into(), self.random.half().max(1))
             });
             let (seq, [source, target]) = (self.random.word(), ends);
             let (options, payload) = (&[2, 4, 5, 0xb4], &[]);

@@ -161,6 +161,15 @@ impl FlowKey {
         SocketAddr::new(address, u16::from_be_bytes([p0, p1]))
     }
 
+    /// Whether endpoints of TCP can have both addresses: RFC 1122 section 3.2.1.3, RFC 4291
+    /// sections 2.5 and 2.7. A loopback address never leaves its host, so the other one is a
+    /// loopback address, too.
+    pub(crate) fn is_possible(&self) -> bool {
+        let ends = [End::Low, End::High].map(|end| self.endpoint(end).ip());
+        let [is_loopback, other_is_loopback] = ends.map(|address| address.is_loopback());
+        is_loopback == other_is_loopback && ends.into_iter().all(is_unicast)
+    }
+
     /// The key of all flows between the same two hosts.
     #[must_use]
     pub(crate) const fn hosts(self) -> Self {
@@ -206,6 +215,14 @@ const fn bits(address: IpAddr) -> u128 {
         IpAddr::V4(address) => address.to_bits() as u128,
         IpAddr::V6(address) => address.to_bits(),
     }
+}
+
+/// Whether an address names one host. An IPv4-mapped one names a host of IPv4: hosts drop a packet
+/// of IPv6 with it.
+fn is_unicast(address: IpAddr) -> bool {
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+    !(address.is_multicast() || address.is_unspecified() || is_broadcast || is_mapped)
 }
 
 const fn upper(address: u128) -> u64 {

@@ -282,6 +282,10 @@ impl Stack {
         match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
                 let known = self.table.lookup(&segment.key, tag, likely);
+                // No flow with such a key begins, so what belongs to a flow needs no check.
+                if known.is_none() && !segment.key.is_possible() {
+                    return PacketOutcome::Ignored(ParseError::Address);
+                }
                 self.handle_segment(segment, tag, known, arrival, sink)
             }
             Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, arrival, sink),

@@ -31,6 +31,9 @@ pub enum ParseError {
     /// An extension header of IPv6 is not where it may be, or has segments left that cannot be.
     #[error("refused IPv6 extension headers")]
     ExtensionHeaders,
+    /// From or to an address that no endpoint of TCP has.
+    #[error("an impossible address")]
+    Address,
     /// The IP header says a length of 0, and segmentation offload did not write it.
     #[error("an IP length of 0")]
     LengthZero,

@@ -285,6 +285,40 @@ fn what_the_headers_within_fragments_oblige_to_holds_for_the_whole_packet() {
 }
 
 #[test]
+fn packets_from_or_to_addresses_that_no_endpoint_has_begin_no_flow() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    for (one, other, is_possible) in [
+        ("10.0.0.1:1", "224.0.0.1:2", false),
+        ("10.0.0.1:1", "239.255.255.250:2", false),
+        ("10.0.0.1:1", "255.255.255.255:2", false),
+        ("10.0.0.1:1", "0.0.0.0:2", false),
+        ("10.0.0.1:1", "127.0.0.1:2", false),
+        ("127.0.0.1:1", "127.0.0.1:2", true),
+        ("127.0.0.1:1", "127.0.1.1:2", true),
+        ("10.0.0.1:1", "0.1.2.3:2", true),
+        ("10.0.0.1:1", "240.0.0.1:2", true),
+        ("[2001:db8::1]:1", "[ff02::1]:2", false),
+        ("[2001:db8::1]:1", "[ff0e::1]:2", false),
+        ("[2001:db8::1]:1", "[::]:2", false),
+        ("[2001:db8::1]:1", "[::1]:2", false),
+        ("[2001:db8::1]:1", "[::ffff:10.0.0.1]:2", false),
+        ("[::1]:1", "[::1]:2", true),
+        ("[2001:db8::1]:1", "[fe80::1]:2", true),
+        ("[2001:db8::1]:1", "[64:ff9b::10.0.0.1]:2", true),
+    ] {
+        for (source, destination) in [(one, other), (other, one)] {
+            let mut world = World::with(limits);
+            for flags in ["S", "S.", "P."] {
+                world.send(&FrameBuilder::new(source, destination).flags(flags).payload(b"x"));
+            }
+            let refused = world.stack.stats().get(Stat::PacketsAddress);
+            let expected = if is_possible { (0, 1) } else { (3, 0) };
+            assert_eq!((refused, world.stack.gauges().flows), expected, "{source} {destination}");
+        }
+    }
+}
+
+#[test]
 fn fragments_that_stay_incomplete_give_their_memory_back() {
     let mut world = established();
     let (_, fragments) = in_fragments(&world, 7);
