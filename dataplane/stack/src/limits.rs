@@ -18,11 +18,12 @@ pub const BUFFER_BYTES_DEFAULT: u64 = 8192;
 pub const BUFFER_BYTES_CEILING: u64 = 256 * 1024 * 1024;
 
 /// Most IP packets that are reassembled from fragments at once. Their bytes come from the pool: at
-/// most 16 MiB of it.
+/// most 16 MiB of it, and 8 MiB for [`RANGES_MAX`] ranges of each.
 pub const ASSEMBLIES_MAX: usize = 256;
 
-/// Most separate runs of bytes that one side's buffer holds: those that fit into one block.
-pub const RANGES_MAX: usize = 256;
+/// Most separate runs of bytes that one side's buffer holds: those that fit into 16 blocks. To
+/// insert one moves 32 KiB at most.
+pub const RANGES_MAX: usize = 4088;
 
 /// Most slots of a worker's flow table: what a [`FlowId`](crate::FlowId) can name.
 pub const FLOWS_CEILING: u32 = 1 << 24;

@@ -108,6 +108,8 @@ stats! {
     ConflictingBytes => "conflicting_bytes", "";
     /// Buffered bytes evicted for newer ones before anyone read them.
     OverwrittenBytes => "buffer_overwritten_bytes", "";
+    /// Those of them that were evicted because a buffer held too many separate runs.
+    CrowdedOutBytes => "buffer_crowded_out_bytes", "";
     /// Ranges of streams given up as never captured.
     Gaps => "gaps", "";
     /// Bytes in those ranges.

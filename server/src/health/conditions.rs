@@ -8,7 +8,7 @@ use std::{
 };
 
 use mos_control::{Phase, PortStatus};
-use mos_stack::{Gauges, Stat, WorkerId};
+use mos_stack::{Gauges, Stat, WorkerId, limits::RANGES_MAX};
 
 use super::vitals::{Losses, Vitals};
 use crate::workers::Workers;
@@ -136,6 +136,15 @@ fn buffer_pool(workers: &Workers, lately: Losses) -> Finding {
             "{} payload bytes were not stored lately; the fullest buffer pool is {share} % full",
             lately.refused_bytes
         );
+        return finding("buffer-pool", Level::Critical, message, next_step);
+    }
+    if lately.crowded_out_bytes > 0 {
+        let message = format!(
+            "{} buffered bytes were evicted early lately: a buffer held {RANGES_MAX} runs of bytes \
+             between holes",
+            lately.crowded_out_bytes
+        );
+        let next_step = "find out where the packets are lost before they are mirrored";
         return finding("buffer-pool", Level::Critical, message, next_step);
     }
     let message = format!("the fullest buffer pool is {share} % full");
@@ -307,6 +316,9 @@ mod tests {
             assert_eq!(level(&vitals, &workers, &[], "flow-table"), expected);
             assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), expected);
         }
+        stats.add(Stat::CrowdedOutBytes, 1);
+        worker.board().publish(&stats, Gauges::default());
+        assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), Level::Critical);
         stats.add(Stat::PacketsTableFull, 1);
         stats.add(Stat::RefusedBytes, 1);
         worker.board().publish(&stats, Gauges::default());

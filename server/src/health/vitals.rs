@@ -57,6 +57,8 @@ pub(super) struct Losses {
     pub(super) untracked: u64,
     /// Payload bytes that found no room in a buffer.
     pub(super) refused_bytes: u64,
+    /// Held bytes that made room because a buffer held too many separate runs.
+    pub(super) crowded_out_bytes: u64,
 }
 
 impl Losses {
@@ -67,6 +69,7 @@ impl Losses {
             packets: ports.iter().map(PortStatus::lost).sum(),
             untracked: sum(Stat::PacketsTableFull),
             refused_bytes: sum(Stat::RefusedBytes),
+            crowded_out_bytes: sum(Stat::CrowdedOutBytes),
         }
     }
 
@@ -75,6 +78,7 @@ impl Losses {
             packets: self.packets.saturating_sub(earlier.packets),
             untracked: self.untracked.saturating_sub(earlier.untracked),
             refused_bytes: self.refused_bytes.saturating_sub(earlier.refused_bytes),
+            crowded_out_bytes: self.crowded_out_bytes.saturating_sub(earlier.crowded_out_bytes),
         }
     }
 }

@@ -21,7 +21,7 @@ use mos_dataplane::{
     rerun::Rerun,
     source::capture::CaptureProblem,
 };
-use mos_stack::{EventKinds, LimitsError, Stat, Stats};
+use mos_stack::{EventKinds, LimitsError, Stat, Stats, limits::RANGES_MAX};
 
 pub use self::args::{Output, ReplayArgs};
 use self::{
@@ -143,6 +143,13 @@ fn shortages(stats: &Stats, args: &ReplayArgs) -> Vec<String> {
             "{refused} bytes were not stored; raise --pool (now {}), or the flow has more holes \
              than are tracked",
             args.pool
+        ));
+    }
+    let crowded_out = stats.get(Stat::CrowdedOutBytes);
+    if crowded_out > 0 {
+        warnings.push(format!(
+            "{crowded_out} bytes were evicted early; a flow has more than {RANGES_MAX} runs of \
+             bytes between holes"
         ));
     }
     warnings

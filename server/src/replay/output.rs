@@ -74,7 +74,9 @@ fn table(records: &[FlowRecord]) -> Table {
 /// The anomalies of one direction.
 fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
     let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
-    let DirectionRecord { conflicting_bytes, refused_bytes, retransmits, .. } = record;
+    let DirectionRecord {
+        conflicting_bytes, refused_bytes, crowded_out_bytes, retransmits, ..
+    } = record;
     let received = record.acknowledged_offset.unwrap_or(record.stream_len);
     let unacknowledged = &record.stream_len.saturating_sub(received);
     [
@@ -84,6 +86,7 @@ fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
         (out_of_order_bytes, "bytes behind a hole"),
         (unacknowledged, "bytes unacknowledged"),
         (evicted, "bytes evicted"),
+        (crowded_out_bytes, "bytes evicted early"),
         (refused_bytes, "bytes refused"),
     ]
     .into_iter()

@@ -49,6 +49,8 @@ pub(super) struct DirectionRecord {
     pub(super) sha256: Option<String>,
     /// Bytes evicted for newer ones, because the buffer was too small.
     pub(super) evicted: u64,
+    /// Those of them that were evicted because too many separate runs were held.
+    pub(super) crowded_out_bytes: u64,
     /// Ranges of the stream that were never captured, and the bytes in them.
     pub(super) gaps: u64,
     pub(super) missing_bytes: u64,
@@ -141,6 +143,7 @@ impl DirectionRecord {
             acknowledged_offset: sender.acknowledged.map(|offset| offset.0),
             sha256: is_whole.then(|| hexadecimal(&digest.finalize())),
             evicted: buffer.overwritten_bytes,
+            crowded_out_bytes: buffer.crowded_out_bytes,
             gaps: buffer.gaps,
             missing_bytes: buffer.missing_bytes,
             out_of_order_bytes: buffer.out_of_order_bytes,

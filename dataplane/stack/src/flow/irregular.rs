@@ -16,12 +16,13 @@ pub(crate) struct Irregularities {
     gaps: u64,
     missing_bytes: u64,
     refused_bytes: u64,
+    crowded_out_bytes: u64,
     /// Offset of the first gap, if there is one.
     first_gap: u64,
 }
 
 /// The counters of one side as they are kept, in the order of [`Irregularities`].
-type Line = [u64; 6];
+type Line = [u64; 7];
 
 /// The counters of all flows of one table, by slot: client, server.
 #[derive(Debug)]
@@ -38,14 +39,31 @@ pub(crate) struct LedgerEntry<'a> {
 
 impl Irregularities {
     const fn of(line: Line) -> Self {
-        let [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap] = line;
-        Self { retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap }
+        let [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, ..] = line;
+        let [.., crowded_out_bytes, first_gap] = line;
+        Self {
+            retransmits,
+            conflicting_bytes,
+            gaps,
+            missing_bytes,
+            refused_bytes,
+            crowded_out_bytes,
+            first_gap,
+        }
     }
 
     const fn line(self) -> Line {
-        let Self { retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap } =
-            self;
-        [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, first_gap]
+        let Self { retransmits, conflicting_bytes, gaps, missing_bytes, .. } = self;
+        let Self { refused_bytes, crowded_out_bytes, first_gap, .. } = self;
+        [
+            retransmits,
+            conflicting_bytes,
+            gaps,
+            missing_bytes,
+            refused_bytes,
+            crowded_out_bytes,
+            first_gap,
+        ]
     }
 
     /// Counts the outcome of placing bytes.
@@ -57,12 +75,13 @@ impl Irregularities {
         self.gaps += placed.gaps;
         self.missing_bytes += placed.missing_bytes;
         self.refused_bytes += placed.refused_bytes;
+        self.crowded_out_bytes += placed.crowded_out_bytes;
     }
 
     /// The summary of the buffer, with these counters.
     pub(crate) fn complete(&self, buffer: BufferSummary) -> BufferSummary {
-        let Self { retransmits: _, conflicting_bytes, gaps, missing_bytes, refused_bytes, .. } =
-            *self;
+        let Self { conflicting_bytes, gaps, missing_bytes, .. } = *self;
+        let Self { refused_bytes, crowded_out_bytes, .. } = *self;
         let whole = if gaps > 0 { StreamOffset(self.first_gap) } else { buffer.contiguous };
         let contiguous = buffer.contiguous.min(whole);
         BufferSummary {
@@ -71,6 +90,7 @@ impl Irregularities {
             gaps,
             missing_bytes,
             refused_bytes,
+            crowded_out_bytes,
             ..buffer
         }
     }

@@ -97,6 +97,8 @@ pub struct BufferSummary {
     pub out_of_order_bytes: u64,
     /// Bytes that made room for newer ones before anyone read them.
     pub overwritten_bytes: u64,
+    /// Those of them that made room because there were too many runs.
+    pub crowded_out_bytes: u64,
     /// Arriving bytes that differed from the held copy of their position.
     pub conflicting_bytes: u64,
     /// Ranges of the stream given up as never captured.

@@ -13,6 +13,7 @@
 mod append;
 mod fact;
 mod index;
+mod list;
 mod overlap;
 mod pool;
 mod ranges;
@@ -67,6 +68,8 @@ pub(crate) struct Placed {
     pub(crate) conflicting_bytes: u64,
     /// Held bytes that were evicted.
     pub(crate) overwritten_bytes: u64,
+    /// Those of them that were evicted because there were too many ranges.
+    pub(crate) crowded_out_bytes: u64,
     /// Ranges given up, the bytes in them, and the offset of the first.
     pub(crate) gaps: u64,
     pub(crate) missing_bytes: u64,
@@ -115,7 +118,7 @@ impl Placed {
 
     /// Whether anything but new and evicted bytes is to be counted.
     pub(crate) const fn is_irregular(&self) -> bool {
-        self.conflicting_bytes | self.gaps | self.refused_bytes != 0
+        self.conflicting_bytes | self.gaps | self.refused_bytes | self.crowded_out_bytes != 0
     }
 }
 
@@ -366,7 +369,9 @@ impl Reassembler {
             if !is_passed || self.ranges.last(on.pool) == Some(oldest) {
                 return None;
             }
+            let before = on.placed.overwritten_bytes;
             self.slide(oldest.end, on);
+            on.placed.crowded_out_bytes += on.placed.overwritten_bytes - before;
         }
     }
 

@@ -3,6 +3,8 @@
 //! Blocks are handed out last in, first out, so that the next one is warm in the cache. The
 //! memory is reserved once; a page is touched when its first block is used.
 
+use core::ops::Range;
+
 use mos_memory::Slab;
 
 use crate::limits::BLOCK_BYTES;
@@ -76,6 +78,18 @@ impl BufferPool {
     /// The bytes of a block, to be written.
     pub(crate) fn block_mut(&mut self, block: BlockId) -> &mut [u8; BLOCK_BYTES] {
         &mut self.bytes[block.0 as usize]
+    }
+
+    /// Copies bytes of one block to a place in another one, or in the same.
+    pub(super) fn copy(&mut self, from: (BlockId, Range<usize>), to: (BlockId, usize)) {
+        let ((from, bytes), (to, place)) = (from, to);
+        if from == to {
+            return self.block_mut(from).copy_within(bytes, place);
+        }
+        let both = self.bytes.get_disjoint_mut([from.0 as usize, to.0 as usize]);
+        if let Ok([from, to]) = both {
+            to[place..place + bytes.len()].copy_from_slice(&from[bytes]);
+        }
     }
 
     /// Size of the pool, in bytes.

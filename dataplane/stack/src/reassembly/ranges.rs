@@ -3,14 +3,17 @@
 //! Below what is read next, there is room between any two. Beyond it, they may touch or overlap
 //! where the policy asks for the borders of segments ([`Borders`]).
 //!
-//! Nearly every buffer holds a single range, which is stored inline. Several share one block of the
-//! pool, 8 bytes each: the lower half of the start, and the length. No range starts below the
+//! Nearly every buffer holds a single range, which is stored inline; several are a list in the
+//! pool. A range is stored as the lower half of its start and its length. No range starts below the
 //! floor, and a window is smaller than 2^32 bytes, so the floor gives the upper half.
 
 use core::{hint::select_unpredictable, iter};
 
-use super::pool::{BlockId, BufferPool};
-use crate::{limits::RANGES_MAX, offset::lower_half};
+use super::{
+    list::{Packed, RangeList},
+    pool::BufferPool,
+};
+use crate::offset::lower_half;
 
 /// Half-open range of stream offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,8 +42,8 @@ pub(super) enum Borders {
 /// How a range is inserted: in the place of the ranges `from..to`, which may be none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Insertion {
-    from: u16,
-    to: u16,
+    from: usize,
+    to: usize,
     span: Span,
 }
 
@@ -57,15 +60,7 @@ pub(super) struct RangeSet {
 enum Held {
     /// At most one range; none if its length is 0.
     One(Packed),
-    /// `count` ranges, in a block.
-    Many { block: BlockId, count: u16 },
-}
-
-/// A range without the upper half of its start.
-#[derive(Debug, Clone, Copy)]
-struct Packed {
-    start: u32,
-    length: u32,
+    Many(RangeList),
 }
 
 impl RangeSet {
@@ -96,7 +91,7 @@ impl RangeSet {
                     self.unpack(packed),
                 ))
             }
-            Held::Many { .. } => None,
+            Held::Many(_) => None,
         }
     }
 
@@ -144,10 +139,10 @@ impl RangeSet {
     }
 
     /// How many ranges are held.
-    const fn count(&self) -> u16 {
+    const fn count(&self) -> usize {
         match self.held {
-            Held::One(packed) => (packed.length > 0) as u16,
-            Held::Many { count, .. } => count,
+            Held::One(packed) => (packed.length > 0) as usize,
+            Held::Many(list) => list.count(),
         }
     }
 
@@ -184,13 +179,8 @@ impl RangeSet {
         if insertion.from == insertion.to {
             match self.held {
                 Held::One(Packed { length: 0, .. }) => {}
-                Held::One(packed) => {
-                    let block = pool.take()?;
-                    write(pool, block, 0, packed);
-                    self.held = Held::Many { block, count: 1 };
-                }
-                Held::Many { count, .. } if usize::from(count) < RANGES_MAX => {}
-                Held::Many { .. } => return None,
+                Held::One(packed) => self.held = Held::Many(RangeList::new(pool, packed)?),
+                Held::Many(list) => return list.reserve(pool).then_some(insertion),
             }
         }
         Some(insertion)
@@ -201,7 +191,7 @@ impl RangeSet {
     pub(super) fn insert(&mut self, pool: &mut BufferPool, insertion: Insertion) {
         let Insertion { from, to, span } = insertion;
         self.shift(pool, to, from + 1);
-        self.set_count(self.count() + 1 - (to - from));
+        self.set_count(pool, self.count() + 1 - (to - from));
         self.set(pool, from, span);
         self.shrink(pool);
     }
@@ -222,7 +212,7 @@ impl RangeSet {
     pub(super) fn remove_below(&mut self, pool: &mut BufferPool, floor: u64) {
         let gone = self.partition(pool, |held| held.end <= floor);
         self.shift(pool, gone, 0);
-        self.set_count(self.count() - gone);
+        self.set_count(pool, self.count() - gone);
         if let Some(first) = self.first(pool) {
             self.set(pool, 0, Span { start: first.start.max(floor), end: first.end });
         }
@@ -232,8 +222,8 @@ impl RangeSet {
 
     /// Removes everything, and returns the block.
     pub(super) fn clear(&mut self, pool: &mut BufferPool, floor: u64) {
-        if let Held::Many { block, .. } = self.held {
-            pool.put_back(block);
+        if let Held::Many(list) = self.held {
+            list.release(pool);
         }
         *self = Self { floor, ..Self::new() };
     }
@@ -274,13 +264,13 @@ impl RangeSet {
     }
 
     /// The last range that begins at or before `start`, and its index.
-    fn last_from(&self, pool: &BufferPool, start: u64) -> Option<(u16, Span)> {
+    fn last_from(&self, pool: &BufferPool, start: u64) -> Option<(usize, Span)> {
         let at = self.partition(pool, |held| held.start <= start).checked_sub(1)?;
         Some((at, self.get(pool, at)))
     }
 
     /// The range at `index`, merged with those behind it that touch.
-    fn run_at(&self, pool: &BufferPool, index: u16) -> Option<Insertion> {
+    fn run_at(&self, pool: &BufferPool, index: usize) -> Option<Insertion> {
         let mut span = (index < self.count()).then(|| self.get(pool, index))?;
         let mut to = index + 1;
         while to < self.count() {
@@ -294,7 +284,7 @@ impl RangeSet {
     }
 
     /// Ranges at the beginning for which `is_before` holds.
-    fn partition(&self, pool: &BufferPool, is_before: impl Fn(Span) -> bool) -> u16 {
+    fn partition(&self, pool: &BufferPool, is_before: impl Fn(Span) -> bool) -> usize {
         let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = low.midpoint(high);
@@ -307,46 +297,44 @@ impl RangeSet {
         low
     }
 
-    fn get(&self, pool: &BufferPool, index: u16) -> Span {
+    fn get(&self, pool: &BufferPool, index: usize) -> Span {
         match self.held {
             Held::One(packed) => self.unpack(packed),
-            Held::Many { block, .. } => self.unpack(read(pool, block, index)),
+            Held::Many(list) => self.unpack(list.get(pool, index)),
         }
     }
 
-    fn set(&mut self, pool: &mut BufferPool, index: u16, span: Span) {
+    fn set(&mut self, pool: &mut BufferPool, index: usize, span: Span) {
         match self.held {
             Held::One(_) => self.held = Held::One(pack(span)),
-            Held::Many { block, .. } => write(pool, block, index, pack(span)),
+            Held::Many(list) => list.set(pool, index, pack(span)),
         }
     }
 
     /// Sets the number of ranges. An inline range is counted by its length, which only 0 changes.
-    const fn set_count(&mut self, ranges: u16) {
-        match self.held {
-            Held::One(_) if ranges == 0 => self.held = Self::NOTHING,
+    fn set_count(&mut self, pool: &mut BufferPool, ranges: usize) {
+        match &mut self.held {
+            Held::One(packed) if ranges == 0 => packed.length = 0,
             Held::One(_) => {}
-            Held::Many { block, .. } => self.held = Held::Many { block, count: ranges },
+            Held::Many(list) => list.set_count(pool, ranges),
         }
     }
 
     /// Moves the ranges from `from` on to `to`.
-    fn shift(&self, pool: &mut BufferPool, from: u16, to: u16) {
-        if let Held::Many { block, count } = self.held
-            && from < count
-            && from != to
-        {
-            let bytes = usize::from(from) * PACKED..usize::from(count) * PACKED;
-            pool.block_mut(block).copy_within(bytes, usize::from(to) * PACKED);
+    fn shift(&self, pool: &mut BufferPool, from: usize, to: usize) {
+        if let Held::Many(list) = self.held {
+            list.shift(pool, from, to);
         }
     }
 
-    /// Returns the block to the pool when at most one range is left.
+    /// Returns the list to the pool when at most one range is left.
     fn shrink(&mut self, pool: &mut BufferPool) {
-        if let Held::Many { block, count: count @ (0 | 1) } = self.held {
-            let first = read(pool, block, 0);
+        if let Held::Many(list) = self.held
+            && let count @ (0 | 1) = list.count()
+        {
+            let first = list.get(pool, 0);
             self.held = if count == 1 { Held::One(first) } else { Self::NOTHING };
-            pool.put_back(block);
+            list.release(pool);
         }
     }
 
@@ -357,25 +345,6 @@ impl RangeSet {
     }
 }
 
-/// Bytes of a range in a block.
-const PACKED: usize = 8;
-
 const fn pack(span: Span) -> Packed {
     Packed { start: lower_half(span.start), length: lower_half(span.length()) }
-}
-
-fn read(pool: &BufferPool, block: BlockId, index: u16) -> Packed {
-    let (pairs, _) = pool.block(block).as_chunks::<PACKED>();
-    let [s0, s1, s2, s3, l0, l1, l2, l3] = pairs[usize::from(index)];
-    Packed {
-        start: u32::from_le_bytes([s0, s1, s2, s3]),
-        length: u32::from_le_bytes([l0, l1, l2, l3]),
-    }
-}
-
-fn write(pool: &mut BufferPool, block: BlockId, index: u16, packed: Packed) {
-    let at = usize::from(index) * PACKED;
-    let bytes = pool.block_mut(block);
-    bytes[at..at + 4].copy_from_slice(&packed.start.to_le_bytes());
-    bytes[at + 4..at + 8].copy_from_slice(&packed.length.to_le_bytes());
 }

@@ -353,16 +353,17 @@ fn runs_that_touch_are_one_whatever_the_policy() {
 
 #[test]
 fn a_full_list_of_ranges_and_an_exhausted_pool_refuse_together() {
-    let mut pool = pool_of(8);
+    let mut pool = pool_of(64);
     let mut buffer = Reassembler::new(64 * BLOCK);
-    // 255 ranges, and one that begins with a block: a segment before it touches none but it.
-    let offsets = (0..255).map(|n| 10 + n * 2).chain([3 * BLOCK]);
-    for offset in offsets {
+    // A segment before the range that begins with a block touches none but it.
+    let others = (0..RANGES_MAX as u64 - 2).map(|n| 10 * BLOCK + n * 2);
+    for offset in [0, 3 * BLOCK].into_iter().chain(others) {
         let offset = StreamOffset(offset);
         buffer.place(&mut pool, offset, b"a", OverlapPolicy::First, &mut |_| {});
     }
     while pool.take().is_some() {}
     let before = (buffer.summary(&pool), text(&buffer, &pool));
+    assert_eq!(buffer.fragments(&pool).1, RANGES_MAX as u32);
     let (offset, bytes) = (StreamOffset(BLOCK - 100), vec![7; 2 * BLOCK as usize + 100]);
     let placed = buffer.place(&mut pool, offset, &bytes, OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.refused_bytes), (0, bytes.len() as u64));
@@ -409,13 +410,64 @@ fn more_ranges_than_allowed_refuse_the_newest_and_keep_the_rest() {
     }
     let before = buffer.summary(&pool);
     let placed =
-        buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First, &mut |_| {});
+        buffer.place(&mut pool, StreamOffset(90_000), b"ab", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.refused_bytes), (0, 2));
     assert_eq!(buffer.summary(&pool), before);
     // One that touches a held range still finds room.
     let placed =
         buffer.place(&mut pool, StreamOffset(12), b"cd", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.refused_bytes), (2, 0));
+}
+
+#[test]
+fn three_thousand_gaps_evict_nothing() {
+    let mut pool = pool_of(1024);
+    let mut buffer = Reassembler::new(1 << 20);
+    let mut sums = Placed::default();
+    for n in 0..3_000 {
+        let offset = StreamOffset(n * 200);
+        let given_up = buffer.give_up_below(&mut pool, offset, &mut |_| {});
+        let placed = buffer.place(&mut pool, offset, &[7; 100], OverlapPolicy::First, &mut |_| {});
+        sums.gaps += given_up.gaps;
+        sums.overwritten_bytes += placed.overwritten_bytes;
+        sums.refused_bytes += placed.refused_bytes;
+    }
+    assert_eq!((sums.gaps, sums.overwritten_bytes, sums.refused_bytes), (2_999, 0, 0));
+    assert_eq!(buffer.summary(&pool).buffered_bytes, 300_000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn a_list_of_ranges_in_many_blocks_equals_a_list_of_positions(
+        odd in Just((0..RANGES_MAX as u64).collect::<Vec<_>>()).prop_shuffle(),
+        even in Just((0..RANGES_MAX as u64).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let mut pool = pool_of(64);
+        let mut buffer = Reassembler::new(8 * BLOCK);
+        let mut held = vec![false; 2 * RANGES_MAX + 1];
+        let positions = odd.into_iter().map(|n| 2 * n + 1).chain(even.into_iter().map(|n| 2 * n));
+        for (step, at) in positions.enumerate() {
+            let placed =
+                buffer.place(&mut pool, StreamOffset(at), b"x", OverlapPolicy::First, &mut |_| {});
+            prop_assert_eq!(placed.new_bytes, 1);
+            held[at as usize] = true;
+            if step % 300 == 0 {
+                let known: Vec<_> = buffer
+                    .ranges
+                    .runs(&pool)
+                    .flat_map(|run| [run.start, run.end])
+                    .collect();
+                let edges = (0..held.len())
+                    .filter(|at| held[*at] != at.checked_sub(1).is_some_and(|before| held[before]));
+                prop_assert!(known.into_iter().eq(edges.map(|at| at as u64)), "at step {}", step);
+            }
+        }
+        prop_assert_eq!(buffer.next().0, 2 * RANGES_MAX as u64);
+        buffer.release(&mut pool);
+        prop_assert_eq!(pool.used_bytes(), 0);
+    }
 }
 
 #[test]
@@ -427,8 +479,9 @@ fn ranges_behind_what_was_read_give_way_to_new_ones() {
     }
     buffer.give_up_below(&mut pool, StreamOffset(2_000), &mut |_| {});
     let placed =
-        buffer.place(&mut pool, StreamOffset(9_000), b"ab", OverlapPolicy::First, &mut |_| {});
+        buffer.place(&mut pool, StreamOffset(90_000), b"ab", OverlapPolicy::First, &mut |_| {});
     assert_eq!((placed.new_bytes, placed.overwritten_bytes), (2, 2));
+    assert_eq!(placed.crowded_out_bytes, 2);
 }
 
 #[test]
