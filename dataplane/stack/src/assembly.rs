@@ -11,7 +11,7 @@ use core::{hash::Hash, net::IpAddr, time::Duration};
 use arrayvec::ArrayVec;
 
 use crate::{
-    Instant, OverlapPolicy, StreamOffset,
+    Instant, Limits, OverlapPolicy, StreamOffset,
     limits::ASSEMBLIES_MAX,
     reassembly::{BufferPool, Reassembler},
     wire::{Fragment, FragmentPart, ParseError},
@@ -39,6 +39,8 @@ pub(crate) struct Assemblies {
     hasher: ahash::RandomState,
     places: Vec<Option<Assembly>>,
     timeout: Duration,
+    /// Whether fragments in different VLANs belong to different packets.
+    vlan_in_key: bool,
     /// The set that is checked next for packets that have timed out.
     sweep: usize,
 }
@@ -102,16 +104,19 @@ struct Key {
     source: IpAddr,
     destination: IpAddr,
     identification: u32,
+    /// Where VLANs tell packets apart.
+    vlan: Option<u16>,
 }
 
 impl Assemblies {
     /// Reserves the places. `None` when there is not enough memory.
-    pub(crate) fn new(seed: u64, timeout: Duration) -> Option<Self> {
+    pub(crate) fn new(seed: u64, limits: &Limits) -> Option<Self> {
         let mut places = Vec::new();
         places.try_reserve_exact(ASSEMBLIES_MAX).ok()?;
         places.resize_with(ASSEMBLIES_MAX, || None);
         let hasher = ahash::RandomState::with_seeds(seed, !seed, seed.rotate_left(17), 1);
-        Some(Self { hasher, places, timeout, sweep: 0 })
+        let (timeout, vlan_in_key) = (limits.timeouts.fragments, limits.vlan_in_key);
+        Some(Self { hasher, places, timeout, vlan_in_key, sweep: 0 })
     }
 
     /// Adds a fragment. When it completes its packet, the payload is copied to `whole`.
@@ -127,9 +132,10 @@ impl Assemblies {
         pool: &mut BufferPool,
         whole: &mut [u8],
     ) -> Result<Option<Whole>, ParseError> {
-        let Fragment { source, destination, part, .. } = *fragment;
+        let Fragment { source, destination, part, vlan, .. } = *fragment;
         let payload = in_units(fragment)?;
-        let key = Key { source, destination, identification: part.identification };
+        let vlan = vlan.filter(|_| self.vlan_in_key);
+        let key = Key { source, destination, identification: part.identification, vlan };
         let place = self.place(&key, now, pool);
         let assembly = place.get_or_insert_with(|| Assembly::new(key, now));
         let added = assembly.add(part, payload, pool);

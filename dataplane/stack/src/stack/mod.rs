@@ -99,7 +99,7 @@ impl Stack {
         let ledger = Ledger::new(limits.flows_max);
         let wheel = TimerWheel::new(limits.flows_max);
         let evictable = EvictionQueues::new(limits.flows_max);
-        let assemblies = Assemblies::new(seed, limits.timeouts.fragments);
+        let assemblies = Assemblies::new(seed, &limits);
         let (Some(table), Some(ledger), Some(wheel), Some(evictable), Some(assemblies)) =
             (table, ledger, wheel, evictable, assemblies)
         else {

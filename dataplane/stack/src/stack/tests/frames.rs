@@ -18,6 +18,25 @@ fn vlans_tell_flows_apart_only_if_asked_to() {
     }
 }
 
+/// Two networks with the same addresses: what one sends changes nothing in the other.
+#[test]
+fn vlans_keep_fragments_apart_where_they_tell_flows_apart() {
+    for (vlan_in_key, mixed, flows) in [(false, 1, 1), (true, 0, 2)] {
+        let adopt_midstream = true;
+        let limits = Limits { vlan_in_key, adopt_midstream, ..Limits::default() };
+        let mut world = World::with(Limits { pool_bytes: 1 << 20, ..limits });
+        let segment = FrameBuilder::between(world.client, world.server).payload(&[b'x'; 60]);
+        let [first, second] = [5, 6].map(|vlan| segment.clone().vlan(vlan).fragments(7, 40));
+        let [a, b] = first.try_into().expect("two");
+        let [c, d] = second.try_into().expect("two");
+        [a, d].iter().for_each(|fragment| world.receive(fragment));
+        assert_eq!(world.stack.stats().get(Stat::PacketsMonitored), mixed);
+        [c, b].iter().for_each(|fragment| world.receive(fragment));
+        assert_eq!(world.stack.stats().get(Stat::PacketsMonitored), 2);
+        assert_eq!(world.stack.gauges().flows, flows);
+    }
+}
+
 #[test]
 fn a_wrong_checksum_is_counted_and_changes_nothing() {
     for (at, vlan) in [(24, false), (50, false), (28, true)] {

@@ -431,6 +431,8 @@ fn frame_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let v6 = || FrameBuilder::new("[2001:db8::1]:1000", "[2001:db8::2]:80").payload(b"payload");
     let ethernet = |bytes: Vec<u8>| [&[0, 0][..], &bytes].concat();
     let packet = v4().build()[14..].to_vec();
+    let routing = [&[6, 2, 4, 1, 0, 0, 0, 0][..], &[0x20; 16]].concat();
+    let home = [&[6, 2, 1, 2, 0, 0, 0xc9, 16][..], &[0x20; 16]].concat();
     vec![
         ("v4", ethernet(v4().build())),
         ("v4-cut", [&[0, 9][..], &v4().build()[..56]].concat()),
@@ -438,6 +440,11 @@ fn frame_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("v4-options", ethernet(v4().ip_options(&[7, 7, 4, 0, 0, 0, 0, 0]).build())),
         ("v6", ethernet(v6().build())),
         ("v6-extensions", ethernet(v6().extensions(0, &[6, 0, 1, 4, 0, 0, 0, 0]).build())),
+        ("v4-source-route", ethernet(v4().ip_options(&[131, 7, 4, 0, 0, 0, 0, 0]).build())),
+        ("v6-options", ethernet(v6().extensions(60, &[6, 0, 0x1e, 1, 0, 1, 1, 0]).build())),
+        ("v6-routing", ethernet(v6().extensions(43, &routing).build())),
+        ("v6-home-address", ethernet(v6().extensions(60, &home).build())),
+        ("v6-jumbo", ethernet(v6().extensions(0, &[6, 0, 0xc2, 4, 0, 1, 0, 0]).build())),
         ("v6-fragment", ethernet(v6().payload(&[b'x'; 60]).fragments(7, 40).swap_remove(0))),
         ("vlans", ethernet(v4().vlan(3).vlan(4).build())),
         (
