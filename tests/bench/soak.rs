@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mos_judge::strategies::{cases, draw};
-use mos_judge::trial::{self, Trial};
+use mos_judge::trial;
 use mos_tests::hostile::crowd::Place;
 use mos_tests::hostile::memory::mib;
 use mos_tests::hostile::{adversarial, crowd, floods, lifetimes, syn_flood};
@@ -145,11 +145,14 @@ fn kernel() {
         return program::skip("tun devices and network namespaces need root");
     }
     let seed = trial::seed();
-    for policy in trial::POLICIES {
-        let written = draw::controls().into_iter().chain(cases::all());
-        let drawn = draw::all_singles().chain(draw::combinations(seed, 50_000));
-        let trial = Trial::of(&program::ours("mosd"), policy, written.chain(drawn));
+    let written = draw::controls().into_iter().chain(cases::all());
+    let drawn = draw::all_singles().chain(draw::combinations(seed, 50_000));
+    let mosd = program::ours("mosd");
+    let trials = trial::trials(&mosd, written.chain(drawn));
+    for trial in &trials {
         println!("{}, seed {seed}, {}", trial::kernel(), trial.figures());
+    }
+    for trial in trials {
         trial.assert_explained(&trial::folder());
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use mos_judge::script::Script;
 use mos_judge::strategies::{cases, draw};
+use mos_judge::trial::POLICIES;
 use mos_judge::trial::court::Court;
 use mos_judge::trial::report::{self, Report};
 use mos_judge::trial::shrink::shrink;
@@ -19,7 +20,7 @@ struct Args {
     /// The program to judge.
     #[arg(long, env = "MOSD", default_value = "target/release/mosd")]
     mosd: PathBuf,
-    /// The overlap policy.
+    /// The overlap policy; any other word is all of them together.
     #[arg(long, default_value = "first")]
     policy: String,
     /// What the samples depend on.
@@ -50,7 +51,9 @@ struct Args {
 
 fn main() -> io::Result<()> {
     let args = Args::parse();
-    let court = Court { mosd: args.mosd.clone(), policy: args.policy.clone() };
+    let policy = POLICIES.iter().position(|policy| *policy == args.policy);
+    let policies = policy.and_then(|at| POLICIES.get(at..=at)).unwrap_or(&POLICIES);
+    let court = Court { mosd: &args.mosd, policies };
     let mut report = Report::default();
     let mut wrong = Vec::new();
     court.hear(scripts(&args), |case| {
@@ -63,16 +66,16 @@ fn main() -> io::Result<()> {
     for line in report.labels_table().lines().take(args.labels) {
         println!("{line}");
     }
-    let Some(folder) = args.keep else { return Ok(()) };
+    let Some(folder) = &args.keep else { return Ok(()) };
     if args.shrink {
-        wrong = wrong.into_iter().map(|script| shrink(&court, script)).collect();
+        wrong = wrong.into_iter().map(|script| shrink(court, script)).collect();
     }
     let mut result = Ok(());
     let mut number = 0;
     court.hear(wrong.into_iter(), |case| {
         number += 1;
         if result.is_ok() {
-            result = report::keep(&folder, &format!("{number:04}"), &case);
+            result = report::keep(folder, &format!("{number:04}"), &case);
         }
     });
     result

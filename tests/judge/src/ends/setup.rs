@@ -28,7 +28,7 @@ pub enum Offer {
 }
 
 /// How the kernel is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setting {
     /// As usual.
     Usual,
@@ -39,7 +39,7 @@ pub enum Setting {
 }
 
 /// How a connection is set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Setup {
     /// What the kernel is.
     pub role: Role,

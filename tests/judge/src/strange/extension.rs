@@ -76,3 +76,20 @@ pub fn headers(number: usize) -> Vec<(u8, Vec<u8>)> {
 pub fn name(number: usize) -> &'static str {
     CHAINS.get(number).map_or("", |(name, _)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_have_the_length_that_they_say_except_one_that_lies() {
+        let unit = |kind: u8| if kind == AUTHENTICATION { 4 } else { 8 };
+        let headers =
+            CHAINS.iter().flat_map(|(name, chain)| chain.iter().map(move |it| (name, it)));
+        for (name, (kind, bytes)) in headers {
+            let said = usize::from(bytes[0]) * unit(*kind) + 8;
+            let is_lie = name.ends_with("beyond") && bytes[0] == 40;
+            assert_eq!(said == bytes.len() + 1, !is_lie, "{name}");
+        }
+    }
+}

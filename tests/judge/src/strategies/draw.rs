@@ -1,10 +1,10 @@
 //! Draws: a seed gives a sample of all single changes, or combinations of them.
 
-use super::{state, table};
+use super::state::{self, State};
+use super::table::CHANGES;
 use crate::ends::setup::{Offer, Role, Setup, Version};
 use crate::script::{Script, Step};
 use crate::strange::{Kind, Strange};
-use crate::strategies::state::State;
 
 /// Random numbers of a seed (SplitMix64): the same seed, the same numbers.
 #[derive(Debug, Clone)]
@@ -83,8 +83,7 @@ fn single(number: usize) -> Option<Script> {
     let setup = *setups.get(digit(setups.len()))?;
     let state = *State::ALL.get(digit(State::ALL.len()))?;
     let kind = *Kind::ALL.get(digit(Kind::ALL.len()))?;
-    let changes = table::changes();
-    let change = changes.get(rest.wrapping_sub(1)).copied();
+    let change = CHANGES.get(rest.wrapping_sub(1)).copied();
     if change.is_none() && rest > 0 || change.is_some_and(|change| !change.suits(setup.version)) {
         return None;
     }
@@ -152,11 +151,11 @@ fn combination(draw: &mut Draw) -> Option<Script> {
 
 /// The numbers among which `single` finds them all.
 fn numbers() -> usize {
-    setups().len() * State::ALL.len() * Kind::ALL.len() * (table::changes().len() + 1)
+    setups().len() * State::ALL.len() * Kind::ALL.len() * (CHANGES.len() + 1)
 }
 
 fn changes_of(version: Version) -> Vec<crate::strange::change::Change> {
-    table::changes().into_iter().filter(|change| change.suits(version)).collect()
+    CHANGES.iter().copied().filter(|change| change.suits(version)).collect()
 }
 
 /// Gives a connection an initial sequence number; one in eight is about to wrap.
@@ -166,4 +165,29 @@ fn numbered(setup: Setup, number: u64) -> Setup {
     let iss = u32::from_be_bytes([a, b, c, d]).clamp(200_000, u32::MAX - 200_000);
     let wraps = draw.below(8) == 0;
     Setup { iss: if wraps { u32::MAX - 45 } else { iss }, ..setup }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_single_change_is_drawn_once_whatever_the_seed() {
+        let [first, second] = [1, 2].map(|seed| sample(seed, usize::MAX));
+        let count = second.count();
+        let drawn: BTreeSet<_> = first.map(|script| (script.label, script.setup)).collect();
+        assert!(count > 200_000, "{count}");
+        assert_eq!(drawn.len(), count);
+    }
+
+    #[test]
+    fn a_seed_draws_the_same_again_and_another_one_others() {
+        let labels = |seed| -> Vec<_> {
+            sample(seed, 50).chain(combinations(seed, 50)).map(|script| script.label).collect()
+        };
+        assert_eq!(labels(7), labels(7));
+        assert_ne!(labels(7), labels(8));
+    }
 }

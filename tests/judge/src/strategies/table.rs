@@ -1,5 +1,7 @@
 //! The table of strategies: every change that a strange packet can have.
 
+use std::sync::LazyLock;
+
 use crate::strange::change::{Change, Length, Place, Source, Stamp};
 use crate::strange::{extension, fragments};
 use crate::wire::packet::{Checksum, flags};
@@ -144,8 +146,9 @@ const IP_OPTIONS: [&[u8]; 20] = [
 ];
 
 /// All changes, in the order of the table.
-#[must_use]
-pub fn changes() -> Vec<Change> {
+pub static CHANGES: LazyLock<Vec<Change>> = LazyLock::new(changes);
+
+fn changes() -> Vec<Change> {
     let mut all = Vec::new();
     all.extend(SEQS.map(|(place, by)| Change::Seq(place, by)));
     all.extend(ACKS.map(|(place, by)| Change::Ack(place, by)));

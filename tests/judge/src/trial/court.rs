@@ -1,9 +1,11 @@
 //! The court: plays scripts in one thread, and judges them in another.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
+
+use tempfile::NamedTempFile;
 
 use crate::scene::{Played, Scene};
 use crate::script::Script;
@@ -16,13 +18,13 @@ const BATCH: usize = 1000;
 /// The framings of the captures, in turns.
 const FRAMINGS: [Framing; 4] = [Framing::Raw, Framing::Raw, Framing::Raw, Framing::Vlan];
 
-/// Which program is judged.
-#[derive(Debug, Clone)]
-pub struct Court {
+/// Which program is judged, under which policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Court<'a> {
     /// The program.
-    pub mosd: PathBuf,
-    /// The policy.
-    pub policy: String,
+    pub mosd: &'a Path,
+    /// The policies.
+    pub policies: &'a [&'static str],
 }
 
 /// A connection with what mosd shows of it.
@@ -30,14 +32,16 @@ pub struct Court {
 pub struct Case<'a> {
     /// What happened.
     pub played: &'a Played,
+    /// Under which policy it was judged.
+    pub policy: &'static str,
     /// What mosd shows.
     pub flows: &'a [Flow],
     /// Whether it is right.
     pub verdict: Verdict,
 }
 
-impl Court {
-    /// Plays all scripts, and tells of each how mosd shows it.
+impl Court<'_> {
+    /// Plays all scripts, and tells of each how mosd shows it under each policy.
     #[track_caller]
     pub fn hear(
         &self,
@@ -48,16 +52,18 @@ impl Court {
         thread::scope(|scope| {
             scope.spawn(move || play(scripts, &send));
             for (batch, framing) in receive.iter().zip(FRAMINGS.into_iter().cycle()) {
-                self.judge(framing, &batch, &mut tell);
+                self.judge(&verdict::capture(framing, &batch), &batch, &mut tell);
             }
         });
     }
-
-    fn judge(&self, framing: Framing, batch: &[Played], tell: &mut impl FnMut(Case<'_>)) {
-        let shown = verdict::replay(&self.mosd, &self.policy, framing, batch);
-        for (played, flows) in batch.iter().zip(&shown) {
-            let verdict = verdict::judge(played, flows);
-            tell(Case { played, flows, verdict });
+    #[track_caller]
+    fn judge(&self, capture: &NamedTempFile, batch: &[Played], tell: &mut impl FnMut(Case<'_>)) {
+        for policy in self.policies {
+            let shown = verdict::replay(self.mosd, policy, capture.path(), batch);
+            for (played, flows) in batch.iter().zip(&shown) {
+                let verdict = verdict::judge(played, flows);
+                tell(Case { played, policy, flows, verdict });
+            }
         }
     }
 }

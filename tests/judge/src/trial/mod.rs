@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use self::court::Court;
+use self::court::{Case, Court};
 use self::excuse::{ACCEPTED, OPEN};
 use self::report::Report;
 use self::shrink::shrink;
@@ -20,7 +20,7 @@ use crate::verdict::Verdict;
 const KEPT: usize = 5;
 
 /// The policies under which connections are judged.
-pub const POLICIES: [&str; 2] = ["first", "last"];
+pub const POLICIES: [&str; 3] = ["first", "last", "linux"];
 
 /// How many connections of a group may be wrong, or told, per 1,000.
 #[derive(Debug, Clone, Copy)]
@@ -33,42 +33,56 @@ pub struct Ceiling {
     pub told: usize,
 }
 
-/// What came of a trial.
+/// What came of a trial under one policy.
 #[derive(Debug)]
-pub struct Trial {
-    court: Court,
+pub struct Trial<'a> {
+    court: Court<'a>,
     report: Report,
     /// Wrong connections by the kind that explains them.
     explained: BTreeMap<&'static str, usize>,
     unexplained: Vec<Script>,
 }
 
-impl Trial {
-    /// Plays scripts, and judges a program under a policy.
-    #[track_caller]
-    pub fn of(mosd: &Path, policy: &str, scripts: impl Iterator<Item = Script> + Send) -> Self {
-        let court = Court { mosd: mosd.to_owned(), policy: policy.to_owned() };
-        let mut report = Report::default();
-        let mut explained = BTreeMap::new();
-        let mut unexplained = Vec::new();
-        court.hear(scripts, |case| {
-            report.count(&case);
-            if !matches!(case.verdict, Verdict::Wrong { .. }) {
-                return;
-            }
-            let script = &case.played.script;
-            match [&ACCEPTED[..], &OPEN].iter().find_map(|list| excuse::explain(list, script)) {
-                Some(known) => *explained.entry(known.name).or_default() += 1,
-                None => unexplained.push(script.clone()),
-            }
-        });
-        Self { court, report, explained, unexplained }
+/// Plays scripts, and judges a program under each policy.
+#[track_caller]
+pub fn trials(mosd: &Path, scripts: impl Iterator<Item = Script> + Send) -> Vec<Trial<'_>> {
+    let mut trials: Vec<_> = POLICIES.chunks(1).map(|policy| Trial::new(mosd, policy)).collect();
+    Court { mosd, policies: &POLICIES }.hear(scripts, |case| {
+        let here = trials.iter_mut().find(|trial| trial.court.policies == [case.policy]);
+        here.into_iter().for_each(|trial| trial.count(&case));
+    });
+    trials
+}
+
+impl<'a> Trial<'a> {
+    fn new(mosd: &'a Path, policies: &'static [&'static str]) -> Self {
+        let court = Court { mosd, policies };
+        let (report, explained) = (Report::default(), BTreeMap::new());
+        Self { court, report, explained, unexplained: Vec::new() }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        self.court.policies.first().copied().unwrap_or_default()
+    }
+
+    fn count(&mut self, case: &Case<'_>) {
+        self.report.count(case);
+        if !matches!(case.verdict, Verdict::Wrong { .. }) {
+            return;
+        }
+        let script = &case.played.script;
+        match [&ACCEPTED[..], &OPEN].iter().find_map(|list| excuse::explain(list, script)) {
+            Some(known) => *self.explained.entry(known.name).or_default() += 1,
+            None => self.unexplained.push(script.clone()),
+        }
     }
 
     /// The figures, as tables.
     #[must_use]
     pub fn figures(&self) -> String {
-        let mut text = format!("--overlap {}\n{}", self.court.policy, self.report.totals_table());
+        let mut text = format!("--overlap {}\n{}", self.policy(), self.report.totals_table());
         for known in [&ACCEPTED[..], &OPEN].concat() {
             let count = self.explained.get(known.name).unwrap_or(&0);
             // Writing to a text does not fail.
@@ -83,7 +97,11 @@ impl Trial {
     pub fn assert_explained(&self, folder: &Path) {
         let mut kept = Vec::new();
         for (number, script) in self.unexplained.iter().take(KEPT).enumerate() {
-            kept.push(self.keep(script.clone(), folder, &format!("{}-{number}", script.group)));
+            kept.push(self.keep(
+                script.clone(),
+                folder,
+                &format!("{}-{}-{number}", self.policy(), script.group),
+            ));
         }
         assert!(
             kept.is_empty(),
@@ -115,7 +133,7 @@ impl Trial {
     #[track_caller]
     fn keep(&self, script: Script, folder: &Path, name: &str) -> String {
         let mut text = String::new();
-        let small = shrink(&self.court, script);
+        let small = shrink(self.court, script);
         self.court.hear(std::iter::once(small), |case| {
             text = report::describe(&case);
             report::keep(folder, name, &case).expect("a folder that can be written");

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::scene::Played;
+use crate::script::Script;
 use crate::trial::court::Case;
 use crate::verdict::{Verdict, hex};
 use crate::wire::capture::{self, Framing, Seen};
@@ -152,8 +153,9 @@ fn expectation(played: &Played) -> Value {
 /// What happened on a connection, in words.
 #[must_use]
 pub fn describe(case: &Case<'_>) -> String {
-    let Case { played, flows, verdict } = case;
-    let mut text = format!("{}: {}\n", played.script.group, played.script.label);
+    let Case { played, policy, flows, verdict } = case;
+    let Script { group, label, .. } = &played.script;
+    let mut text = format!("{group}: {label}, --overlap {policy}\n");
     text.push_str(&format!("{:?}\n{:?}\n", played.script.setup, verdict));
     for read in &played.read {
         let bytes = String::from_utf8_lossy(&read.bytes);

@@ -10,7 +10,7 @@ type Wrong = (bool, bool);
 /// Reduces a script whose connection is wrong; one that is right when played again stays as it is.
 #[track_caller]
 #[must_use]
-pub fn shrink(court: &Court, script: Script) -> Script {
+pub fn shrink(court: Court<'_>, script: Script) -> Script {
     let Some(wrong) = wrong(court, std::slice::from_ref(&script))[0] else { return script };
     let mut best = script;
     loop {
@@ -45,7 +45,7 @@ fn smaller(script: &Script) -> Vec<Script> {
     all
 }
 
-fn wrong(court: &Court, scripts: &[Script]) -> Vec<Option<Wrong>> {
+fn wrong(court: Court<'_>, scripts: &[Script]) -> Vec<Option<Wrong>> {
     let mut all = Vec::new();
     court.hear(scripts.iter().cloned(), |case| {
         all.push(match case.verdict {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mos_tests::program;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::ends::kernel::spoken;
 use crate::scene::Played;
@@ -27,6 +28,8 @@ pub struct Stream {
     pub length: u64,
     /// Its SHA-256.
     pub digest: String,
+    /// How far the receiver has acknowledged it.
+    pub acknowledged: Option<u64>,
     /// Bytes that are told as missing.
     pub missing: u64,
     /// Bytes that differed from a copy that was held.
@@ -62,16 +65,22 @@ pub enum Verdict {
     },
 }
 
-/// Replays connections with a policy, and returns what mosd shows of each.
+/// Writes connections as one capture.
 #[track_caller]
-pub fn replay(mosd: &Path, policy: &str, framing: Framing, played: &[Played]) -> Vec<Vec<Flow>> {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+pub fn capture(framing: Framing, played: &[Played]) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a temporary file");
     let mut packets: Vec<_> = played.iter().flat_map(|played| &played.packets).collect();
     packets.sort_by_key(|seen| seen.time);
     capture::write(file.path(), framing, &packets).expect("a file can be written");
+    file
+}
+
+/// Replays a capture under a policy, and returns what mosd shows of each connection.
+#[track_caller]
+pub fn replay(mosd: &Path, policy: &str, capture: &Path, played: &[Played]) -> Vec<Vec<Flow>> {
     let words = ["replay", "--verify-checksums", "-o", "jsonl", "--overlap", policy];
     let mut command = program::command(mosd, words);
-    let finished = program::run(command.arg(file.path()), LIMIT);
+    let finished = program::run(command.arg(capture), LIMIT);
     let text = finished.text();
     assert!(!text.is_empty(), "{command:?}: {}", finished.stderr);
     let mut places: HashMap<IpAddr, usize> = HashMap::new();
@@ -101,6 +110,7 @@ fn flow(line: &str) -> Option<Flow> {
         Some(Stream {
             length: stream.get("stream_len")?.as_u64()?,
             digest: stream.get("sha256")?.as_str()?.to_owned(),
+            acknowledged: stream.get("acknowledged_offset")?.as_u64(),
             missing: stream.get("missing_bytes")?.as_u64()?,
             conflicting: stream.get("conflicting_bytes")?.as_u64()?,
         })
@@ -115,40 +125,55 @@ fn flow(line: &str) -> Option<Flow> {
 /// Judges what mosd shows of a connection.
 #[must_use]
 pub fn judge(played: &Played, flows: &[Flow]) -> Verdict {
-    let (mut to, mut from, mut besides) = (Vec::new(), Vec::new(), false);
-    let mut stranger = None;
-    for flow in flows {
-        let side = usize::from(flow.ends[0] != played.raw);
-        if flow.ends[side] != played.raw || flow.ends[1 - side] != played.kernel {
-            stranger = Some(format!("a flow of {} and {}", flow.ends[0], flow.ends[1]));
-        }
-        to.push(&flow.streams[side]);
-        from.push(&flow.streams[1 - side]);
-    }
-    // The capture holds every packet.
-    let gap = to.iter().chain(&from).find(|stream| stream.missing > 0);
-    let gap = gap.map(|stream| format!("a gap of {} bytes where none is missing", stream.missing));
-    to.retain(|stream| stream.length > 0);
-    from.retain(|stream| stream.length > 0);
+    let side = |flow: &Flow| usize::from(flow.ends[0] != played.raw);
+    let to: Vec<_> = flows.iter().map(|flow| &flow.streams[side(flow)]).collect();
+    let from: Vec<_> = flows.iter().map(|flow| &flow.streams[1 - side(flow)]).collect();
     let read: Vec<_> = played.read.iter().map(|read| read.bytes.as_slice()).collect();
     let read: Vec<_> = read.into_iter().filter(|bytes| !bytes.is_empty()).collect();
     let sent: Vec<Vec<u8>> =
         played.sent.iter().map(|length| (0..*length).map(spoken).collect()).collect();
     let sent: Vec<_> = sent.iter().map(Vec::as_slice).collect();
-    let mut wrong_to = differs(&to, &read);
-    if wrong_to.is_some() && played.resets > 0 && has_all(&to, &read, played) {
-        (wrong_to, besides) = (None, true);
+    let other = flows.iter().find_map(|flow| stranger(played, flow)).or_else(|| gap(&to, &from));
+    let (wrong_to, wrong_from) = (differs(&to, &read), differs(&from, &sent));
+    if let Some(other) = other {
+        return Verdict::Wrong { to: Some(other), from: wrong_from };
     }
-    let wrong_from = differs(&from, &sent);
-    if wrong_to.is_none() && wrong_from.is_none() && stranger.is_none() && gap.is_none() {
-        return if besides { Verdict::Besides } else { Verdict::Right };
+    if wrong_from.is_none() && wrong_to.is_none() {
+        return match acknowledged_otherwise(played, &to, &read) {
+            Some(otherwise) => Verdict::Wrong { to: Some(otherwise), from: None },
+            None => Verdict::Right,
+        };
     }
     let is_told = to.iter().any(|stream| stream.conflicting > 0);
-    let to = stranger.or(gap);
-    if to.is_none() && wrong_from.is_none() && is_told && is_undecided(played) {
-        return Verdict::Told;
+    if wrong_from.is_none() && played.resets > 0 && has_all(&to, &read, played) {
+        Verdict::Besides
+    } else if wrong_from.is_none() && is_told && is_undecided(played) {
+        Verdict::Told
+    } else {
+        Verdict::Wrong { to: wrong_to, from: wrong_from }
     }
-    Verdict::Wrong { to: to.or(wrong_to), from: wrong_from }
+}
+
+/// A flow between other ends than those of the connection.
+fn stranger(played: &Played, flow: &Flow) -> Option<String> {
+    let [client, server] = flow.ends;
+    let ends = [played.raw, played.kernel];
+    let is_ours = [client, server] == ends || [server, client] == ends;
+    (!is_ours).then(|| format!("a flow of {client} and {server}"))
+}
+
+/// A gap that is told although the capture holds every packet.
+fn gap(to: &[&Stream], from: &[&Stream]) -> Option<String> {
+    let gap = to.iter().chain(from).find(|stream| stream.missing > 0)?;
+    Some(format!("a gap of {} bytes where none is missing", gap.missing))
+}
+
+/// What mosd says of how far the only stream was received, where the kernel said otherwise.
+fn acknowledged_otherwise(played: &Played, to: &[&Stream], read: &[&[u8]]) -> Option<String> {
+    let ([stream], [read]) = (to, read) else { return None };
+    let truth = read.len().min(acknowledged(played) as usize);
+    let shown = usize::try_from(stream.acknowledged?).unwrap_or(usize::MAX);
+    (shown != truth).then(|| format!("acknowledged up to {shown}, the truth is {truth}"))
 }
 
 /// The highest offset that the kernel acknowledged after a number of the raw peer.
@@ -189,6 +214,7 @@ fn sent_by_raw(played: &Played) -> Vec<u8> {
 }
 
 fn differs(shown: &[&Stream], truth: &[&[u8]]) -> Option<String> {
+    let shown: Vec<_> = shown.iter().filter(|stream| stream.length > 0).collect();
     let is_same = shown.len() == truth.len()
         && shown.iter().zip(truth).all(|(shown, truth)| shown.digest == digest(truth));
     if is_same {

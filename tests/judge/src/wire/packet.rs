@@ -393,3 +393,46 @@ fn low_byte(value: usize) -> u8 {
     let [.., low] = value.to_be_bytes();
     low
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ends::peer::Peer;
+    use crate::ends::setup::{Offer, Role, Setup, Version};
+
+    /// A segment with data, of either version of IP.
+    fn segment(version: Version) -> Packet {
+        let texts = match version {
+            Version::V4 => ["10.0.0.1:1", "10.0.0.2:80"],
+            Version::V6 => ["[fd77::1]:1", "[fd77::2]:80"],
+        };
+        let [raw, kernel] = texts.map(|text| text.parse().expect("an address"));
+        Peer::new(Setup::of(Role::Server, version, Offer::All), raw, kernel).data(11)
+    }
+
+    #[test]
+    fn an_ordinary_packet_is_sound_and_heard_as_it_was_built() {
+        for version in [Version::V4, Version::V6] {
+            let packet = segment(version);
+            let bytes = packet.build().remove(0);
+            assert!(is_sound(&bytes), "{bytes:02x?}");
+            let heard = hear(&bytes).expect("a segment");
+            assert_eq!((heard.seq, heard.ack, heard.flags), (packet.seq, packet.ack, packet.flags));
+            assert_eq!(heard.timestamp, packet.timestamps.map(|(value, _)| value));
+            assert_eq!(bytes[heard.at..], packet.payload);
+        }
+    }
+
+    #[test]
+    fn one_wrong_byte_makes_a_packet_unsound() {
+        for version in [Version::V4, Version::V6] {
+            let bytes = segment(version).build().remove(0);
+            let last = bytes.len() - 1;
+            for at in [0, 5, 20, 45, last] {
+                let mut wrong = bytes.clone();
+                wrong[at] ^= 0x40;
+                assert!(!is_sound(&wrong), "byte {at} of {version:?}");
+            }
+        }
+    }
+}
