@@ -65,6 +65,26 @@ const JUSTIFIED: [(&str, &[&str], &str); 7] = [
     ),
 ];
 
+/// Captures of which packets are in no record, though these are the most or bytes are missing that
+/// they may have held: what is said of them, with exit code 1. Of the others nothing is said.
+const LEFT_OUT: [(&str, &str); 6] = [
+    (
+        "ndpi__cfgs_default_pcap_fuzz-2006-09-29-28586.pcap",
+        "6 of 131 packets were left out: 6 malformed (",
+    ),
+    (
+        "ndpi__cfgs_default_pcap_reasm_crash_anon.pcap",
+        "10 of 209 packets were left out: 10 malformed (",
+    ),
+    (
+        "suricata-verify__transform-base64-7296_input.pcap",
+        "2 of 59 packets were left out: 2 malformed (",
+    ),
+    ("zeek__ipv4_fragmented-4.pcap", "2 of 6 packets were left out: 1 fragment_overlap ("),
+    ("zeek__modbus_fuzz-72.pcap", "2 of 36 packets were left out: 2 malformed ("),
+    ("zeek__tcp_reassembly.pcap", "5 of 117 packets were left out: 5 malformed ("),
+];
+
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus")
 }
@@ -82,8 +102,15 @@ fn captures(corpus: &Path) -> Vec<PathBuf> {
 #[track_caller]
 fn replay(capture: &Path, words: &[&str]) -> Finished {
     let mut replay = command(ours("mosd"), ["replay"]);
-    let finished = run(replay.args(words).arg(capture), LIMIT).succeeded();
-    assert_eq!(finished.stderr, "", "{}", capture.display());
+    let finished = run(replay.args(words).arg(capture), LIMIT);
+    let name = capture.file_name().expect("a name").to_string_lossy();
+    let Some((_, said)) = LEFT_OUT.iter().find(|(known, _)| *known == name) else {
+        assert_eq!(finished.stderr, "", "{name}");
+        return finished.succeeded();
+    };
+    let told = finished.stderr.strip_prefix("warning: ");
+    assert!(told.is_some_and(|told| told.starts_with(said)), "{name}: {}", finished.stderr);
+    assert_eq!((finished.code(), finished.stderr.lines().count()), (Some(1), 1), "{name}");
     finished
 }
 

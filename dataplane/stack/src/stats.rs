@@ -80,7 +80,7 @@ stats! {
     PacketsTruncated => "packets", "truncated";
     /// Packets with a wrong IPv4 or TCP checksum.
     PacketsChecksum => "packets", "checksum";
-    /// Frames whose headers contradict themselves.
+    /// Frames whose headers contradict themselves, or promise more bytes than there are.
     PacketsMalformed => "packets", "malformed";
     /// Bytes of all frames, as captured.
     FrameBytes => "frame_bytes", "";

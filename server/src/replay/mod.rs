@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod rate;
 mod record;
+mod warnings;
 
 use std::{
     io::{self, Write},
@@ -19,15 +20,15 @@ use anyhow::Context as _;
 use mos_dataplane::{
     replay::{Replay, ReplayError, ReplayOutcome},
     rerun::Rerun,
-    source::capture::CaptureProblem,
 };
-use mos_stack::{EventKinds, LimitsError, Stat, Stats, limits::RANGES_MAX};
+use mos_stack::{EventKinds, LimitsError};
 
 pub use self::args::{Output, ReplayArgs};
 use self::{
     events::EventFile,
     rate::{Rate, Reader},
     record::{FlowRecord, Records},
+    warnings::warn,
 };
 
 /// The command line or the file is at fault.
@@ -36,8 +37,9 @@ const USER_ERROR: u8 = 2;
 /// The output is incomplete.
 const INCOMPLETE: u8 = 1;
 
-/// Replays the capture and prints its records. The exit code is 0, 1 if a part of the capture could
-/// not be read or tracked, and 2 if the command line or the file is at fault.
+/// Replays the capture and prints its records. The exit code is 0, 1 if the records are incomplete
+/// because a part of the capture could not be read, used or tracked, and 2 if the command line or
+/// the file is at fault.
 ///
 /// # Errors
 ///
@@ -79,7 +81,7 @@ fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
         result => result.context("cannot write the records")?,
     }
-    warn(args, problem.as_ref(), &stats, err)
+    Ok(warn(args, problem.as_ref(), &stats, err)?)
 }
 
 /// Replays the capture from memory, and prints the rate.
@@ -90,7 +92,7 @@ fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
     let outcome = rerun.run(args.repeat, Reader::default).context("cannot start the workers")?;
     let rate = Rate::new(&outcome, args.repeat);
     rate.print(args.output, out).context("cannot write the record")?;
-    warn(args, outcome.problem.as_ref(), &outcome.stats, err)
+    Ok(warn(args, outcome.problem.as_ref(), &outcome.stats, err)?)
 }
 
 /// The opened replay; `None` if the user is at fault, which is printed.
@@ -105,54 +107,6 @@ fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Re
             Ok(None)
         }
     }
-}
-
-/// Warns of what was left out. Returns the exit code.
-fn warn(
-    args: &ReplayArgs,
-    problem: Option<&CaptureProblem>,
-    stats: &Stats,
-    err: &mut impl Write,
-) -> anyhow::Result<u8> {
-    let mut code = 0;
-    if let Some(problem) = problem {
-        writeln!(err, "warning: {}: {problem}", args.file.display())?;
-        code = INCOMPLETE;
-    }
-    for warning in shortages(stats, args) {
-        writeln!(err, "warning: {warning}")?;
-        code = INCOMPLETE;
-    }
-    Ok(code)
-}
-
-/// Warnings of what the given bounds left out.
-fn shortages(stats: &Stats, args: &ReplayArgs) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let untracked = stats.get(Stat::PacketsTableFull);
-    if untracked > 0 {
-        let flows = args.flows;
-        warnings.push(format!(
-            "{untracked} packets are of flows that found no room among {flows}; raise --flows, or \
-             set --idle-timeout"
-        ));
-    }
-    let refused = stats.get(Stat::RefusedBytes);
-    if refused > 0 {
-        warnings.push(format!(
-            "{refused} bytes were not stored; raise --pool (now {}), or the flow has more holes \
-             than are tracked",
-            args.pool
-        ));
-    }
-    let crowded_out = stats.get(Stat::CrowdedOutBytes);
-    if crowded_out > 0 {
-        warnings.push(format!(
-            "{crowded_out} bytes were evicted early; a flow has more than {RANGES_MAX} runs of \
-             bytes between holes"
-        ));
-    }
-    warnings
 }
 
 #[cfg(test)]

@@ -38,6 +38,11 @@ fn mosd_replay(file: &str, words: &[&str]) -> Printed {
 
 /// A capture of demo traffic: 1 ms between two frames.
 fn capture(frames: u32) -> NamedTempFile {
+    cut_capture(frames, usize::MAX)
+}
+
+/// The same by a tool that cuts frames, and does not say how long they were.
+fn cut_capture(frames: u32, length_max: usize) -> NamedTempFile {
     let mut conversations = Conversations::new(30, 5);
     let mut file = NamedTempFile::new().unwrap();
     let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>();
@@ -45,6 +50,7 @@ fn capture(frames: u32) -> NamedTempFile {
     let mut frame = Vec::new();
     for millis in 0..frames {
         conversations.next_frame(&mut frame);
+        frame.truncate(length_max);
         let length = u32::try_from(frame.len()).unwrap();
         let (seconds, micros) = (1_700_000_000 + millis / 1000, millis % 1000 * 1000);
         file.write_all(&words(&[seconds, micros, length, length])).unwrap();
@@ -163,6 +169,18 @@ fn a_truncated_capture_prints_what_is_whole_and_one_warning() {
     assert!(!printed.records().is_empty());
     assert_eq!(printed.err.lines().count(), 1, "{}", printed.err);
     assert!(printed.err.contains("cut off in the middle of a record (at byte"), "{}", printed.err);
+}
+
+#[test]
+fn packets_that_are_in_no_record_are_told_by_reason() {
+    let file = cut_capture(2000, 128);
+    let printed = mosd_replay(path(&file), &[]);
+    assert_eq!(printed.code, INCOMPLETE);
+    assert!(!printed.records().is_empty());
+    assert_eq!(printed.err.lines().count(), 1, "{}", printed.err);
+    assert!(printed.err.contains(" of 2000 packets were left out: "), "{}", printed.err);
+    assert!(printed.err.contains(" malformed (frames whose headers "), "{}", printed.err);
+    assert_eq!(mosd_replay(path(&file), &["--workers=3"]).err, printed.err);
 }
 
 #[test]
