@@ -1,7 +1,8 @@
 //! Differences that are known: those that are right, and those that are not mended yet.
 
 use crate::script::{Script, Step};
-use crate::strange::change::Change;
+use crate::strange::change::{Change, Source};
+use crate::strange::extension;
 use crate::strange::{Kind, Strange};
 use crate::wire::packet::flags;
 
@@ -17,32 +18,7 @@ pub struct Known {
 }
 
 /// Kinds that are wrong in mosd today. One that is mended is removed, and never comes back.
-pub const OPEN: [Known; 14] = [
-    Known {
-        name: "source",
-        why: "an address that cannot send is believed",
-        explains: |strange| has(strange, |change| matches!(change, Change::Source(_))),
-    },
-    Known {
-        name: "ip-header",
-        why: "a length of 0, or one shorter than the packet, is believed",
-        explains: |strange| has(strange, |change| change.group() == "ip"),
-    },
-    Known {
-        name: "ipv4-options",
-        why: "a packet is believed whose options make every receiver drop it",
-        explains: |strange| has(strange, |change| change.group() == "ipv4"),
-    },
-    Known {
-        name: "extension-headers",
-        why: "a packet is believed whose headers make every receiver drop it",
-        explains: |strange| has(strange, |change| change.group() == "ipv6"),
-    },
-    Known {
-        name: "fragments",
-        why: "fragments are put together that no receiver would",
-        explains: |strange| has(strange, |change| change.group() == "fragments"),
-    },
+pub const OPEN: [Known; 9] = [
     Known {
         name: "no-ack-flag",
         why: "a segment without ACK is believed",
@@ -91,7 +67,20 @@ pub const OPEN: [Known; 14] = [
 ];
 
 /// Kinds in which mosd differs and is right, or nobody can be.
-pub const ACCEPTED: [Known; 0] = [];
+pub const ACCEPTED: [Known; 2] = [
+    Known {
+        name: "own-address",
+        why: "a host that talks to itself sends from its own address: the loopback interface shows \
+              it, and no frame says whether it comes from there",
+        explains: |strange| has(strange, |change| change == Change::Source(Source::Receiver)),
+    },
+    Known {
+        name: "segment-routing",
+        why: "a host takes a packet at the end of its segments (RFC 8754) only where somebody has \
+              switched that on; where networks use it, all packets are like this",
+        explains: |strange| has(strange, is_routed),
+    },
+];
 
 /// The first kind of a list that explains a script.
 #[must_use]
@@ -105,6 +94,11 @@ pub fn explain<'a>(list: &'a [Known], script: &Script) -> Option<&'a Known> {
 
 fn has(strange: &Strange, is: impl Fn(Change) -> bool) -> bool {
     strange.changes.iter().flatten().any(|change| is(*change))
+}
+
+/// Segment routing without segments left.
+fn is_routed(change: Change) -> bool {
+    matches!(change, Change::Extension(chain) if extension::name(chain) == "routing 4, none left")
 }
 
 fn lacks_ack(change: Change) -> bool {
