@@ -110,10 +110,12 @@ stats! {
     OverwrittenBytes => "buffer_overwritten_bytes", "";
     /// Those of them that were evicted because a buffer held too many separate runs.
     CrowdedOutBytes => "buffer_crowded_out_bytes", "";
-    /// Ranges of streams given up as never captured.
+    /// Ranges of streams given up as never captured, whether they came after all or not.
     Gaps => "gaps", "";
     /// Bytes in those ranges.
     MissingBytes => "missing_bytes", "";
+    /// Those of them that came after all and were stored.
+    FilledBytes => "filled_bytes", "";
     /// Payload bytes not stored: the pool was empty or the held ranges were too many.
     RefusedBytes => "refused_bytes", "";
     /// Segments with the URG flag; their urgent pointer is ignored.

@@ -5,7 +5,10 @@
 
 use mos_memory::Slab;
 
-use crate::{BufferSummary, Side, Sides, StreamOffset, reassembly::Placed};
+use crate::{
+    BufferSummary, Side, Sides, StreamOffset,
+    reassembly::{Gaps, Placed},
+};
 
 /// Counters of one side. Bytes are those that the side receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,16 +16,15 @@ pub(crate) struct Irregularities {
     /// Segments that the side sent with payload already seen in full.
     pub(crate) retransmits: u64,
     conflicting_bytes: u64,
-    gaps: u64,
-    missing_bytes: u64,
     refused_bytes: u64,
     crowded_out_bytes: u64,
-    /// Offset of the first gap, if there is one.
-    first_gap: u64,
+    /// The gaps that the window of its buffer has moved past.
+    passed: Gaps,
 }
 
-/// The counters of one side as they are kept, in the order of [`Irregularities`].
-type Line = [u64; 7];
+/// The counters of one side as they are kept, in the order of [`Irregularities`]: one line of the
+/// cache.
+type Line = [u64; 8];
 
 /// The counters of all flows of one table, by slot: client, server.
 #[derive(Debug)]
@@ -39,56 +41,38 @@ pub(crate) struct LedgerEntry<'a> {
 
 impl Irregularities {
     const fn of(line: Line) -> Self {
-        let [retransmits, conflicting_bytes, gaps, missing_bytes, refused_bytes, ..] = line;
-        let [.., crowded_out_bytes, first_gap] = line;
-        Self {
-            retransmits,
-            conflicting_bytes,
-            gaps,
-            missing_bytes,
-            refused_bytes,
-            crowded_out_bytes,
-            first_gap,
-        }
+        let [retransmits, conflicting_bytes, refused_bytes, crowded_out_bytes, ..] = line;
+        let [.., count, bytes, first, end] = line;
+        let passed = Gaps { count, bytes, first, end };
+        Self { retransmits, conflicting_bytes, refused_bytes, crowded_out_bytes, passed }
     }
 
     const fn line(self) -> Line {
-        let Self { retransmits, conflicting_bytes, gaps, missing_bytes, .. } = self;
-        let Self { refused_bytes, crowded_out_bytes, first_gap, .. } = self;
-        [
-            retransmits,
-            conflicting_bytes,
-            gaps,
-            missing_bytes,
-            refused_bytes,
-            crowded_out_bytes,
-            first_gap,
-        ]
+        let Self { retransmits, conflicting_bytes, refused_bytes, crowded_out_bytes, passed } =
+            self;
+        let Gaps { count, bytes, first, end } = passed;
+        [retransmits, conflicting_bytes, refused_bytes, crowded_out_bytes, count, bytes, first, end]
     }
 
     /// Counts the outcome of placing bytes.
-    fn count(&mut self, placed: &Placed) {
-        if placed.gaps > 0 && (self.gaps == 0 || placed.first_gap < self.first_gap) {
-            self.first_gap = placed.first_gap;
-        }
+    const fn count(&mut self, placed: &Placed) {
         self.conflicting_bytes += placed.conflicting_bytes;
-        self.gaps += placed.gaps;
-        self.missing_bytes += placed.missing_bytes;
         self.refused_bytes += placed.refused_bytes;
         self.crowded_out_bytes += placed.crowded_out_bytes;
+        self.passed.extend(placed.passed);
     }
 
-    /// The summary of the buffer, with these counters.
+    /// The summary of the buffer with these counters, and with the gaps before its window.
     pub(crate) fn complete(&self, buffer: BufferSummary) -> BufferSummary {
-        let Self { conflicting_bytes, gaps, missing_bytes, .. } = *self;
-        let Self { refused_bytes, crowded_out_bytes, .. } = *self;
-        let whole = if gaps > 0 { StreamOffset(self.first_gap) } else { buffer.contiguous };
-        let contiguous = buffer.contiguous.min(whole);
+        let Self { conflicting_bytes, refused_bytes, crowded_out_bytes, passed, .. } = *self;
+        let BufferSummary { gaps: count, missing_bytes: bytes, contiguous, next, .. } = buffer;
+        let mut gaps = passed;
+        gaps.extend(Gaps { count, bytes, first: contiguous.0, end: next.0 });
         BufferSummary {
-            contiguous,
+            contiguous: if gaps.count > 0 { StreamOffset(gaps.first) } else { contiguous },
+            gaps: gaps.count,
+            missing_bytes: gaps.bytes,
             conflicting_bytes,
-            gaps,
-            missing_bytes,
             refused_bytes,
             crowded_out_bytes,
             ..buffer

@@ -101,9 +101,9 @@ pub struct BufferSummary {
     pub crowded_out_bytes: u64,
     /// Arriving bytes that differed from the held copy of their position.
     pub conflicting_bytes: u64,
-    /// Ranges of the stream given up as never captured.
+    /// Ranges of the stream that were given up and have not come since.
     pub gaps: u64,
-    /// Bytes in those ranges.
+    /// Bytes in those ranges. Falls when they come after all, while the window is there.
     pub missing_bytes: u64,
     /// Arriving bytes that were not stored: the pool was empty or the ranges were too many.
     pub refused_bytes: u64,

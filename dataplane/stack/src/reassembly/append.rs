@@ -31,7 +31,7 @@ impl Appended {
 
 impl Reassembler {
     /// Stores bytes at `next` if the only range held, or none, ends there. `None`: they belong
-    /// elsewhere, or are longer than the window, and nothing was done.
+    /// elsewhere, are longer than the window, or move it past a gap, and nothing was done.
     #[inline(always)]
     pub(crate) fn append(
         &mut self,
@@ -44,7 +44,7 @@ impl Reassembler {
             return None;
         }
         let held = self.ranges.only(offset.0).filter(|held| held.end == offset.0)?;
-        let overwritten_bytes = self.make_room(pool, held, bytes.len() as u64, emit);
+        let overwritten_bytes = self.make_room(pool, held, bytes.len() as u64, emit)?;
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = BLOCK_BYTES - within_block(self.next);
@@ -62,7 +62,8 @@ impl Reassembler {
     }
 
     /// Moves the window so that it has room for `length` bytes after the only range. Returns how
-    /// many held bytes that evicts; the caller sets the range.
+    /// many held bytes that evicts; the caller sets the range. `None`: the window begins with a
+    /// gap, and nothing was done.
     #[inline(always)]
     fn make_room(
         &mut self,
@@ -70,24 +71,25 @@ impl Reassembler {
         held: Span,
         length: u64,
         emit: &mut impl FnMut(BufferFact),
-    ) -> u64 {
+    ) -> Option<u64> {
         let (old, end) = (self.base(), held.end + length);
         let base = end.saturating_sub(self.capacity());
         if base <= old {
-            return 0;
+            return Some(0);
         }
-        let evicted = base.saturating_sub(held.start);
-        if evicted > 0 {
-            emit(BufferFact::Overrun { offset: old, length: evicted });
-            self.overwritten += evicted;
+        if held.start != old {
+            return None;
         }
+        let evicted = base - old;
+        emit(BufferFact::Overrun { offset: old, length: evicted });
+        self.overwritten += evicted;
         if number_of(old) < number_of(base) {
             let live = self.live_blocks();
             let gone = live.start..number_of(base).min(live.end);
             self.index.advance(pool, gone, number_of(held.end)..=number_of(end - 1));
         }
         self.ranges.set_floor(base);
-        evicted
+        Some(evicted)
     }
 
     /// Writes bytes into a part of one block that holds none yet.

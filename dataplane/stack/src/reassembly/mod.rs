@@ -12,6 +12,7 @@
 
 mod append;
 mod fact;
+mod gaps;
 mod index;
 mod list;
 mod overlap;
@@ -22,6 +23,7 @@ mod read;
 pub(crate) use append::Appended;
 pub(crate) use fact::BufferFact;
 pub use fact::{HEAD_BYTES, Head};
+pub(crate) use gaps::Gaps;
 pub use overlap::OverlapPolicy;
 pub(crate) use pool::BufferPool;
 
@@ -70,10 +72,13 @@ pub(crate) struct Placed {
     pub(crate) overwritten_bytes: u64,
     /// Those of them that were evicted because there were too many ranges.
     pub(crate) crowded_out_bytes: u64,
-    /// Ranges given up, the bytes in them, and the offset of the first.
+    /// Ranges given up, and the bytes in them.
     pub(crate) gaps: u64,
     pub(crate) missing_bytes: u64,
-    pub(crate) first_gap: u64,
+    /// Bytes stored whose place had been given up.
+    pub(crate) filled_bytes: u64,
+    /// The gaps that the window has moved past: nothing fills them any more.
+    pub(crate) passed: Gaps,
     /// Arriving bytes that were not stored: no block was free, or no range.
     pub(crate) refused_bytes: u64,
 }
@@ -107,18 +112,10 @@ struct Extent {
 }
 
 impl Placed {
-    /// Adds a gap; gaps are added in order.
-    const fn add_gap(&mut self, offset: u64, length: u64) {
-        if self.gaps == 0 {
-            self.first_gap = offset;
-        }
-        self.gaps += 1;
-        self.missing_bytes += length;
-    }
-
     /// Whether anything but new and evicted bytes is to be counted.
     pub(crate) const fn is_irregular(&self) -> bool {
-        self.conflicting_bytes | self.gaps | self.refused_bytes | self.crowded_out_bytes != 0
+        let gaps = self.gaps | self.filled_bytes | self.passed.count;
+        self.conflicting_bytes | gaps | self.refused_bytes | self.crowded_out_bytes != 0
     }
 }
 
@@ -218,6 +215,7 @@ impl Reassembler {
         let mut placed = Placed::default();
         if capacity == 0 {
             let newest = self.ranges.last(pool).map_or(self.next, |last| last.end);
+            placed.passed = self.gaps_in(pool, Span { start: self.base(), end: self.next });
             self.release(pool);
             self.skip_unheld(newest);
         } else {
@@ -278,11 +276,17 @@ impl Reassembler {
             }
             None => self.extent(pool),
         };
+        let window = Span { start: self.base(), end: self.next };
+        // What is not held below `next` is a gap.
+        let gaps =
+            if below < window.length() { self.gaps_in(pool, window) } else { Gaps::default() };
         BufferSummary {
             oldest: StreamOffset(oldest),
             newest: StreamOffset(newest),
             next,
-            contiguous: next,
+            contiguous: if gaps.count > 0 { StreamOffset(gaps.first) } else { next },
+            gaps: gaps.count,
+            missing_bytes: gaps.bytes,
             buffered_bytes: below,
             out_of_order_bytes: beyond,
             overwritten_bytes: self.overwritten,
@@ -323,8 +327,12 @@ impl Reassembler {
         }
         self.give_up(base, on);
         let Placing { pool, placed, emit } = on;
-        let evicted = self.ranges.held_in(pool, Span { start: old, end: base });
+        let gone = Span { start: old, end: base };
+        let evicted = self.ranges.held_in(pool, gone);
         placed.overwritten_bytes += evicted;
+        if evicted < gone.length() {
+            placed.passed.extend(self.gaps_in(pool, gone));
+        }
         if evicted > 0 {
             emit(BufferFact::Overrun { offset: old, length: evicted });
         }
@@ -335,19 +343,39 @@ impl Reassembler {
 
     /// Counts what is missing below `end` as gaps.
     fn give_up(&mut self, end: u64, on: &mut Placing<'_, impl FnMut(BufferFact)>) {
-        let Placing { pool, placed, emit } = on;
-        let mut at = self.next;
-        while at < end {
-            let held = self.ranges.at_or_behind(pool, at);
-            let gap_end = held.map_or(end, |span| span.start.min(end)).max(at);
-            if gap_end > at {
-                placed.add_gap(at, gap_end - at);
-                emit(BufferFact::Gap { offset: at, length: gap_end - at });
-            }
-            at = held.map_or(end, |span| span.end.min(end)).max(gap_end);
+        if end <= self.next {
+            return;
         }
-        if end > self.next {
-            self.next = self.ranges.settle(pool, self.next, end);
+        let Placing { pool, placed, emit } = on;
+        self.each_gap(pool, Span { start: self.next, end }, |Span { start: offset, end }| {
+            let length = end - offset;
+            placed.gaps += 1;
+            placed.missing_bytes += length;
+            emit(BufferFact::Gap { offset, length });
+        });
+        self.next = self.ranges.settle(pool, self.next, end);
+    }
+
+    /// The gaps in a part of the window, all below `next`.
+    #[cold]
+    fn gaps_in(&self, pool: &BufferPool, part: Span) -> Gaps {
+        let mut gaps = Gaps::default();
+        self.each_gap(pool, part, |Span { start: first, end }| {
+            gaps.extend(Gaps { count: 1, bytes: end - first, first, end });
+        });
+        gaps
+    }
+
+    /// Calls `take` with each stretch of a part of the window that is not held, lowest first.
+    fn each_gap(&self, pool: &BufferPool, part: Span, mut take: impl FnMut(Span)) {
+        let mut at = part.start;
+        while at < part.end {
+            let held = self.ranges.at_or_behind(pool, at);
+            let end = held.map_or(part.end, |held| held.start.clamp(at, part.end));
+            if end > at {
+                take(Span { start: at, end });
+            }
+            at = held.map_or(part.end, |held| held.end);
         }
     }
 
@@ -407,6 +435,7 @@ impl Reassembler {
                 self.replace(pool, at, &rest[..length], replaces_from);
             } else if self.fill(pool, at, &rest[..length]) {
                 placed.new_bytes += length as u64;
+                placed.filled_bytes += self.next.saturating_sub(at).min(length as u64);
             } else {
                 placed.refused_bytes += rest.len() as u64;
                 break;
@@ -424,6 +453,7 @@ impl Reassembler {
             // What was stored may touch no range any more.
             let Some(shorter) = self.ranges.reserve(pool, Span { end: at, ..span }, borders) else {
                 placed.refused_bytes += core::mem::take(&mut placed.new_bytes);
+                placed.filled_bytes = 0;
                 return;
             };
             insertion = shorter;

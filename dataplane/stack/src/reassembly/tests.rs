@@ -39,7 +39,11 @@ struct Model {
     next: u64,
     overwritten: u64,
     conflicting: u64,
-    missing: u64,
+    /// Bytes given up, those that came after all included.
+    given_up: u64,
+    filled: u64,
+    /// Positions that were held at some time, or skipped by a buffer of capacity 0.
+    known: Vec<bool>,
 }
 
 impl Model {
@@ -53,17 +57,32 @@ impl Model {
 
     fn give_up(&mut self, below: u64) {
         if self.capacity == 0 {
-            self.next = self.next.max(below);
-            self.base = self.next;
-            return;
+            return self.skip_to(below);
         }
         while self.next < below {
-            self.missing += u64::from(self.held(self.next).is_none());
+            self.given_up += u64::from(self.held(self.next).is_none());
             self.next += 1;
         }
         while self.held(self.next).is_some() {
             self.next += 1;
         }
+    }
+
+    fn skip_to(&mut self, below: u64) {
+        while self.next < below {
+            self.known[self.next as usize] = true;
+            self.next += 1;
+        }
+        self.base = self.next;
+    }
+
+    /// What is missing for good or until it comes after all.
+    fn gaps(&self) -> Gaps {
+        let mut gaps = Gaps::default();
+        for first in (0..self.next).filter(|at| !self.known[*at as usize]) {
+            gaps.extend(Gaps { count: 1, bytes: 1, first, end: first + 1 });
+        }
+        gaps
     }
 
     fn slide(&mut self, base: u64) -> u64 {
@@ -91,6 +110,8 @@ impl Model {
             if held.is_none() || policy == OverlapPolicy::Last {
                 *held = Some(*new);
             }
+            self.filled += u64::from(!self.known[at as usize] && at < self.next);
+            self.known[at as usize] = true;
         }
         self.give_up(0);
     }
@@ -98,8 +119,7 @@ impl Model {
     fn resize(&mut self, capacity: u64) -> u64 {
         let before = self.bytes.iter().flatten().count();
         if capacity == 0 {
-            self.next = self.next.max(self.newest().unwrap_or(0));
-            self.base = self.next;
+            self.skip_to(self.newest().unwrap_or(0));
             self.bytes.fill(None);
         } else if let Some(newest) = self.newest() {
             self.slide(newest.saturating_sub(capacity));
@@ -144,12 +164,15 @@ proptest! {
             next: 0,
             overwritten: 0,
             conflicting: 0,
-            missing: 0,
+            given_up: 0,
+            filled: 0,
+            known: vec![false; STREAM],
         };
         let mut policy = OverlapPolicy::First;
         // Under the policy `linux`, whose model is below, this one knows no contents.
         let mut knows_contents = true;
-        let (mut conflicting, mut missing) = (0, 0);
+        let (mut conflicting, mut given_up, mut filled) = (0, 0, 0);
+        let mut passed = Gaps::default();
         for op in ops {
             let placed = match op {
                 Op::Place { offset, length, fill } => {
@@ -177,19 +200,27 @@ proptest! {
                 }
             };
             conflicting += placed.conflicting_bytes;
-            missing += placed.missing_bytes;
+            given_up += placed.missing_bytes;
+            filled += placed.filled_bytes;
+            passed.extend(placed.passed);
             prop_assert_eq!(placed.refused_bytes, 0);
             let summary = buffer.summary(&pool);
             prop_assert_eq!(summary.next.0, model.next);
             prop_assert_eq!(summary.overwritten_bytes, model.overwritten);
             prop_assert!(!knows_contents || conflicting == model.conflicting);
-            prop_assert_eq!(missing, model.missing);
+            prop_assert_eq!((given_up, filled), (model.given_up, model.filled));
         }
         let held = model.bytes.iter().flatten().count() as u64;
         let beyond = model.bytes.iter().skip(model.next as usize).flatten().count() as u64;
         let summary = buffer.summary(&pool);
         prop_assert_eq!(summary.buffered_bytes + summary.out_of_order_bytes, held);
         prop_assert_eq!(summary.out_of_order_bytes, beyond);
+        let mut gaps = passed;
+        gaps.extend(buffer.gaps_in(&pool, Span { start: buffer.base(), end: buffer.next().0 }));
+        prop_assert_eq!(gaps, model.gaps());
+        let in_window = gaps.bytes - passed.bytes;
+        prop_assert_eq!(summary.missing_bytes, in_window);
+        prop_assert!(in_window > 0 || summary.contiguous == summary.next);
         let contents = contents(&buffer, &pool);
         if knows_contents {
             prop_assert!(contents == model.bytes, "the held bytes differ");
@@ -578,6 +609,55 @@ fn the_example_of_the_type_is_true() {
     let placed = buffer.give_up_below(&mut pool, StreamOffset(12), &mut |_| {});
     assert_eq!((placed.gaps, placed.missing_bytes, buffer.next().0), (1, 2, 14));
     assert_eq!(text(&buffer, &pool), "ghij mn");
+}
+
+/// Gives up, and places, in this order, in a buffer of `capacity` bytes. Returns the gaps that the
+/// window has moved past, and the summary.
+fn after(capacity: u64, steps: &[(Option<u64>, u64, usize)]) -> (Gaps, BufferSummary) {
+    let (mut pool, mut buffer) = (pool_of(8), Reassembler::new(capacity));
+    let mut passed = Gaps::default();
+    for (below, offset, length) in steps {
+        let end = StreamOffset(below.unwrap_or_default());
+        let given_up = buffer.give_up_below(&mut pool, end, &mut |_| {});
+        let (offset, bytes) = (StreamOffset(*offset), vec![7; *length]);
+        let placed = buffer.place(&mut pool, offset, &bytes, OverlapPolicy::First, &mut |_| {});
+        passed.extend(given_up.passed);
+        passed.extend(placed.passed);
+    }
+    (passed, buffer.summary(&pool))
+}
+
+#[test]
+fn a_gap_that_is_filled_is_missing_no_longer() {
+    let begun = (None, 0, 10);
+    let missing = |steps: &[_]| {
+        let (passed, summary) = after(100, steps);
+        assert_eq!(passed, Gaps::default());
+        (summary.gaps, summary.missing_bytes, summary.contiguous.0)
+    };
+    assert_eq!(missing(&[begun, (Some(30), 30, 10)]), (1, 20, 10));
+    assert_eq!(missing(&[begun, (Some(30), 30, 10), (None, 10, 20)]), (0, 0, 40), "whole");
+    assert_eq!(missing(&[begun, (Some(30), 30, 10), (None, 10, 5)]), (1, 15, 15), "its beginning");
+    assert_eq!(missing(&[begun, (Some(30), 30, 10), (None, 25, 5)]), (1, 15, 10), "its end");
+    assert_eq!(missing(&[begun, (Some(30), 30, 10), (None, 15, 5)]), (2, 15, 10), "its middle");
+    assert_eq!(missing(&[begun, (Some(20), 30, 0), (Some(30), 30, 10)]), (1, 20, 10), "in two");
+}
+
+#[test]
+fn a_gap_that_the_window_has_passed_stays_missing() {
+    let begun = [(None, 0, 10), (Some(30), 30, 10)];
+    let after = |capacity, more: &[_]| after(capacity, &[&begun[..], more].concat());
+    let (passed, window) = after(25, &[]);
+    assert_eq!(passed, Gaps { count: 1, bytes: 5, first: 10, end: 15 });
+    assert_eq!((window.gaps, window.missing_bytes, window.contiguous.0), (1, 15, 15));
+    // The rest of it comes, after all; what comes before the window does not count.
+    let (passed, window) = after(25, &[(None, 10, 20)]);
+    assert_eq!(passed, Gaps { count: 1, bytes: 5, first: 10, end: 15 });
+    assert_eq!((window.gaps, window.missing_bytes, window.contiguous.0), (0, 0, 40));
+    // The next bytes in order move the window past it.
+    let (passed, window) = after(25, &[(None, 40, 10), (None, 50, 10)]);
+    assert_eq!(passed, Gaps { count: 1, bytes: 20, first: 10, end: 30 });
+    assert_eq!((window.gaps, window.overwritten_bytes), (0, 15));
 }
 
 /// The runs of bytes held, with a space between any two.

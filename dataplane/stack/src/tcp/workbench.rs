@@ -174,6 +174,7 @@ impl<S: FlowSink> Workbench<'_, S> {
             self.stats.add(Stat::ConflictingBytes, placed.conflicting_bytes);
             self.stats.add(Stat::Gaps, placed.gaps);
             self.stats.add(Stat::MissingBytes, placed.missing_bytes);
+            self.stats.add(Stat::FilledBytes, placed.filled_bytes);
             self.stats.add(Stat::RefusedBytes, placed.refused_bytes);
             self.stats.add(Stat::CrowdedOutBytes, placed.crowded_out_bytes);
             self.entry.count(side, placed);

@@ -138,8 +138,17 @@ fn segments_far_outside_the_window_change_nothing() {
 #[test]
 fn bytes_that_come_behind_the_last_acknowledgement_fill_their_gap() {
     let mut world = established();
-    world.play("S> F. 308 101\n C> F. 101 309\n S> . 309 102\n S> P. 301 101 message");
+    world.play("S> F. 308 101\n C> F. 101 309\n S> . 309 102");
+    let missing = |world: &World| {
+        let buffer = world.flow().sides.client.buffer;
+        (buffer.gaps, buffer.missing_bytes, buffer.contiguous.0)
+    };
+    assert_eq!(missing(&world), (1, 7, 0));
+    world.play("S> P. 301 101 message");
     assert_eq!(world.received(Side::Client), "message");
+    assert_eq!(missing(&world), (0, 0, 7));
+    let counted = [Stat::Gaps, Stat::MissingBytes, Stat::FilledBytes];
+    assert_eq!(counted.map(|stat| world.stack.stats().get(stat)), [1, 7, 7]);
     world.play("+1100");
     assert_eq!(world.ended.flows[0].1, Some(EndCause::Fin));
     // After a reset nobody receives anything.
