@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz-smoke soak bench bench-quick bench-events bench-control check reference man docs build setup clean
+.PHONY: help demo test fuzz-smoke soak league bench bench-quick bench-events bench-control check reference man docs build setup clean
 
 # Where DEMO_SECONDS=20 is given, the demo ends by itself after that time.
 demo: ## See mosd work on generated traffic; ends on Ctrl-C
@@ -18,6 +18,10 @@ soak: ## The attacks and long runs in full size, with their figures (SOAK="flood
 	@scripts/setup.sh test
 	cargo build --release --bins
 	cargo run --release -p mos-bench --example soak -- $(SOAK)
+
+# LEAGUE="--singles 2000 --combinations 500" is a smaller one; tshark takes most of the time.
+league: ## What other tools make of the connections that the kernel judges, where they are installed
+	@scripts/league.sh $(LEAGUE)
 
 # BENCH="--traffic t1 --payload 6 --mode track" measures that alone; docs/explanation/performance.md says what it means.
 bench: ## Measure the stack next to the least loop that could do as much: the whole suite

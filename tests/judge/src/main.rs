@@ -9,10 +9,11 @@ use clap::Parser;
 use mos_judge::script::Script;
 use mos_judge::strategies::{cases, draw};
 use mos_judge::trial::POLICIES;
-use mos_judge::trial::court::Court;
+use mos_judge::trial::court::{self, Case, Court};
 use mos_judge::trial::report::{self, Report};
 use mos_judge::trial::shrink::shrink;
-use mos_judge::verdict::Verdict;
+use mos_judge::verdict::others::Tool;
+use mos_judge::verdict::{self, Verdict};
 
 /// Plays connections with the kernel, and says how mosd shows them. Needs root.
 #[derive(Debug, Parser)]
@@ -35,7 +36,7 @@ struct Args {
     /// Only scripts of this group, or whose label contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// The number of labels with wrong connections to show.
+    /// The number of labels with wrong connections to show; 0 shows the totals alone.
     #[arg(long, default_value_t = 60)]
     labels: usize,
     /// Write wrong connections into this folder.
@@ -47,10 +48,17 @@ struct Args {
     /// Reduce them to the fewest steps before.
     #[arg(long)]
     shrink: bool,
+    /// Judge this tool in the place of mosd, if it is installed: only the direction to the kernel.
+    #[arg(long)]
+    other: Option<Tool>,
 }
 
 fn main() -> io::Result<()> {
     let args = Args::parse();
+    if let Some(tool) = args.other {
+        league(tool, scripts(&args));
+        return Ok(());
+    }
     let policy = POLICIES.iter().position(|policy| *policy == args.policy);
     let policies = policy.and_then(|at| POLICIES.get(at..=at)).unwrap_or(&POLICIES);
     let court = Court { mosd: &args.mosd, policies };
@@ -62,7 +70,10 @@ fn main() -> io::Result<()> {
             wrong.push(case.played.script.clone());
         }
     });
-    println!("{}\n{}", report.totals_table(), report.kinds_table());
+    println!("{}", report.totals_table());
+    if args.labels > 0 {
+        println!("{}", report.kinds_table());
+    }
     for line in report.labels_table().lines().take(args.labels) {
         println!("{line}");
     }
@@ -79,6 +90,19 @@ fn main() -> io::Result<()> {
         }
     });
     result
+}
+
+/// How another tool shows the same connections.
+fn league(tool: Tool, scripts: impl Iterator<Item = Script> + Send) {
+    let Some(name) = tool.name() else { return println!("{tool:?} is not installed") };
+    let mut report = Report::default();
+    court::each_batch(scripts, |batch, capture| {
+        for (played, flows) in batch.iter().zip(tool.replay(capture, batch)) {
+            let verdict = verdict::judge_to_kernel(played, &flows);
+            report.count(&Case { played, policy: name, flows: &flows, verdict });
+        }
+    });
+    println!("{name}\n{}", report.totals_table());
 }
 
 fn scripts(args: &Args) -> impl Iterator<Item = Script> + Send {

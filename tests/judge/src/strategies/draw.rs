@@ -64,6 +64,7 @@ pub fn controls() -> Vec<Script> {
             let (before, behind) = state.steps(setup.role);
             let label = format!("{:?} {state:?}", setup.role);
             let steps = [before, behind].concat();
+            let setup = Setup { setting: state.setting(), ..setup };
             all.push(Script { group: "control", label, setup, steps });
         }
     }
@@ -88,7 +89,7 @@ fn single(number: usize) -> Option<Script> {
         return None;
     }
     let strange = change.into_iter().fold(Strange::new(kind), Strange::with);
-    let setup = numbered(setup, number as u64);
+    let setup = Setup { setting: state.setting(), ..numbered(setup, number as u64) };
     let (mut steps, behind) = state.steps(setup.role);
     steps.push(Step::Strange(strange));
     steps.extend(behind);
@@ -131,6 +132,7 @@ fn combination(draw: &mut Draw) -> Option<Script> {
     let setup = draw.one_of(&setups())?;
     let setup = numbered(setup, draw.number());
     let state = draw.one_of(&State::ALL)?;
+    let setup = Setup { setting: state.setting(), ..setup };
     let changes = changes_of(setup.version);
     let (before, behind) = state.steps(setup.role);
     let middle = before.len();

@@ -1,8 +1,8 @@
 //! States of a connection: the honest steps that lead there, and those that follow.
 
-use crate::ends::setup::Role;
+use crate::ends::setup::{Role, Setting};
 use crate::script::Step::{
-    self, Ack, Again, Ahead, Connect, Data, Fin, Pause, Resume, Shutdown, Syn, SynAck, Write,
+    self, Ack, Again, Ahead, Connect, Data, Fill, Fin, Pause, Resume, Shutdown, Syn, SynAck, Write,
 };
 
 /// The state in which the kernel meets a strange packet.
@@ -20,6 +20,8 @@ pub enum State {
     Unacknowledged,
     /// ESTABLISHED, bytes wait behind a hole.
     OutOfOrder,
+    /// ESTABLISHED, the kernel's window is full: nobody reads.
+    Full,
     /// FIN-WAIT-1.
     FinWait1,
     /// FIN-WAIT-2.
@@ -36,13 +38,14 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BeforeSyn,
         Self::Handshake,
         Self::Idle,
         Self::Open,
         Self::Unacknowledged,
         Self::OutOfOrder,
+        Self::Full,
         Self::FinWait1,
         Self::FinWait2,
         Self::CloseWait,
@@ -50,6 +53,12 @@ impl State {
         Self::Closing,
         Self::TimeWait,
     ];
+
+    /// How the kernel is set.
+    #[must_use]
+    pub fn setting(self) -> Setting {
+        if self == Self::Full { Setting::Small } else { Setting::Usual }
+    }
 
     /// The honest steps before the strange packet, and those behind it.
     #[must_use]
@@ -75,6 +84,10 @@ impl State {
             Self::OutOfOrder => (
                 &[Data(30), Ahead(40, 30)],
                 &[Data(30), Data(50), Write(20), Ack, Fin, Shutdown, Ack],
+            ),
+            Self::Full => (
+                &[Data(30), Pause, Fill(0)],
+                &[Resume, Data(30), Data(30), Write(20), Ack, Fin, Shutdown, Ack],
             ),
             Self::FinWait1 => {
                 (&[Data(30), Write(20), Shutdown], &[Data(30), Ack, Data(30), Fin, Ack])

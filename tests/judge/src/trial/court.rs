@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use tempfile::NamedTempFile;
-
 use crate::scene::{Played, Scene};
 use crate::script::Script;
 use crate::verdict::{self, Flow, Verdict};
@@ -48,24 +46,35 @@ impl Court<'_> {
         scripts: impl Iterator<Item = Script> + Send,
         mut tell: impl FnMut(Case<'_>),
     ) {
-        let (send, receive) = sync_channel(2);
-        thread::scope(|scope| {
-            scope.spawn(move || play(scripts, &send));
-            for (batch, framing) in receive.iter().zip(FRAMINGS.into_iter().cycle()) {
-                self.judge(&verdict::capture(framing, &batch), &batch, &mut tell);
-            }
-        });
+        each_batch(scripts, |batch, capture| self.judge(capture, batch, &mut tell));
     }
+
     #[track_caller]
-    fn judge(&self, capture: &NamedTempFile, batch: &[Played], tell: &mut impl FnMut(Case<'_>)) {
+    fn judge(&self, capture: &Path, batch: &[Played], tell: &mut impl FnMut(Case<'_>)) {
         for policy in self.policies {
-            let shown = verdict::replay(self.mosd, policy, capture.path(), batch);
+            let shown = verdict::replay(self.mosd, policy, capture, batch);
             for (played, flows) in batch.iter().zip(&shown) {
                 let verdict = verdict::judge(played, flows);
                 tell(Case { played, policy, flows, verdict });
             }
         }
     }
+}
+
+/// Plays all scripts, and hands on the connections in batches, each with its capture.
+#[track_caller]
+pub fn each_batch(
+    scripts: impl Iterator<Item = Script> + Send,
+    mut hand_on: impl FnMut(&[Played], &Path),
+) {
+    let (send, receive) = sync_channel(2);
+    thread::scope(|scope| {
+        scope.spawn(move || play(scripts, &send));
+        for (batch, framing) in receive.iter().zip(FRAMINGS.into_iter().cycle()) {
+            let batch: Vec<Played> = batch;
+            hand_on(&batch, verdict::capture(framing, &batch).path());
+        }
+    });
 }
 
 /// Plays all scripts, and sends the connections in batches.

@@ -1,5 +1,6 @@
 //! Verdicts: what mosd shows of each connection against what the kernel's sockets read and sent.
 
+pub mod others;
 pub mod undecided;
 
 use std::collections::HashMap;
@@ -83,16 +84,22 @@ pub fn replay(mosd: &Path, policy: &str, capture: &Path, played: &[Played]) -> V
     let finished = program::run(command.arg(capture), LIMIT);
     let text = finished.text();
     assert!(!text.is_empty(), "{command:?}: {}", finished.stderr);
+    let flow = |line| flow(line).unwrap_or_else(|| panic!("a record that nobody can read: {line}"));
+    sort(text.lines().map(flow), played)
+}
+
+/// Gives each flow to the connection that has one of its addresses.
+#[track_caller]
+fn sort(flows: impl Iterator<Item = Flow>, played: &[Played]) -> Vec<Vec<Flow>> {
     let mut places: HashMap<IpAddr, usize> = HashMap::new();
     for (place, played) in played.iter().enumerate() {
         places.insert(played.raw.ip(), place);
         places.insert(played.kernel.ip(), place);
     }
     let mut shown = vec![Vec::new(); played.len()];
-    for line in text.lines() {
-        let flow = flow(line).unwrap_or_else(|| panic!("a record that nobody can read: {line}"));
+    for flow in flows {
         let place = flow.ends.iter().find_map(|end| places.get(&end.ip()));
-        let place = place.unwrap_or_else(|| panic!("a record of no connection: {line}"));
+        let place = place.unwrap_or_else(|| panic!("a flow of no connection: {}", flow.line));
         shown[*place].push(flow);
     }
     shown
@@ -154,6 +161,23 @@ pub fn judge(played: &Played, flows: &[Flow]) -> Verdict {
     }
 }
 
+/// Judges the direction to the kernel alone, of a tool that says nothing but bytes.
+#[must_use]
+pub fn judge_to_kernel(played: &Played, flows: &[Flow]) -> Verdict {
+    let to = flows.iter().flat_map(|flow| {
+        let by_raw = |(end, stream): (&SocketAddr, _)| (*end == played.raw).then_some(stream);
+        flow.ends.iter().zip(&flow.streams).filter_map(by_raw)
+    });
+    let to: Vec<_> = to.collect();
+    let read: Vec<_> = played.read.iter().map(|read| read.bytes.as_slice()).collect();
+    let read: Vec<_> = read.into_iter().filter(|bytes| !bytes.is_empty()).collect();
+    match differs(&to, &read) {
+        None => Verdict::Right,
+        Some(_) if played.resets > 0 && has_all(&to, &read, played) => Verdict::Besides,
+        to => Verdict::Wrong { to, from: None },
+    }
+}
+
 /// A flow between other ends than those of the connection.
 fn stranger(played: &Played, flow: &Flow) -> Option<String> {
     let [client, server] = flow.ends;
@@ -186,18 +210,24 @@ fn acknowledged(played: &Played) -> u32 {
     offsets.filter(|offset| *offset < 1 << 20).max().unwrap_or(0)
 }
 
-/// Whether all that was read is shown, and besides nothing that the kernel has acknowledged.
+/// Whether all that was read is shown, and nothing besides is shown as received.
 fn has_all(shown: &[&Stream], read: &[&[u8]], played: &Played) -> bool {
     let sent = sent_by_raw(played);
-    let is_shown = |bytes: &&[u8]| {
-        shown.iter().any(|stream| {
-            let length = usize::try_from(stream.length).unwrap_or(usize::MAX);
-            let longer = sent.get(..length).filter(|longer| longer.starts_with(bytes));
-            [Some(*bytes), longer].iter().flatten().any(|bytes| digest(bytes) == stream.digest)
-        })
+    // The length that a stream has in common with what was read.
+    let common = |stream: &Stream| -> usize {
+        let length = usize::try_from(stream.length).unwrap_or(usize::MAX);
+        let longer = sent.get(..length).filter(|longer| digest(longer) == stream.digest);
+        let is_in = |bytes: &&&[u8]| {
+            digest(bytes) == stream.digest || longer.is_some_and(|longer| longer.starts_with(bytes))
+        };
+        read.iter().filter(is_in).map(|bytes| bytes.len()).max().unwrap_or(0)
     };
+    let is_honest = |stream: &&Stream| stream.acknowledged.unwrap_or(0) <= common(stream) as u64;
+    let is_shown = |bytes: &&[u8]| shown.iter().any(|stream| common(stream) == bytes.len());
     let total: usize = read.iter().map(|bytes| bytes.len()).sum();
-    read.iter().all(is_shown) && acknowledged(played) as usize <= total + 1
+    read.iter().all(is_shown)
+        && shown.iter().all(is_honest)
+        && acknowledged(played) as usize <= total + 1
 }
 
 /// The stream that the raw peer has sent, the first copy of each byte, up to the first hole.
