@@ -83,6 +83,8 @@ struct End {
     sent: u64,
     /// Sequence numbers that its FIN has taken: 1 once it is sent.
     fin: u32,
+    /// Timestamp of its last segment, 0 before the first.
+    stamp: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +141,7 @@ impl Conversation {
             Kind::Short => random.between(1, 4),
             Kind::Long => random.between(200, 2000),
         };
-        let mut end = || End { initial_seq: random.word(), sent: 0, fin: 0 };
+        let mut end = || End { initial_seq: random.word(), sent: 0, fin: 0, stamp: 0 };
         Self {
             setup,
             step: Step::Syn,
@@ -173,6 +175,7 @@ impl Conversation {
         if flags & flags::FIN != 0 {
             self.ends[from].fin = 1;
         }
+        self.ends[from].stamp = tick;
         turn
     }
 
@@ -332,7 +335,7 @@ impl Conversation {
         let Planned { from, flags, piece, .. } = planned;
         let is_syn = flags & flags::SYN != 0;
         let sender = &self.ends[from];
-        let times = (tick, if flags == flags::SYN { 0 } else { tick.wrapping_sub(1) });
+        let times = (tick, self.ends[from.peer()].stamp);
         Header {
             seq: if is_syn {
                 sender.initial_seq

@@ -279,6 +279,24 @@ fn a_syn_carries_its_options() {
 }
 
 #[test]
+fn timestamps_echo_what_the_other_endpoint_sent_last() {
+    let mut last = HashMap::new();
+    let mut echoes = 0;
+    for parsed in frames(30, 7, 5000).map(|frame| parse(&frame)) {
+        if parsed.flags == SYN {
+            last.remove(&(parsed.target, parsed.source));
+        }
+        let Some(at) = parsed.options.windows(2).position(|kind| kind == [8, 10]) else { continue };
+        let [value, echo] = [2, 6].map(|skip| &parsed.options[at + skip..][..4]);
+        let sent = last.get(&(parsed.target, parsed.source));
+        assert_eq!(echo, sent.map_or(&[0; 4][..], Vec::as_slice));
+        echoes += usize::from(sent.is_some());
+        last.insert((parsed.source, parsed.target), value.to_vec());
+    }
+    assert!(echoes > 1000);
+}
+
+#[test]
 fn requests_and_responses_are_readable() {
     let payloads: Vec<_> =
         frames(30, 8, 3000).map(|frame| parse(&frame).payload).filter(|p| !p.is_empty()).collect();
