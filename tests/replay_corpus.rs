@@ -27,7 +27,37 @@ const CLEAN_MIN: u64 = 2000;
 
 /// Captures in which we deliberately differ from the reference, in which flows, and why. See
 /// docs/explanation/semantics.md.
-const JUSTIFIED: [(&str, &[&str], &str); 7] = [
+const JUSTIFIED: [(&str, &[&str], &str); 13] = [
+    (
+        "arkime__pcap_tcp-reassembly-synthetic.pcap",
+        &["flow 9 c2s", "missing 10.180.156.1 40009 10.180.156.2 80"],
+        "after both FINs, a SYN with the number of the old one that nothing answers: a stray copy",
+    ),
+    (
+        "arkime__pcap_tcp_handshake_synthetic.pcap",
+        &["flow 2 c2s", "flow 2 s2c", "missing 192.0.2.10 40003 198.51.100.5 8080"],
+        "the server answers the second SYN with a challenge ACK: it begins nothing",
+    ),
+    (
+        "suricata-verify__util-action-tests_util-action-03_input.pcap",
+        &["flow 0 c2s"],
+        "payload of a SYN, sent again in a segment that acknowledges nothing: no endpoint takes it",
+    ),
+    (
+        "tcpflow__test5-lines-randomized.pcap",
+        &["flow 0 c2s", "missing 192.168.10.105 49392 69.163.156.173 80"],
+        "shuffled: its SYN comes last, and nothing answers it",
+    ),
+    (
+        "wireshark__captures_c1222_std_example8.pcap",
+        &["flow 0 c2s"],
+        "segments without any flag: every endpoint drops them",
+    ),
+    (
+        "zeek__ftp_bigtransfer.pcap",
+        &["flow 2 s2c"],
+        "the flow goes on behind losses of gigabytes, which push its first bytes out of the buffer",
+    ),
     (
         "suricata-verify__base64-decode-5885_input.pcap",
         &["flow 11 c2s", "flow 11 s2c", "missing 192.168.100.67 57558 142.251.39.35 443"],

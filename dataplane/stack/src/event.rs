@@ -5,7 +5,7 @@
 
 use crate::{
     EndCause, FlowId, FlowSummary, FlowTuple, Head, Instant, Side, SockOpts, StreamOffset,
-    TcpState,
+    Suspicion, TcpState,
     flow::{Flow, FlowKey, Ledger},
     reassembly::BufferPool,
 };
@@ -77,6 +77,13 @@ pub enum Fact {
         /// Bytes missing.
         length: u64,
     },
+    /// A segment was not believed at once: its receiver may not take it.
+    SuspiciousSegment {
+        /// The side that has sent it, as its addresses say.
+        side: Side,
+        /// Why.
+        reason: Suspicion,
+    },
     /// A packet of no known flow. mOS: `MOS_ON_ORPHAN`.
     OrphanPacket,
     /// The flow has ended; `None`: it was still open when the source ended.
@@ -103,6 +110,7 @@ pub enum EventKind {
     OverlapConflict,
     BufferOverrun,
     Gap,
+    SuspiciousSegment,
     OrphanPacket,
     FlowEnded,
     OptionsChanged,
@@ -110,7 +118,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FlowStarted,
         Self::FlowEstablished,
         Self::StateChanged,
@@ -119,6 +127,7 @@ impl EventKind {
         Self::OverlapConflict,
         Self::BufferOverrun,
         Self::Gap,
+        Self::SuspiciousSegment,
         Self::OrphanPacket,
         Self::FlowEnded,
         Self::OptionsChanged,
@@ -136,6 +145,7 @@ impl EventKind {
             Self::OverlapConflict => "overlap_conflict",
             Self::BufferOverrun => "buffer_overrun",
             Self::Gap => "gap",
+            Self::SuspiciousSegment => "suspicious_segment",
             Self::OrphanPacket => "orphan_packet",
             Self::FlowEnded => "flow_ended",
             Self::OptionsChanged => "options_changed",
@@ -197,6 +207,7 @@ impl Fact {
             Self::OverlapConflict { .. } => EventKind::OverlapConflict,
             Self::BufferOverrun { .. } => EventKind::BufferOverrun,
             Self::Gap { .. } => EventKind::Gap,
+            Self::SuspiciousSegment { .. } => EventKind::SuspiciousSegment,
             Self::OrphanPacket => EventKind::OrphanPacket,
             Self::FlowEnded(_) => EventKind::FlowEnded,
             Self::OptionsChanged { .. } => EventKind::OptionsChanged,
@@ -212,7 +223,8 @@ impl Fact {
             | Self::Retransmission { side, .. }
             | Self::OverlapConflict { side, .. }
             | Self::BufferOverrun { side, .. }
-            | Self::Gap { side, .. } => Some(*side),
+            | Self::Gap { side, .. }
+            | Self::SuspiciousSegment { side, .. } => Some(*side),
             Self::FlowStarted
             | Self::FlowEstablished
             | Self::OrphanPacket

@@ -9,18 +9,21 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod aside;
 mod assembly;
 mod event;
 mod flow;
 mod frame;
 pub mod limits;
 mod offset;
+mod opening;
 mod reassembly;
 mod seq;
 mod side;
 mod socket;
 mod stack;
 mod stats;
+mod suspicion;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -45,5 +48,6 @@ pub use socket::{
 };
 pub use stack::{FIND_MAX, Gauges, SlotCursor, Stack};
 pub use stats::{PacketOutcome, Stat, Stats};
+pub use suspicion::Suspicion;
 pub use tcp::TcpState;
 pub use time::Instant;

@@ -21,6 +21,12 @@ pub const BUFFER_BYTES_CEILING: u64 = 256 * 1024 * 1024;
 /// most 16 MiB of it, and 8 MiB for [`RANGES_MAX`] ranges of each.
 pub const ASSEMBLIES_MAX: usize = 256;
 
+/// Most segments, and stretches of segments, that one stack keeps aside.
+pub const ASIDES_MAX: usize = 1024;
+
+/// Most bytes of one stretch of payload that is kept aside. They come from the pool.
+pub const ASIDE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Most separate runs of bytes that one side's buffer holds: those that fit into 16 blocks. To
 /// insert one moves 32 KiB at most.
 pub const RANGES_MAX: usize = 4088;

@@ -11,6 +11,12 @@ impl SeqNum {
         Self(self.0.wrapping_add(bytes))
     }
 
+    /// The number `bytes` before.
+    #[must_use]
+    pub(crate) const fn before(self, bytes: u32) -> Self {
+        Self(self.0.wrapping_sub(bytes))
+    }
+
     /// How many bytes there are from `earlier`, which is less than 2^32 before it.
     #[must_use]
     pub(crate) const fn bytes_since(self, earlier: Self) -> u32 {

@@ -1,6 +1,6 @@
 //! The plain counters of one stack: one list, one array.
 
-use crate::{EndCause, wire::ParseError};
+use crate::{EndCause, Suspicion, wire::ParseError};
 
 /// What became of one packet. Every packet received ends in exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,8 +120,30 @@ stats! {
     RefusedBytes => "refused_bytes", "";
     /// Segments with the URG flag; their urgent pointer is ignored.
     Urgent => "urgent_segments", "";
-    /// Segments whose sequence numbers lie far outside the window.
-    OutOfWindow => "out_of_window_segments", "";
+    /// Segments after the SYN without ACK.
+    SuspiciousNoAck => "suspicious_segments", "no_ack";
+    /// Segments that do not acknowledge the SYN which they answer.
+    SuspiciousHandshakeAck => "suspicious_segments", "handshake_ack";
+    /// Segments whose acknowledgement is older than a window.
+    SuspiciousAckTooOld => "suspicious_segments", "ack_too_old";
+    /// Segments that acknowledge what was not sent, as far as was captured.
+    SuspiciousAckNotSent => "suspicious_segments", "ack_not_sent";
+    /// Segments with an old timestamp, or the echo of one that was not sent.
+    SuspiciousTimestamp => "suspicious_segments", "timestamp";
+    /// Segments signed on a connection without signatures, or the other way round.
+    SuspiciousSignature => "suspicious_segments", "signature";
+    /// Segments beyond the window that the receiver has granted.
+    SuspiciousBeyondWindow => "suspicious_segments", "beyond_window";
+    /// SYNs and SYN/ACKs with another number than that of the connection.
+    SuspiciousSyn => "suspicious_segments", "syn";
+    /// SYNs and SYN/ACKs with payload.
+    SuspiciousSynPayload => "suspicious_segments", "syn_payload";
+    /// Segments of a side that has not answered the SYN.
+    SuspiciousBeforeSyn => "suspicious_segments", "before_syn";
+    /// FINs that the stream contradicts.
+    SuspiciousFin => "suspicious_segments", "fin";
+    /// Resets whose number is not the next one expected.
+    SuspiciousReset => "suspicious_segments", "reset";
 }
 
 impl Stat {
@@ -186,6 +208,24 @@ impl Stats {
             PacketOutcome::Ignored(ParseError::Truncated) => Stat::PacketsTruncated,
             PacketOutcome::Ignored(ParseError::Checksum) => Stat::PacketsChecksum,
             PacketOutcome::Ignored(ParseError::Malformed) => Stat::PacketsMalformed,
+        });
+    }
+
+    /// Counts a segment that was not believed at once.
+    pub const fn count_suspicion(&mut self, reason: Suspicion) {
+        self.count(match reason {
+            Suspicion::NoAck => Stat::SuspiciousNoAck,
+            Suspicion::HandshakeAck => Stat::SuspiciousHandshakeAck,
+            Suspicion::AckTooOld => Stat::SuspiciousAckTooOld,
+            Suspicion::AckNotSent => Stat::SuspiciousAckNotSent,
+            Suspicion::Timestamp => Stat::SuspiciousTimestamp,
+            Suspicion::Signature => Stat::SuspiciousSignature,
+            Suspicion::BeyondWindow => Stat::SuspiciousBeyondWindow,
+            Suspicion::Syn => Stat::SuspiciousSyn,
+            Suspicion::SynPayload => Stat::SuspiciousSynPayload,
+            Suspicion::BeforeSyn => Stat::SuspiciousBeforeSyn,
+            Suspicion::Fin => Stat::SuspiciousFin,
+            Suspicion::Reset => Stat::SuspiciousReset,
         });
     }
 

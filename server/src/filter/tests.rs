@@ -25,6 +25,7 @@ fn side(state: TcpState) -> SideSummary {
         payload_bytes: 100,
         acknowledged: Some(StreamOffset(90)),
         retransmits: 0,
+        suspicious_segments: 0,
         buffer: mos_stack::BufferSummary {
             buffered_bytes: 7,
             next: StreamOffset(95),
@@ -293,6 +294,7 @@ prop_compose! {
             payload_bytes: bytes[at],
             acknowledged: acknowledged.map(StreamOffset),
             retransmits: 0,
+            suspicious_segments: 0,
             buffer: mos_stack::BufferSummary {
                 next: StreamOffset(bytes[at]),
                 buffered_bytes: bytes[at + 1],

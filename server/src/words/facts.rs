@@ -54,6 +54,7 @@ pub(crate) fn facts(fact: &Fact, payload: Payload) -> Vec<(&'static str, Value)>
             }
             facts
         }
+        Fact::SuspiciousSegment { side: _, reason } => vec![("reason", text(reason.as_str()))],
         Fact::FlowEnded(Some(cause)) => vec![("cause", text(cause.as_str()))],
         Fact::OptionsChanged { options, revision } => {
             let mut facts = vec![("revision", Value::Number(revision.into()))];
@@ -88,7 +89,7 @@ fn hexadecimal(head: &Head) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use mos_stack::{EndCause, Side, SockOpts, TcpState};
+    use mos_stack::{EndCause, Side, SockOpts, Suspicion, TcpState};
 
     use super::*;
 
@@ -111,6 +112,7 @@ mod tests {
             (Fact::Retransmission { side, offset, length: 3 }, "offset=7 length=3"),
             (Fact::BufferOverrun { side, offset, length: 3 }, "offset=7 length=3"),
             (Fact::Gap { side, offset, length: 3 }, "offset=7 length=3"),
+            (Fact::SuspiciousSegment { side, reason: Suspicion::NoAck }, "reason=no_ack"),
             (Fact::OrphanPacket, ""),
             (Fact::FlowEnded(Some(EndCause::Rst)), "cause=rst"),
             (Fact::FlowEnded(None), ""),

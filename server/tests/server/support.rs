@@ -91,6 +91,7 @@ pub(crate) fn flow(worker: u16, slot: u32, generation: u32, started: u64) -> Flo
         payload_bytes: 0,
         acknowledged: None,
         retransmits: 0,
+        suspicious_segments: 0,
         buffer: mos_stack::BufferSummary::default(),
     };
     FlowSummary {

@@ -11,6 +11,7 @@ mod rings;
 mod summary;
 mod table;
 mod timeouts;
+mod traits;
 
 pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDetails, StreamRead};
 pub(crate) use eviction::{Evictable, EvictionQueues};
@@ -24,5 +25,6 @@ pub use summary::{
 };
 pub(crate) use table::{Absent, FlowTable, Tag};
 pub(crate) use timeouts::{FlowTimeouts, Timing};
+pub(crate) use traits::{Trait, Traits};
 
 const _: () = assert!(FlowTable::<Flow, EndCause>::SLOT_BYTES == 320, "five lines of the cache");

@@ -1,13 +1,18 @@
 //! One live flow: its connection, its buffers, its options.
 
+use core::time::Duration;
+
 use mos_memory::CACHE_LINE;
 
 use super::{
     BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowSummary, FlowTimeouts,
-    FlowTuple, Ledger, LedgerEntry, SideDetails, SideSummary, Timing, key::KeyHead,
+    FlowTuple, Ledger, LedgerEntry, OptionsOrigin, SideDetails, SideSummary, Timing, Trait, Traits,
+    key::KeyHead,
 };
 use crate::{
     Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
+    aside::{Aside, Asides, What},
+    opening::Opening,
     reassembly::{BufferPool, Reassembler},
     socket::MonitorSocket,
     tcp::{
@@ -26,19 +31,14 @@ pub(crate) struct Flow {
     pub(crate) last_packet: Instant,
     /// What comes next. The connection does not count yet what was accepted as predicted.
     prediction: Prediction,
-    pub(crate) socket: MonitorSocket,
-    vlan: u16,
-    /// Which end of the key is the client.
-    client: End,
-    /// Whether the flow has an entry in the ledger.
-    is_irregular: bool,
-    /// Which sides' buffers have a capacity above 0.
-    has_buffer: Sides<bool>,
-    mark: Mark,
+    /// The last timestamp of each side.
+    recent: Sides<u32>,
     /// A buffer of capacity 0 is not updated by predicted segments: [`Flow::next_offset`] has its
     /// position.
     pub(crate) buffers: Sides<Reassembler>,
     pub(crate) connection: Connection,
+    pub(crate) socket: MonitorSocket,
+    vlan: u16,
     started: Instant,
 }
 
@@ -46,15 +46,6 @@ const _: () = assert!(
     size_of::<KeyHead>() + core::mem::offset_of!(Flow, buffers) == CACHE_LINE,
     "what every packet needs is one line of the cache"
 );
-
-/// A niche: a `u16` with one used value. The compiler encodes `State::Free` of the table in the
-/// field with the most unused values; this field makes that one of the first line, which every
-/// packet reads.
-#[derive(Debug)]
-#[repr(u16)]
-enum Mark {
-    Live,
-}
 
 /// In place of a VLAN id.
 const NO_VLAN: u16 = u16::MAX;
@@ -83,7 +74,11 @@ pub(crate) struct Shared<'a> {
     pub(crate) pool: &'a mut BufferPool,
     pub(crate) stats: &'a mut Stats,
     pub(crate) ledger: &'a mut Ledger,
+    pub(crate) asides: &'a mut Asides,
 }
+
+/// RFC 7323 section 5.5: after a silence of 24 days, the last timestamp means nothing.
+const STALE: Duration = Duration::from_secs(24 * 24 * 3600);
 
 impl Flow {
     /// The flow that begins with a SYN, a SYN/ACK, or a packet of an existing connection.
@@ -93,26 +88,23 @@ impl Flow {
         let client = if is_answer { segment.from.other() } else { segment.from };
         Self {
             last_packet: now,
-            prediction: Prediction::NONE,
-            socket: MonitorSocket::new(defaults),
-            vlan: segment.vlan.unwrap_or(NO_VLAN),
-            client,
-            is_irregular: false,
-            has_buffer: defaults.buffer_bytes.map(|bytes| bytes > 0),
-            mark: Mark::Live,
+            prediction: Prediction::none(Traits::new(client, defaults.buffer_bytes)),
+            recent: Sides::default(),
             buffers: defaults.buffer_bytes.map(Reassembler::new),
             connection: Connection::new(if segment.flags.is_syn() {
                 Beginning::Syn
             } else {
                 Beginning::Midstream
             }),
+            socket: MonitorSocket::new(defaults),
+            vlan: segment.vlan.unwrap_or(NO_VLAN),
             started: now,
         }
     }
 
     /// The side at one end of the key.
     pub(crate) fn side_of(&self, end: End) -> Side {
-        if end == self.client { Side::Client } else { Side::Server }
+        if end == self.prediction.traits.client() { Side::Client } else { Side::Server }
     }
 
     /// Takes one segment of the flow, which lives in `slot`.
@@ -126,11 +118,70 @@ impl Flow {
     ) {
         let from = self.side_of(segment.from);
         self.stop_predicting();
+        let is_stale = now.since(self.last_packet) >= STALE;
         self.last_packet = self.last_packet.max(now);
         let frozen = self.connection.frozen();
         let (connection, mut on) = self.workbench(slot, frozen, shared, sink);
+        on.is_stale = is_stale;
         connection.on_segment(segment, from, &mut on);
         self.predict_next();
+    }
+
+    /// Decides what is kept aside of the flow, which lives in `slot`, when it ends.
+    pub(crate) fn finish(&mut self, slot: u32, shared: Shared<'_>, sink: impl FlowSink) {
+        self.stop_predicting();
+        let frozen = self.connection.frozen();
+        let (connection, mut on) = self.workbench(slot, frozen, shared, sink);
+        connection.finish(&mut on);
+    }
+
+    /// Whether anything of the flow is kept aside.
+    pub(crate) const fn has_aside(&self) -> bool {
+        self.prediction.traits.has(Trait::HasAside)
+    }
+
+    /// Begins the flow, which lives in `slot`, with a SYN of `from` that was kept aside.
+    pub(crate) fn open(
+        &mut self,
+        opening: Opening,
+        from: Side,
+        slot: u32,
+        shared: Shared<'_>,
+        sink: impl FlowSink,
+    ) {
+        let (connection, mut on) = self.workbench(slot, Sides::default(), shared, sink);
+        connection.open(opening, from, &mut on);
+    }
+
+    /// Keeps a SYN of `from` aside: the answer may still acknowledge it.
+    pub(crate) fn keep_question(
+        &mut self,
+        opening: Opening,
+        from: Side,
+        slot: u32,
+        pool: &mut BufferPool,
+        asides: &mut Asides,
+    ) {
+        let traits = &self.prediction.traits;
+        Aside { table: asides, slot, traits }.keep(pool, from, What::Syn(opening), opening.seq);
+    }
+
+    /// The SYN of the peer, kept aside, with which another connection begins, because this SYN/ACK
+    /// acknowledges it.
+    pub(crate) fn question_answered_by(
+        &self,
+        segment: &Segment<'_>,
+        slot: u32,
+        asides: &mut Asides,
+    ) -> Option<Opening> {
+        let traits = &self.prediction.traits;
+        let aside = Aside { table: asides, slot, traits };
+        self.connection.question_answered_by(segment, self.side_of(segment.from), &aside)
+    }
+
+    /// The SYN of a side that has begun the flow and was not answered, if it has sent no more.
+    pub(crate) fn unanswered(&self, side: Side) -> Option<Opening> {
+        self.connection.unanswered(side, self.recent[side])
     }
 
     /// Takes a plain segment that is the predicted one. A flow that has been silent for `idle`
@@ -148,19 +199,19 @@ impl Flow {
         if self.last_packet.after_nanos(idle) <= now {
             return false;
         }
-        if !self.prediction.accept(segment, from) {
+        if !self.prediction.accept(segment, from, &mut self.recent) {
             return false;
         }
         self.last_packet = self.last_packet.max(now);
         shared.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         let (receiver, payload) = (from.peer(), segment.payload);
-        if !payload.is_empty() && self.has_buffer[receiver] {
-            let Shared { pool, stats, ledger } = shared;
+        if !payload.is_empty() && self.prediction.traits.has_buffer(receiver) {
+            let Shared { pool, stats, ledger, asides } = shared;
             let mut sink = make_sink(self.orientation());
             let buffer = &mut self.buffers[receiver];
             let arrival = Arrival { side: receiver, offset: buffer.next(), bytes: payload };
             if let Err(appended) = arrival.append(buffer, pool, stats, &mut sink) {
-                let shared = Shared { pool, stats, ledger };
+                let shared = Shared { pool, stats, ledger, asides };
                 let (_, mut on) = self.workbench(slot, Sides::default(), shared, sink);
                 on.place_rest(arrival, appended);
                 self.stop_predicting();
@@ -179,7 +230,7 @@ impl Flow {
     /// Predicts the next segments, after one that was not predicted.
     fn predict_next(&mut self) {
         let received = self.buffers.each_ref().map(Reassembler::next);
-        self.prediction = self.connection.predict_next(received);
+        self.connection.predict_next(received, &mut self.prediction);
     }
 
     /// Stops predicting until [`Self::predict_next`]: brings the connection, and buffers without
@@ -188,18 +239,25 @@ impl Flow {
         if !self.prediction.is_some() {
             return;
         }
-        for side in Side::BOTH.into_iter().filter(|side| !self.has_buffer[*side]) {
+        for side in Side::BOTH {
+            if self.has_buffer(side) {
+                continue;
+            }
             self.buffers[side].skip_to(self.connection.sent(&self.prediction, side.peer()));
         }
         self.connection.sync(&self.prediction);
-        self.prediction = Prediction::NONE;
+        self.prediction.clear();
+    }
+
+    fn has_buffer(&self, side: Side) -> bool {
+        self.prediction.traits.has_buffer(side)
     }
 
     /// The buffer for what one end of the key sends, and whether its capacity is above 0.
     #[inline]
     pub(crate) fn buffer_for(&self, from: End) -> (&Reassembler, bool) {
         let receiver = self.side_of(from).peer();
-        (&self.buffers[receiver], self.has_buffer[receiver])
+        (&self.buffers[receiver], self.has_buffer(receiver))
     }
 
     /// What a segment works on; `frozen` are the sides that are no longer monitored.
@@ -211,13 +269,17 @@ impl Flow {
         shared: Shared<'a>,
         sink: S,
     ) -> (&'a mut Connection, Workbench<'a, S>) {
-        let Shared { pool, stats, ledger } = shared;
+        let Shared { pool, stats, ledger, asides } = shared;
+        let traits = &self.prediction.traits;
         let bench = Workbench {
             buffers: &mut self.buffers,
             pool,
-            overlap: self.socket.overlap,
+            overlap: self.socket.overlap(),
             stats,
-            entry: LedgerEntry { ledger, slot, is_written: &mut self.is_irregular },
+            entry: LedgerEntry { ledger, slot, traits },
+            aside: Aside { table: asides, slot, traits },
+            recent: &mut self.recent,
+            is_stale: false,
             frozen,
             sink,
         };
@@ -232,7 +294,7 @@ impl Flow {
 
     /// The first offset of a side's stream that cannot be read yet.
     fn next_offset(&self, side: Side) -> StreamOffset {
-        if self.prediction.is_some() && !self.has_buffer[side] {
+        if self.prediction.is_some() && !self.has_buffer(side) {
             self.connection.sent(&self.prediction, side.peer())
         } else {
             self.buffers[side].next()
@@ -284,10 +346,10 @@ impl Flow {
             let capacity = planned.buffer_bytes[side];
             let (bytes, placed) = self.buffers[side].resize(pool, capacity, &mut emit)?;
             discarded += bytes;
-            self.has_buffer[side] = capacity > 0;
+            self.prediction.traits.note_capacity(side, capacity);
             if placed.is_irregular() {
-                LedgerEntry { ledger, slot, is_written: &mut self.is_irregular }
-                    .count(side, &placed);
+                let traits = &self.prediction.traits;
+                LedgerEntry { ledger, slot, traits }.count(side, &placed);
             }
         }
         for side in Side::BOTH.into_iter().filter(|side| planned.is_stopped(*side)) {
@@ -297,26 +359,42 @@ impl Flow {
         self.predict_next();
         if planned != before {
             self.socket.adopt(planned);
-            emit(Fact::OptionsChanged { options: planned, revision: self.socket.revision });
+            let traits = &self.prediction.traits;
+            let revision = LedgerEntry { ledger, slot, traits }.count_revision();
+            emit(Fact::OptionsChanged { options: planned, revision });
         }
         Some(discarded)
     }
 
-    /// Returns all buffer memory to the pool.
-    pub(crate) fn release(&mut self, pool: &mut BufferPool) {
-        for side in Side::BOTH.into_iter().filter(|side| self.has_buffer[*side]) {
-            self.buffers[side].release(pool);
+    /// Returns all memory of the flow in `slot` to the pool.
+    pub(crate) fn release(&mut self, slot: u32, pool: &mut BufferPool, asides: &mut Asides) {
+        if self.has_aside() {
+            asides.clear(slot, pool);
+        }
+        for side in Side::BOTH {
+            if self.has_buffer(side) {
+                self.buffers[side].release(pool);
+            }
         }
     }
 
     /// What turns the flow's key into its tuple.
     pub(crate) const fn orientation(&self) -> Orientation {
-        Orientation { client: self.client, vlan: self.vlan }
+        Orientation { client: self.prediction.traits.client(), vlan: self.vlan }
     }
 
     /// The flow's addresses and ports.
     pub(crate) fn tuple(&self, key: &FlowKey) -> FlowTuple {
         self.orientation().tuple(key)
+    }
+
+    fn has_entry(&self) -> bool {
+        self.prediction.traits.has(Trait::HasEntry)
+    }
+
+    /// How often the options were changed; the flow lives in `slot`.
+    pub(crate) fn revision(&self, slot: u32, ledger: &Ledger) -> u32 {
+        if self.has_entry() { ledger.revision(slot) } else { 0 }
     }
 
     /// A copy of all that the control plane may know of the flow.
@@ -329,7 +407,8 @@ impl Flow {
         ledger: &Ledger,
     ) -> FlowSummary {
         let irregularities =
-            if self.is_irregular { ledger.get(id.slot()) } else { Sides::default() };
+            if self.has_entry() { ledger.get(id.slot()) } else { Sides::default() };
+        let revision = self.revision(id.slot(), ledger);
         let side = |side: Side| {
             let tcp = &self.connection.sides[side];
             let Unsynced { packets, bytes } = self.connection.unsynced(&self.prediction, side);
@@ -339,6 +418,7 @@ impl Flow {
                 payload_bytes: tcp.payload_bytes + bytes,
                 acknowledged: self.connection.acknowledged(&self.prediction, side),
                 retransmits: irregularities[side].retransmits,
+                suspicious_segments: irregularities[side].suspicious,
                 buffer: irregularities[side].complete(self.buffer_summary(side, pool)),
             }
         };
@@ -347,8 +427,8 @@ impl Flow {
             tuple: self.tuple(key),
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
             options: self.options(),
-            origin: self.socket.origin,
-            revision: self.socket.revision,
+            origin: if revision > 0 { OptionsOrigin::Explicit } else { OptionsOrigin::Default },
+            revision,
             started: self.started,
             last_packet: self.last_packet,
         }
@@ -358,7 +438,7 @@ impl Flow {
     #[inline]
     fn buffer_summary(&self, side: Side, pool: &BufferPool) -> BufferSummary {
         let summary = self.buffers[side].summary(pool);
-        if self.has_buffer[side] {
+        if self.has_buffer(side) {
             return summary;
         }
         let next = self.next_offset(side);

@@ -75,6 +75,9 @@ pub struct SideSummary {
     pub acknowledged: Option<StreamOffset>,
     /// Segments that it sent with payload already seen in full.
     pub retransmits: u64,
+    /// Segments that it sent, as their addresses say, and that were not believed at once: see
+    /// [`Suspicion`](crate::Suspicion).
+    pub suspicious_segments: u64,
     /// State of its receive buffer, which holds what the **other** endpoint sent.
     pub buffer: BufferSummary,
 }

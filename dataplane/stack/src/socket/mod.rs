@@ -7,28 +7,49 @@ pub use options::{
     SockOptRow, SockOptValue, SockOpts, StopScope, round_up_to_block,
 };
 
-use crate::{Limits, OptionsOrigin, OverlapPolicy, Side, Sides};
+use crate::{Limits, OverlapPolicy, Side, Sides};
 
-/// The options of one flow, except the capacities, which are in its buffers.
+/// The options of one flow, except the capacities, which are in its buffers. Their revision is in
+/// the ledger: most flows keep their defaults.
 #[derive(Debug)]
 pub(crate) struct MonitorSocket {
-    pub(crate) overlap: Sides<OverlapPolicy>,
-    pub(crate) stopped: Option<StopScope>,
-    pub(crate) origin: OptionsOrigin,
-    /// Incremented by every change.
-    pub(crate) revision: u32,
+    overlap: PackedOverlap,
+    stopped: Option<StopScope>,
+}
+
+/// Both sides' policies in one byte: the client's in the lower half.
+#[derive(Debug, Clone, Copy)]
+struct PackedOverlap(u8);
+
+impl PackedOverlap {
+    const fn new(overlap: Sides<OverlapPolicy>) -> Self {
+        Self(overlap.client as u8 | (overlap.server as u8) << 4)
+    }
+
+    fn unpack(self) -> Sides<OverlapPolicy> {
+        let of = |bits: u8| OverlapPolicy::ALL.into_iter().find(|policy| *policy as u8 == bits);
+        Sides {
+            client: of(self.0 & 0x0f).unwrap_or_default(),
+            server: of(self.0 >> 4).unwrap_or_default(),
+        }
+    }
 }
 
 impl MonitorSocket {
     /// A socket with the configured defaults.
     pub(crate) const fn new(defaults: SockOpts) -> Self {
         let SockOpts { buffer_bytes: _, overlap, stopped } = defaults;
-        Self { overlap, stopped, origin: OptionsOrigin::Default, revision: 0 }
+        Self { overlap: PackedOverlap::new(overlap), stopped }
+    }
+
+    /// Both sides' overlap policies.
+    pub(crate) fn overlap(&self) -> Sides<OverlapPolicy> {
+        self.overlap.unpack()
     }
 
     /// The options in force, with the capacities of the buffers.
-    pub(crate) const fn options(&self, buffer_bytes: Sides<u64>) -> SockOpts {
-        SockOpts { buffer_bytes, overlap: self.overlap, stopped: self.stopped }
+    pub(crate) fn options(&self, buffer_bytes: Sides<u64>) -> SockOpts {
+        SockOpts { buffer_bytes, overlap: self.overlap(), stopped: self.stopped }
     }
 
     /// Whether a side is no longer monitored.
@@ -90,8 +111,6 @@ impl MonitorSocket {
     /// Puts planned options in force. They differ from those in force before.
     pub(crate) const fn adopt(&mut self, planned: SockOpts) {
         let SockOpts { buffer_bytes: _, overlap, stopped } = planned;
-        (self.overlap, self.stopped) = (overlap, stopped);
-        self.origin = OptionsOrigin::Explicit;
-        self.revision = self.revision.wrapping_add(1);
+        (self.overlap, self.stopped) = (PackedOverlap::new(overlap), stopped);
     }
 }

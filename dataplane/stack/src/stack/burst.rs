@@ -15,7 +15,7 @@ use mos_memory::{CACHE_LINE, prefetch, prefetch_bytes, prefetch_start};
 use super::{
     Stack,
     emitter::{Emitter, needs_handle},
-    life::note_growth,
+    life::{Fate, note_growth},
 };
 use crate::{
     EndCause, EventKind, EventSink, Fact, Frame, FrameSet, Instant, PacketOutcome, Stat,
@@ -324,11 +324,11 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> bool {
         let id = needs_handle(sink).then(|| self.table.id(slot));
-        let Self { table, pool, stats, ledger, grown, .. } = self;
+        let Self { table, pool, stats, ledger, asides, grown, .. } = self;
         let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
         let wants_growth = sink.wanted().contains(EventKind::NewData);
         let read = wants_growth.then(|| flow.next_offsets());
-        let shared = Shared { pool, stats, ledger };
+        let shared = Shared { pool, stats, ledger, asides };
         let is_predicted = flow.on_predicted(segment, slot, timing, shared, |orientation| {
             let tuple = move || orientation.tuple(&segment.key);
             Emitter { time: timing.now, flow: id, tuple, sink }
@@ -349,17 +349,23 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
-        let slot = match known.filter(|slot| !self.is_over(*slot, segment, now, sink)) {
-            Some(slot) => slot,
-            None if !self.opens_flow(segment) => {
+        let fate = known.map_or(Fate::Over(None), |slot| self.fate(slot, segment, now, sink));
+        let slot = match fate {
+            Fate::GoesOn(slot) => slot,
+            Fate::Over(None) if !self.opens_flow(segment) => {
                 let tuple = segment.tuple();
                 Emitter { time: now, flow: None, tuple: || tuple, sink }.emit(Fact::OrphanPacket);
                 return PacketOutcome::Orphan;
             }
-            None => match self.begin(tag, segment, now, sink) {
-                Some(slot) => slot,
-                None => return PacketOutcome::TableFull,
-            },
+            Fate::Over(former) => {
+                let Some(slot) = self.begin(tag, segment, now, sink) else {
+                    return PacketOutcome::TableFull;
+                };
+                if let Some(former) = former {
+                    self.carry_on(slot, segment, former, now, sink);
+                }
+                slot
+            }
         };
         self.advance(slot, segment, now, sink)
     }

@@ -10,6 +10,7 @@ use crate::{
     EndCause, EventKind, EventSink, Fact, Instant, PacketOutcome, Side, Sides, Stat, StreamOffset,
     flow::{Flow, Shared, Tag},
     limits::BURST,
+    opening::Opening,
     wire::Segment,
 };
 
@@ -24,6 +25,24 @@ pub(super) struct Growth {
     pub(super) side: Side,
     /// The first new offset.
     pub(super) from: StreamOffset,
+}
+
+/// What becomes of a flow with the next segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate {
+    /// The segment belongs to it.
+    GoesOn(u32),
+    /// It has ended, or there was none.
+    Over(Option<Former>),
+}
+
+/// What the next flow of the tuple must know of the one before.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Former {
+    /// A SYN that was not answered: the answer to come may acknowledge it.
+    Unanswered(Opening),
+    /// The SYN that the segment, a SYN/ACK, acknowledges.
+    Answered(Opening),
 }
 
 impl Stack {
@@ -42,14 +61,14 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
         let id = needs_handle(sink).then(|| self.table.id(slot));
-        let Self { table, pool, stats, ledger, .. } = self;
+        let Self { table, pool, stats, ledger, asides, .. } = self;
         let Some(flow) = table.get_mut(slot) else { return PacketOutcome::Orphan };
         let wants_growth = sink.wanted().contains(EventKind::NewData);
         let (lifetime, orientation) = (flow.connection.lifetime(), flow.orientation());
         let read = wants_growth.then(|| flow.next_offsets());
         let tuple = || orientation.tuple(&segment.key);
         let emitter = Emitter { time: now, flow: id, tuple, sink };
-        flow.on_segment(segment, slot, now, Shared { pool, stats, ledger }, emitter);
+        flow.on_segment(segment, slot, now, Shared { pool, stats, ledger, asides }, emitter);
         if flow.connection.lifetime() != lifetime {
             self.wheel.hasten(slot, flow.deadline(&self.timeouts));
             self.evictable.file(slot, flow.evictable());
@@ -94,30 +113,72 @@ impl Stack {
         }
     }
 
-    /// Ends the flow in a slot if it has timed out or this segment supersedes it. The segment then
-    /// belongs to another flow or to none.
-    pub(super) fn is_over(
+    /// What becomes of the flow in a slot with this segment: ends it if it has timed out or the
+    /// segment supersedes it. The segment then belongs to another flow or to none.
+    pub(super) fn fate(
         &mut self,
         slot: u32,
         segment: &Segment<'_>,
         now: Instant,
         sink: &mut impl EventSink,
-    ) -> bool {
-        let Some(flow) = self.table.get_mut(slot) else { return true };
+    ) -> Fate {
+        let Some(flow) = self.table.get_mut(slot) else { return Fate::Over(None) };
         flow.stop_predicting();
-        let cause = if flow.deadline(&self.timeouts) <= now {
-            flow.connection.timeout_cause()
-        } else if flow.connection.is_superseded_by(
-            segment,
-            flow.side_of(segment.from),
-            now.since(flow.last_packet),
-        ) {
-            EndCause::Reused
+        let (from, silence) = (flow.side_of(segment.from), now.since(flow.last_packet));
+        let silent = flow.connection.silent_cause();
+        let (cause, former) = if flow.deadline(&self.timeouts) <= now {
+            (silent.unwrap_or(EndCause::Timeout), None)
+        } else if flow.connection.is_superseded_by(segment, from, silence) {
+            let asked = flow.unanswered(from).filter(|_| silent.is_none());
+            (silent.unwrap_or(EndCause::Reused), asked.map(Former::Unanswered))
+        } else if let Some(opening) = flow.question_answered_by(segment, slot, &mut self.asides) {
+            (silent.unwrap_or(EndCause::Reused), Some(Former::Answered(opening)))
         } else {
-            return false;
+            return Fate::GoesOn(slot);
         };
         self.end(slot, now, Some(cause), sink);
-        true
+        Fate::Over(former)
+    }
+
+    /// Tells a flow that has just begun what is known from before.
+    pub(super) fn carry_on(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        former: Former,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) {
+        let id = Some(self.table.id(slot));
+        let Self { table, pool, stats, ledger, asides, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return };
+        let (from, orientation) = (flow.side_of(segment.from), flow.orientation());
+        match former {
+            Former::Unanswered(opening) => flow.keep_question(opening, from, slot, pool, asides),
+            Former::Answered(opening) => {
+                let shared = Shared { pool, stats, ledger, asides };
+                let tuple = || orientation.tuple(&segment.key);
+                let emitter = Emitter { time: now, flow: id, tuple, sink };
+                flow.open(opening, from.peer(), slot, shared, emitter);
+            }
+        }
+    }
+
+    /// Decides what is kept aside of a flow that ends.
+    fn finish_aside(&mut self, slot: u32, sink: &mut impl EventSink) {
+        let id = needs_handle(sink).then(|| self.table.id(slot));
+        let Self { table, pool, stats, ledger, asides, .. } = self;
+        let Some((key, flow)) = table.get(slot).filter(|(_, flow)| flow.has_aside()) else {
+            return;
+        };
+        let (time, tuple) = (flow.last_packet, flow.tuple(&key));
+        let Some(flow) = table.get_mut(slot) else { return };
+        let read = flow.next_offsets();
+        let emitter = Emitter { time, flow: id, tuple: || tuple, sink };
+        flow.finish(slot, Shared { pool, stats, ledger, asides }, emitter);
+        if sink.wanted().contains(EventKind::NewData) {
+            note_growth(&mut self.grown, slot, flow, read);
+        }
     }
 
     /// Removes a flow and emits its end; that of a stopped flow was emitted when it was stopped.
@@ -128,6 +189,7 @@ impl Stack {
         cause: Option<EndCause>,
         sink: &mut impl EventSink,
     ) {
+        self.finish_aside(slot, sink);
         // What it received in this burst is emitted first, so that it is never lost.
         while let Some(at) = self.grown.iter().position(|growth| growth.slot == slot) {
             let growth = self.grown.remove(at);
@@ -147,7 +209,7 @@ impl Stack {
         self.wheel.remove(slot);
         self.evictable.remove(slot);
         if let Some(flow) = self.table.get_mut(slot) {
-            flow.release(&mut self.pool);
+            flow.release(slot, &mut self.pool, &mut self.asides);
         }
         self.table.remove(slot, now, cause.unwrap_or(EndCause::Timeout));
     }

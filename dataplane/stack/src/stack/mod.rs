@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 use self::life::{GROWN_MAX, Growth};
 use crate::{
     EndCause, EventSink, FrameSet, Instant, Limits, LimitsError, Side, Stats, WorkerId,
+    aside::Asides,
     assembly::Assemblies,
     flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel},
     limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING, FLOWS_CEILING},
@@ -32,6 +33,7 @@ pub struct Stack {
     wheel: TimerWheel,
     evictable: EvictionQueues,
     assemblies: Assemblies,
+    asides: Asides,
     /// Payload of a packet that was reassembled from fragments.
     whole: Vec<u8>,
     pool: BufferPool,
@@ -100,9 +102,13 @@ impl Stack {
         let wheel = TimerWheel::new(limits.flows_max);
         let evictable = EvictionQueues::new(limits.flows_max);
         let assemblies = Assemblies::new(seed, &limits);
-        let (Some(table), Some(ledger), Some(wheel), Some(evictable), Some(assemblies)) =
-            (table, ledger, wheel, evictable, assemblies)
+        let asides = Asides::new(seed);
+        let (Some(table), Some(ledger), Some(wheel), Some(evictable)) =
+            (table, ledger, wheel, evictable)
         else {
+            return Err(LimitsError::Memory(u64::from(limits.flows_max)));
+        };
+        let (Some(assemblies), Some(asides)) = (assemblies, asides) else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
         let pool =
@@ -116,6 +122,7 @@ impl Stack {
             wheel,
             evictable,
             assemblies,
+            asides,
             whole,
             pool,
             stats: Stats::default(),
@@ -147,7 +154,7 @@ impl Stack {
             let Some((_, flow)) = self.table.get(slot) else { continue };
             let deadline = flow.deadline(&self.timeouts);
             if deadline <= now {
-                let cause = flow.connection.timeout_cause();
+                let cause = flow.connection.silent_cause().unwrap_or(EndCause::Timeout);
                 self.end(slot, now, Some(cause), sink);
             } else {
                 self.wheel.file(slot, deadline);
@@ -161,7 +168,7 @@ impl Stack {
         self.assemblies.clear(&mut self.pool);
         for slot in 0..self.table.slots_used() {
             if let Some((_, flow)) = self.table.get(slot) {
-                let (now, cause) = (flow.last_packet, flow.connection.ended);
+                let (now, cause) = (flow.last_packet, flow.connection.silent_cause());
                 self.end(slot, now, cause, sink);
             }
         }

@@ -69,7 +69,7 @@ impl Stack {
         let Some((_, flow)) = self.table.get(slot) else {
             return Err(SockOptError::Lookup(LookupError::NotFound));
         };
-        let current = flow.socket.revision;
+        let current = flow.revision(slot, &self.ledger);
         if expected.is_some_and(|expected| expected != current) {
             return Err(SockOptError::RevisionMismatch { current });
         }

@@ -3,22 +3,29 @@
 //! A segment updates its sender first and its receiver second, as the hooks of mOS do. Rules are
 //! written for `sender` and `receiver`, never for client and server.
 
+mod opening;
 pub(crate) mod prediction;
+mod proof;
+mod reset;
 mod side;
 mod state;
+mod verdict;
 mod workbench;
 
 pub(crate) use prediction::{Prediction, Unsynced};
 pub(crate) use side::TcpSide;
 use side::WINDOW_UNKNOWN;
 pub use state::TcpState;
+use verdict::Verdict;
 pub(crate) use workbench::{Arrival, FlowSink, Workbench, fact_of};
 
 use core::time::Duration;
 
 use crate::{
-    EndCause, Fact, Roles, Side, Sides, Stat, StreamOffset,
-    wire::{Segment, WindowScale},
+    EndCause, Fact, Roles, Side, Sides, Stat, StreamOffset, Suspicion,
+    aside::{Aside, Kept, Standing, What},
+    opening::Offer,
+    wire::{Options, Segment, WindowScale},
 };
 
 /// The oldest copy of a segment: twice the maximum segment lifetime of RFC 9293 section 3.4.2.
@@ -85,7 +92,7 @@ impl Connection {
     }
 
     /// Determines which timeout applies from now on.
-    const fn update_lifetime(&mut self) {
+    pub(crate) const fn update_lifetime(&mut self) {
         self.lifetime = if self.ended.is_some() {
             Lifetime::TimeWait
         } else if self.is_closing() | self.pending_reset.is_some() {
@@ -97,19 +104,19 @@ impl Connection {
         };
     }
 
-    /// How the connection has ended when it times out.
-    pub(crate) fn timeout_cause(&self) -> EndCause {
-        let reset = self.pending_reset.map(|_| EndCause::Rst);
-        self.ended.or(reset).unwrap_or(EndCause::Timeout)
+    /// How the connection has ended when nothing more is heard of it; `None`: it is open. A reset
+    /// that nobody has answered was genuine.
+    pub(crate) fn silent_cause(&self) -> Option<EndCause> {
+        self.ended.or_else(|| self.pending_reset.map(|_| EndCause::Rst))
     }
 
-    /// Whether a bare SYN on this connection's tuple, after `silence`, opens another connection.
+    /// Whether a bare SYN on this connection's tuple, after `silence`, opens another connection at
+    /// once, without waiting for its answer: after the end, but for an old number after FINs; and,
+    /// as a guess, if the peer was never captured, or after a silence of [`COPY_LIFETIME`].
     ///
-    /// - After the end, or after the FINs of both sides: always.
-    /// - With the number of the known SYN, whose late copy it may be: after one FIN and a silence
-    ///   of [`COPY_LIFETIME`].
-    /// - With another number: after one FIN or such a silence, before the handshake is complete, if
-    ///   the other side was never captured, or if the number is outside the bounds.
+    /// Guessed are: another number after one FIN or such a silence, before the handshake is
+    /// complete, or outside the window; the number of the known SYN, whose late copy it may be,
+    /// after one FIN and such a silence.
     pub(crate) fn is_superseded_by(
         &self,
         segment: &Segment<'_>,
@@ -120,21 +127,29 @@ impl Connection {
         if !segment.flags.is_bare_syn() || segment.flags.is_rst() {
             return false;
         }
-        let fins = [sender.fin(), receiver.fin()].iter().flatten().count();
         let is_late = silence >= COPY_LIFETIME;
-        if self.ended.is_some() || fins == Side::BOTH.len() {
-            return true;
+        if self.ended.is_some() {
+            // RFC 9293 section 3.10.7.4: in TIME-WAIT, a higher number begins another connection.
+            let is_higher = sender
+                .offset_of(segment.seq)
+                .is_none_or(|offset| offset > sender.snd_nxt().cast_signed());
+            let is_unsure = self.ended == Some(EndCause::Fin) && !receiver.is_unheard();
+            return is_higher || is_late || !is_unsure;
         }
+        if !receiver.is_unheard() && !is_late {
+            return false;
+        }
+        let has_fin = self.is_closing();
         if sender.is_own_syn(segment.seq) {
-            return is_late && fins > 0;
+            return is_late && has_fin;
         }
-        let Some(offset) = sender.offset_of(segment.seq) else { return fins > 0 };
-        fins > 0
+        let Some(offset) = sender.offset_of(segment.seq) else { return has_fin };
+        has_fin
             || is_late
             || !self.is_established
             || receiver.is_unheard()
             || offset < sender.snd_una().cast_signed()
-            || offset > sender.bounds(receiver).high()
+            || offset > sender.edge(receiver)
     }
 
     /// Processes one segment, sent by `from`.
@@ -151,23 +166,37 @@ impl Connection {
         }
         on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
         on.stats.add(Stat::Urgent, u64::from(segment.flags.is_urg()));
+        let options = Options::parse(segment.options);
         if self.ended.is_some() {
-            return self.on_late(segment, from, on);
+            self.on_late(segment, &options, from, on);
+            if self.ended.is_some() {
+                return;
+            }
         }
-        let is_valid = if segment.flags.is_rst() {
-            self.on_reset(segment, from, on)
+        let is_taken = if segment.flags.is_rst() {
+            // Before the handshake is complete, a RST has the number that the segment which it
+            // refuses has acknowledged: that proves nothing.
+            if self.is_established {
+                self.prove(segment, from, on);
+            }
+            self.on_reset(segment, &options, from, on)
+        } else if segment.flags.is_syn() {
+            self.on_syn(segment, &options, from, on)
         } else {
-            self.on_handshake(segment, from, on)
-                && self.on_acknowledgement(segment, from, on)
-                && self.on_data(segment, from, on)
+            self.on_ordinary(segment, &options, from, on)
         };
-        if !is_valid {
-            on.stats.count(Stat::OutOfWindow);
-        } else if !segment.flags.is_rst() && self.pending_reset == Some(from) {
+        if is_taken && !segment.flags.is_rst() && self.pending_reset == Some(from) {
             // A side that continues to send has not reset the connection.
             self.pending_reset = None;
         }
+        if on.aside.is_used() {
+            on.aside.note_answer(from);
+            on.aside.settle();
+        }
         self.settle(from, on);
+        if is_taken && self.is_established && !segment.flags.is_syn() {
+            on.drop_openings(from);
+        }
         self.update_lifetime();
     }
 
@@ -176,171 +205,293 @@ impl Connection {
     fn on_late<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
+        options: &Options,
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        // After FINs of both sides, late bytes still belong to the streams.
-        if self.ended == Some(EndCause::Fin) && !segment.flags.is_rst() {
-            self.on_data(segment, from, on);
+        if segment.flags.is_rst() {
+            return;
+        }
+        match self.ended {
+            // After FINs of both sides, late bytes still belong to the streams.
+            Some(EndCause::Fin) if segment.flags.is_syn() => {
+                self.on_syn(segment, options, from, on);
+            }
+            Some(EndCause::Fin) => self.on_data(segment, from, on),
+            Some(EndCause::Rst) => self.on_after_reset(segment, options, from, on),
+            _ => {}
         }
     }
 
-    /// Processes SYN, SYN/ACK, and the ACK that completes the handshake. `false`: not accepted.
-    fn on_handshake<S: FlowSink>(
+    /// Processes a segment without SYN and RST. `false`: it changes nothing now.
+    fn on_ordinary<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        if !segment.flags.is_ack() {
+            on.suspect(from, Suspicion::NoAck);
+            return false;
+        }
+        self.choose_opening(segment, from, on);
+        self.sides[from.peer()].pass_keepalive(segment.ack);
+        self.prove(segment, from, on);
+        if !self.introduce(segment, options, from, on) {
+            on.suspect(from, Suspicion::BeforeSyn);
+            self.set_aside(segment, Standing::Doubtful, from, on);
+            return false;
+        }
+        match self.judge(segment, options, from, on) {
+            Verdict::Taken => {}
+            Verdict::Old => {
+                self.note_old(segment, from, on);
+                return true;
+            }
+            Verdict::Refused(reason) => {
+                on.suspect(from, reason);
+                return false;
+            }
+            Verdict::Doubtful(reason) => {
+                on.suspect(from, reason);
+                let standing = if reason == Suspicion::AckNotSent {
+                    Standing::MaybeGenuine
+                } else {
+                    Standing::Doubtful
+                };
+                self.set_aside(segment, standing, from, on);
+                return false;
+            }
+            Verdict::Probe => {
+                self.set_aside(segment, Standing::Doubtful, from, on);
+                return true;
+            }
+        }
+        let sender = &mut self.sides[from];
+        on.enter(from, sender, sender.state.sends_ack());
+        self.on_acknowledgement(segment, from, on);
+        self.note_stamp(segment, options, from, on);
+        self.on_data(segment, from, on);
+        true
+    }
+
+    /// Learns the numbers of sides whose SYN was not captured. `false`: a side that was asked by a
+    /// SYN and has not answered it; where its SYN/ACK was not captured, its peer's first
+    /// acknowledgement names its numbers.
+    fn introduce<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        options: &Options,
         from: Side,
         on: &mut Workbench<'_, S>,
     ) -> bool {
         let Roles { sender, receiver } = self.sides.roles(from);
-        if !segment.flags.is_syn() {
-            sender.learn_first(segment.seq);
-            if segment.flags.is_ack() {
-                on.enter(from, sender, sender.state.sends_ack());
-            }
-            return true;
+        if sender.is_unheard() {
+            let offer = Offer::of(options);
+            // A keepalive repeats the byte before the number that the peer expects.
+            let may_be_keepalive = segment.payload_length <= 1 && !segment.flags.is_fin();
+            let origin = match sender.named() {
+                Some(named) if receiver.has_sent_syn() => named,
+                None if receiver.has_sent_syn() => return false,
+                Some(named) if may_be_keepalive && named == segment.seq.plus(1) => named,
+                _ => segment.seq,
+            };
+            sender.learn_first(origin, offer);
+            on.recent[from] = options.stamp.unwrap_or_default().value;
         }
-        // If the SYN was not captured, what its answer must acknowledge is not known.
-        let acknowledged = receiver.offset_of(segment.ack).filter(|_| receiver.has_sent_syn());
-        let sent = 0..=receiver.snd_nxt().cast_signed();
-        let is_foreign = acknowledged.is_some_and(|offset| !sent.contains(&offset));
-        if segment.flags.is_ack() && is_foreign || !sender.learn_syn(segment.seq) {
-            return false;
+        if receiver.is_unheard() {
+            // The answer to its SYN was not captured. If it goes on behind the payload of the SYN,
+            // that was acknowledged.
+            self.believe_syn_payload(segment, from, on);
         }
-        sender.window_scale = segment.window_scale;
-        if segment.flags.is_ack() {
-            on.enter(from, sender, sender.state.sends_syn_ack());
-            on.enter(from.peer(), receiver, receiver.state.receives_syn_ack());
-        } else {
-            on.enter(from, sender, sender.state.sends_syn());
-            on.enter(from.peer(), receiver, receiver.state.receives_syn());
+        let Roles { sender, receiver } = self.sides.roles(from);
+        if receiver.named().is_none() || !sender.has_sent_syn() {
+            receiver.name(segment.ack, window(segment, sender, receiver));
         }
         true
     }
 
-    /// Processes the acknowledgement number and the window. `false`: not accepted.
+    /// Processes the acknowledgement number and the window.
     fn on_acknowledgement<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
         on: &mut Workbench<'_, S>,
-    ) -> bool {
+    ) {
         let Roles { sender, receiver } = self.sides.roles(from);
-        sender.max_window = sender.max_window.max(window(segment, sender, receiver));
-        if !segment.flags.is_ack() {
-            return true;
+        let Some(acknowledged) = receiver.offset_of(segment.ack) else { return };
+        receiver.grant(acknowledged + i64::from(window(segment, sender, receiver)));
+        let Ok(acknowledged) = u64::try_from(acknowledged) else { return };
+        receiver.acknowledge(acknowledged);
+        on.enter(from.peer(), receiver, receiver.state.receives_ack());
+        if receiver.fin().is_some_and(|fin| acknowledged > fin + 1) {
+            self.reopen(from.peer(), on);
         }
-        let Some(acknowledged) = receiver.offset_of(segment.ack) else { return true };
-        if !receiver.bounds(sender).contain(acknowledged) {
-            return false;
-        }
-        let Ok(acknowledged) = u64::try_from(acknowledged) else { return true };
-        if !segment.flags.is_syn() {
-            receiver.acknowledge(acknowledged);
-            on.enter(from.peer(), receiver, receiver.state.receives_ack());
-        }
-        let data = receiver.fin().map_or(acknowledged, |fin| acknowledged.min(fin));
-        if StreamOffset(data) > on.buffers[from].next() {
-            on.give_up_below(from, StreamOffset(data));
-        }
-        true
+        self.receive_up_to(from.peer(), acknowledged, on);
     }
 
-    /// Processes payload and FIN. `false`: not accepted.
+    /// What a side has sent was received up to an offset: what was kept aside of it is taken, and
+    /// what is missing is given up.
+    fn receive_up_to<S: FlowSink>(
+        &mut self,
+        sender: Side,
+        acknowledged: u64,
+        on: &mut Workbench<'_, S>,
+    ) {
+        self.believe(sender, acknowledged, on);
+        let fin = self.sides[sender].fin();
+        let data = StreamOffset(fin.map_or(acknowledged, |fin| acknowledged.min(fin)));
+        if data > on.buffers[sender.peer()].next() {
+            on.give_up_below(sender.peer(), data);
+        }
+    }
+
+    /// Remembers the timestamp of a segment in order.
+    fn note_stamp<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let Some(stamp) = options.stamp else { return };
+        let next = on.buffers[from.peer()].next().0.cast_signed();
+        let is_in_order =
+            self.sides[from].offset_of(segment.seq).is_some_and(|start| start <= next);
+        let is_newer = stamp.value.wrapping_sub(on.recent[from]).cast_signed() >= 0;
+        if is_in_order && (is_newer || on.is_stale || on.recent[from] == 0) {
+            on.recent[from] = stamp.value;
+        }
+    }
+
+    /// Processes payload and FIN.
     #[inline(always)]
     fn on_data<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
         on: &mut Workbench<'_, S>,
-    ) -> bool {
-        let Roles { sender, receiver } = self.sides.roles(from);
-        let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
-        let Some(start) = sender.offset_of(seq) else { return true };
+    ) {
+        let Some(start) = self.sides[from].offset_of(segment.seq) else { return };
         let end = start + i64::from(segment.payload_length);
-        if !sender.bounds(receiver).contain(end) {
-            return false;
-        }
+        let is_closed = self.is_fin_reached(from, on);
+        let sender = &mut self.sides[from];
         let sent_before = sender.snd_nxt();
         if let Ok(end) = u64::try_from(end) {
-            // A FIN with a SYN is ignored: no real stack sends it, and receivers differ.
-            let closes = segment.flags.is_fin() && !segment.flags.is_syn();
-            if closes && sender.fin().is_none() {
-                sender.learn_fin(end);
-                // A side that has not acknowledged its peer's FIN had not received it.
-                let closing = match receiver.is_fin_acknowledged() {
-                    true => sender.state.sends_fin(),
-                    false => TcpState::FinWait1,
-                };
-                on.enter(from, sender, closing);
+            let fin = sender.fin();
+            match fin {
+                Some(fin) if is_closed => sender.advance_to(end.min(fin)),
+                Some(fin) if start <= fin.cast_signed() && fin < end => {
+                    sender.advance_to(end);
+                    self.reopen(from, on);
+                }
+                _ => sender.advance_to(end),
             }
-            sender.advance_to(sender.fin().map_or(end, |fin| end.min(fin)));
         }
-        if segment.payload_length == 0 || on.is_keepalive(from.peer(), segment, start) {
-            return true;
+        let mut repeated = None;
+        if segment.payload_length > 0 && !on.is_keepalive(from.peer(), segment, start) {
+            let fin = self.sides[from].fin().filter(|_| is_closed);
+            if let Some((offset, payload)) = within_stream(start, segment.payload, fin) {
+                let arrival = Arrival { side: from.peer(), offset, bytes: payload };
+                let placed = on.place(arrival);
+                let is_new = placed.new_bytes + placed.refused_bytes > 0;
+                let is_repeated = !is_new && end <= sent_before.cast_signed();
+                repeated = is_repeated.then_some(offset);
+            }
         }
-        let Some((offset, payload)) = within_stream(start, segment.payload, sender.fin()) else {
-            return true;
-        };
-        let placed = on.place(Arrival { side: from.peer(), offset, bytes: payload });
-        if placed.new_bytes + placed.refused_bytes == 0 && end <= sent_before.cast_signed() {
-            on.note_retransmit(from);
-            on.stats.count(Stat::Retransmits);
-            let length = u64::from(segment.payload_length);
-            let side = from.peer();
-            on.emit(side, Fact::Retransmission { side, offset, length });
+        if let Some(offset) = repeated {
+            on.note_retransmission(segment, offset, from);
         }
-        true
+        if let Ok(end) = u64::try_from(end)
+            && segment.flags.is_fin()
+        {
+            self.on_fin(end, from, on);
+        }
+        if on.aside.is_used() {
+            self.reach_fin(from, on);
+        }
     }
 
-    /// Processes a reset. RFC 9293 section 3.10.7.4, after RFC 5961 section 3.2:
-    ///
-    /// > If the RST bit is set and the sequence number exactly matches the next expected sequence
-    /// > number (RCV.NXT), then TCP endpoints MUST reset the connection
-    ///
-    /// Other numbers in the window do not end the connection: the receiver sends a challenge ACK,
-    /// and a genuine sender repeats the reset with the exact number. Such a reset is pending until
-    /// its sender sends something else. `false`: not accepted.
-    fn on_reset<S: FlowSink>(
-        &mut self,
-        segment: &Segment<'_>,
-        from: Side,
-        on: &mut Workbench<'_, S>,
-    ) -> bool {
-        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
-        let next = on.buffers[from.peer()].next().0;
-        let is_exact = match sender.offset_of(segment.seq) {
-            Some(offset) => {
-                // Packets may be missing from the capture, so three numbers count as exact: the
-                // next to be received, the next to be sent, and the one after the FIN.
-                let fin = sender.fin().map_or(next, |fin| fin + 1);
-                let exact = [next, sender.snd_nxt(), fin].map(u64::cast_signed).contains(&offset);
-                let in_window =
-                    next.min(sender.snd_una()).cast_signed()..=sender.bounds(receiver).high();
-                if !exact && in_window.contains(&offset) {
-                    self.pending_reset = Some(from);
-                    return true;
+    /// Processes a FIN, which is one more place of the stream: it counts when it is reached.
+    fn on_fin<S: FlowSink>(&mut self, fin: u64, from: Side, on: &mut Workbench<'_, S>) {
+        let received = on.buffers[from.peer()].next().0;
+        let sender = &self.sides[from];
+        match sender.fin() {
+            Some(known) if known == fin => {}
+            _ if fin < received.min(sender.snd_nxt()) => on.suspect(from, Suspicion::Fin),
+            // Its place is held already.
+            _ if on.holds(from.peer(), StreamOffset(fin)) => on.suspect(from, Suspicion::Fin),
+            Some(_) if self.is_fin_reached(from, on) => on.suspect(from, Suspicion::Fin),
+            Some(_) if fin > received => {
+                on.suspect(from, Suspicion::Fin);
+                if let Some(seq) = sender.seq_of(StreamOffset(fin)) {
+                    on.aside.keep(on.pool, from, What::Fin, seq);
                 }
-                exact
             }
-            None => match receiver.offset_of(segment.ack) {
-                // RFC 9293 section 3.5.3: "In the SYN-SENT state (a RST received in response to an
-                // initial SYN), the RST is acceptable if the ACK field acknowledges the SYN."
-                Some(offset) => {
-                    let sent = 0..=receiver.snd_nxt().cast_signed();
-                    segment.flags.is_ack() && sent.contains(&offset)
-                }
-                // Nothing else of the connection was captured.
-                None => true,
-            },
-        };
-        if is_exact {
-            self.ended = Some(EndCause::Rst);
-            for side in Side::BOTH {
-                on.enter(side, &mut self.sides[side], TcpState::Closed);
-            }
+            _ => self.close(from, fin, on),
         }
-        is_exact
+    }
+
+    /// Closes a side at the FIN, kept aside, that its stream has reached.
+    fn reach_fin<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
+        let received = on.buffers[from.peer()].next();
+        let sender = &self.sides[from];
+        let Some(seq) = sender.seq_of(received) else { return };
+        let is_here = |kept: &Kept| kept.what == What::Fin && kept.stretch.seq == seq;
+        if !self.is_fin_reached(from, on) && on.aside.find(from, is_here).is_some() {
+            self.close(from, received.0, on);
+        }
+    }
+
+    /// Records the FIN of a side.
+    fn close<S: FlowSink>(&mut self, from: Side, fin: u64, on: &mut Workbench<'_, S>) {
+        let Roles { sender, receiver } = self.sides.roles(from);
+        sender.learn_fin(fin);
+        // A side that has not acknowledged its peer's FIN had not received it.
+        let closing = match receiver.is_fin_acknowledged() {
+            true => sender.state.sends_fin(),
+            false => TcpState::FinWait1,
+        };
+        on.enter(from, sender, closing);
+    }
+
+    /// Withdraws the FIN of a side: the stream goes on behind it.
+    fn reopen<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
+        on.suspect(from, Suspicion::Fin);
+        let Roles { sender, receiver } = self.sides.roles(from);
+        sender.forget_fin();
+        on.enter(from, sender, sender.state.withdraws_fin());
+        on.enter(from.peer(), receiver, receiver.state.unreceives_fin());
+    }
+
+    /// Whether the stream of a side has reached its FIN.
+    fn is_fin_reached<S: FlowSink>(&self, from: Side, on: &Workbench<'_, S>) -> bool {
+        self.sides[from].is_fin_reached(on.buffers[from.peer()].next())
+    }
+
+    /// Counts a segment that its receiver has in full.
+    fn note_old<S: FlowSink>(&self, segment: &Segment<'_>, from: Side, on: &mut Workbench<'_, S>) {
+        let Some(start) = self.sides[from].offset_of(segment.seq) else { return };
+        if segment.flags.is_fin() {
+            on.suspect(from, Suspicion::Fin);
+        }
+        let is_keepalive = on.is_keepalive(from.peer(), segment, start);
+        if let Some((offset, payload)) = within_stream(start, segment.payload, None)
+            && !is_keepalive
+        {
+            on.place(Arrival { side: from.peer(), offset, bytes: payload });
+            on.note_retransmission(segment, offset, from);
+        }
+    }
+
+    /// The offset behind what is kept aside of a side from its SYN on, a FIN counted; 0 without it.
+    fn aside_end(&self, side: Side, aside: &Aside<'_>) -> u64 {
+        let tcp = &self.sides[side];
+        let of_syn =
+            |kept: &Kept| kept.what == What::Data && tcp.offset_of(kept.stretch.seq) == Some(0);
+        let kept = aside.find(side, of_syn).and_then(|place| aside.get(place));
+        kept.map_or(0, |kept| u64::from(kept.stretch.length) + u64::from(kept.stretch.is_fin))
     }
 
     /// Updates what follows from the states of both sides: received and acknowledged FINs, the end
@@ -406,11 +557,11 @@ fn window(segment: &Segment<'_>, sender: &TcpSide, receiver: &TcpSide) -> u32 {
 /// The scale of the windows of `sender`, except in SYNs; `None` if its SYN was not captured.
 fn window_scale(sender: &TcpSide, receiver: &TcpSide) -> Option<WindowScale> {
     match (sender.has_sent_syn(), receiver.has_sent_syn()) {
-        (true, true) => Some(match (sender.window_scale, receiver.window_scale) {
+        (true, true) => Some(match (sender.offer.window_scale(), receiver.offer.window_scale()) {
             (Some(scale), Some(_)) => scale,
             _ => WindowScale::NONE,
         }),
-        (true, false) => Some(sender.window_scale.unwrap_or(WindowScale::NONE)),
+        (true, false) => Some(sender.offer.window_scale().unwrap_or(WindowScale::NONE)),
         (false, _) => None,
     }
 }

@@ -1,32 +1,46 @@
 //! The common segment, taken in few steps.
 //!
 //! Jacobson's header prediction, "4BSD TCP Header Prediction" (1990), as a monitor needs it: on an
-//! established connection most segments carry the next bytes in order. Their numbers take 24 bytes,
+//! established connection most segments carry the next bytes in order. Their numbers take 38 bytes,
 //! in the one line of the cache that every packet needs. A segment with these numbers changes them
 //! and no more of the connection, which is synced when another segment comes, or when it is read.
 
 use super::{Connection, TcpSide, TcpState, side::WINDOW_UNKNOWN, window_scale};
 use crate::{
-    Roles, SeqNum, Side, Sides, StreamOffset,
-    wire::{Segment, WindowScale},
+    SeqNum, Side, Sides, StreamOffset,
+    flow::{Trait, Traits},
+    wire::{Options, Segment, WindowScale},
 };
 
 /// What both sides of a connection send next if nothing is lost, and what was accepted as such.
 #[derive(Debug)]
-pub(crate) struct Prediction(Sides<SidePrediction>);
-
-/// What one side sends next, and what it has sent as predicted.
-#[derive(Debug, Clone, Copy)]
-struct SidePrediction {
-    /// The number of its next byte.
-    next: SeqNum,
+pub(crate) struct Prediction {
+    /// The number of the next byte of each side.
+    next: Sides<SeqNum>,
     /// What its peer has acknowledged.
-    acknowledged: SeqNum,
-    /// Segments accepted as predicted, or [`Self::NONE`].
-    packets: u16,
-    /// The largest window that they advertised, unscaled.
-    window: u16,
+    acknowledged: Sides<SeqNum>,
+    /// The right edge of the window that its peer has granted.
+    edge: Sides<SeqNum>,
+    /// The window that it has advertised last, unscaled.
+    window: Sides<u16>,
+    /// Segments accepted as predicted, or [`Self::NO_PACKETS`].
+    packets: Sides<u8>,
+    /// What every packet must know of the flow besides. Here, because there is room.
+    pub(crate) traits: Traits,
+    #[expect(dead_code, reason = "only its niche is used")]
+    mark: Mark,
 }
+
+/// A niche: a `u8` with one used value. The compiler encodes `State::Free` of the table in the
+/// field with the most unused values; this field makes that one of the first line, which every
+/// packet reads.
+#[derive(Debug)]
+#[repr(u8)]
+enum Mark {
+    Live,
+}
+
+const _: () = assert!(size_of::<Prediction>() == 32, "see `flow/record.rs`");
 
 /// What a side has sent as predicted that [`Connection`] has not yet counted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,49 +49,79 @@ pub(crate) struct Unsynced {
     pub(crate) bytes: u64,
 }
 
-impl SidePrediction {
+impl Prediction {
     /// In place of a number of packets: nothing is predicted.
-    const NONE: u16 = u16::MAX;
+    const NO_PACKETS: u8 = u8::MAX;
+    const NOT_PREDICTED: Sides<u8> = Sides { client: Self::NO_PACKETS, server: Self::NO_PACKETS };
 
     /// Most packets of one prediction. Each has fewer than 2^16 bytes, so that they have fewer than
     /// 2^31 together, and fewer than 2^32 are unacknowledged behind the last.
-    const PACKETS_MAX: u16 = (1 << 15) - 1;
-}
+    const PACKETS_MAX: u8 = Self::NO_PACKETS - 1;
 
-impl Prediction {
-    /// No prediction.
-    pub(crate) const NONE: Self = {
-        let (next, acknowledged) = (SeqNum(0), SeqNum(0));
-        let side = SidePrediction { next, acknowledged, packets: SidePrediction::NONE, window: 0 };
-        Self(Sides { client: side, server: side })
-    };
+    /// No prediction, of a flow with these traits.
+    pub(crate) const fn none(traits: Traits) -> Self {
+        const NOTHING: Sides<SeqNum> = Sides { client: SeqNum(0), server: SeqNum(0) };
+        Self {
+            next: NOTHING,
+            acknowledged: NOTHING,
+            edge: NOTHING,
+            window: Sides { client: 0, server: 0 },
+            packets: Self::NOT_PREDICTED,
+            traits,
+            mark: Mark::Live,
+        }
+    }
+
+    /// Predicts nothing more.
+    pub(crate) const fn clear(&mut self) {
+        self.packets = Self::NOT_PREDICTED;
+    }
 
     /// Whether anything is predicted.
     #[inline]
     pub(crate) const fn is_some(&self) -> bool {
-        self.0.client.packets != SidePrediction::NONE
+        self.packets.client != Self::NO_PACKETS
     }
 
-    /// Accepts a plain segment that is the predicted one: of a steady connection, in order, and
-    /// acknowledging nothing that was not captured. [`Connection::sync`] later does to the
-    /// connection what [`Connection::on_segment`] would do now, except for the payload. `false`: it
-    /// is another segment, and nothing was done.
+    /// Accepts a plain segment that is the predicted one: of a steady connection, in order, within
+    /// the window, acknowledging nothing that was not captured, and with a timestamp that is not
+    /// older than the one before, or with no options, as the connection has them.
+    /// [`Connection::sync`] later does to the connection what [`Connection::on_segment`] would do
+    /// now, except for the payload. `false`: it is another segment, and nothing was done.
     #[inline]
-    pub(crate) fn accept(&mut self, segment: &Segment<'_>, from: Side) -> bool {
+    pub(crate) fn accept(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        recent: &mut Sides<u32>,
+    ) -> bool {
         debug_assert!(segment.is_plain(), "nothing else is predicted");
-        let Roles { sender, receiver } = self.0.roles(from);
+        let peer = from.peer();
         let next = segment.seq.plus(segment.payload_length);
-        let outstanding = receiver.next.bytes_since(segment.ack);
-        let is_predicted = segment.seq == sender.next
-            && sender.packets < SidePrediction::PACKETS_MAX
-            && outstanding <= receiver.next.bytes_since(receiver.acknowledged);
+        let outstanding = self.next[peer].bytes_since(segment.ack);
+        let is_predicted = segment.seq == self.next[from]
+            && self.packets[from] < Self::PACKETS_MAX
+            && outstanding <= self.next[peer].bytes_since(self.acknowledged[peer])
+            && self.edge[from].distance_from(next) >= 0;
         if !is_predicted || !predicts() {
             return false;
         }
-        sender.next = next;
-        sender.packets += 1;
-        sender.window = sender.window.max(segment.window);
-        receiver.acknowledged = segment.ack;
+        let has_stamps = self.traits.has(Trait::HasStamps);
+        if segment.options.is_empty() {
+            if has_stamps {
+                return false;
+            }
+        } else {
+            let Some(stamp) = Options::aligned(segment.options) else { return false };
+            if !has_stamps || stamp.wrapping_sub(recent[from]).cast_signed() < 0 {
+                return false;
+            }
+            recent[from] = stamp;
+        }
+        self.next[from] = next;
+        self.packets[from] += 1;
+        self.window[from] = segment.window;
+        self.acknowledged[peer] = segment.ack;
         true
     }
 }
@@ -85,17 +129,28 @@ impl Prediction {
 impl Connection {
     /// Predicts the next segments, after one that was not predicted: data in order, if the
     /// connection is steady. `received` is what each side has received so far.
-    pub(crate) fn predict_next(&self, received: Sides<StreamOffset>) -> Prediction {
+    pub(crate) fn predict_next(&self, received: Sides<StreamOffset>, on: &mut Prediction) {
         let Sides { client, server } = &self.sides;
+        on.clear();
         let is_steady = self.is_established
             && self.ended.is_none()
             && self.pending_reset.is_none()
+            && !on.traits.has(Trait::HasAside)
             && is_steady(client, received.server)
             && is_steady(server, received.client);
-        let predictions = || Some((predict_side(client, server)?, predict_side(server, client)?));
-        match is_steady.then(predictions).flatten() {
-            Some((client, server)) => Prediction(Sides { client, server }),
-            None => Prediction::NONE,
+        if is_steady
+            && let Some(of_client) = acknowledged(client, server)
+            && let Some(of_server) = acknowledged(server, client)
+        {
+            if self.has_timestamps() {
+                on.traits.set(Trait::HasStamps);
+            } else {
+                on.traits.clear(Trait::HasStamps);
+            }
+            on.next = Sides { client: client.next_seq(), server: server.next_seq() };
+            on.acknowledged = Sides { client: of_client, server: of_server };
+            on.edge = Sides { client: client.edge_seq(server), server: server.edge_seq(client) };
+            on.packets = Sides::both(0);
         }
     }
 
@@ -106,18 +161,21 @@ impl Connection {
         }
         for side in Side::BOTH {
             let Unsynced { packets, bytes } = self.unsynced(prediction, side);
-            let SidePrediction { next, acknowledged, window, .. } = prediction.0[side];
-            let is_answered = prediction.0[side.peer()].packets > 0;
-            let Roles { sender, receiver } = self.sides.roles(side);
+            let sender = &mut self.sides[side];
             sender.packets += packets;
             sender.payload_bytes += bytes;
             sender.advance_to(sender.snd_nxt() + bytes);
-            if is_answered {
-                let outstanding = u64::from(next.bytes_since(acknowledged));
-                sender.acknowledge(sender.snd_nxt().saturating_sub(outstanding));
-            }
-            let scale = known_scale(sender, receiver).unwrap_or(WindowScale::NONE);
-            sender.max_window = sender.max_window.max(scale.apply(window));
+        }
+        for side in Side::BOTH.into_iter().filter(|side| prediction.packets[*side] > 0) {
+            let peer = side.peer();
+            let unanswered = prediction.next[peer].bytes_since(prediction.acknowledged[peer]);
+            let scale =
+                known_scale(&self.sides[side], &self.sides[peer]).unwrap_or(WindowScale::NONE);
+            let receiver = &mut self.sides[peer];
+            let acknowledged = receiver.snd_nxt().saturating_sub(u64::from(unanswered));
+            receiver.acknowledge(acknowledged);
+            let window = i64::from(scale.apply(prediction.window[side]));
+            receiver.grant(acknowledged.cast_signed() + window);
         }
     }
 
@@ -127,9 +185,8 @@ impl Connection {
         if !prediction.is_some() {
             return Unsynced::default();
         }
-        let SidePrediction { next, packets, .. } = prediction.0[side];
-        let bytes = next.bytes_since(self.sides[side].next_seq());
-        Unsynced { packets: packets.into(), bytes: bytes.into() }
+        let bytes = prediction.next[side].bytes_since(self.sides[side].next_seq());
+        Unsynced { packets: prediction.packets[side].into(), bytes: bytes.into() }
     }
 
     /// How much a side has sent.
@@ -149,8 +206,7 @@ impl Connection {
         if !prediction.is_some() {
             return sender.acknowledged().map(StreamOffset);
         }
-        let SidePrediction { next, acknowledged, .. } = prediction.0[side];
-        let outstanding = next.bytes_since(acknowledged);
+        let outstanding = prediction.next[side].bytes_since(prediction.acknowledged[side]);
         let sent = self.sent(prediction, side).0;
         (outstanding < 1 << 31).then(|| StreamOffset(sent.saturating_sub(outstanding.into())))
     }
@@ -164,16 +220,16 @@ const fn is_steady(side: &TcpSide, received: StreamOffset) -> bool {
         && side.snd_nxt() == received.0
 }
 
-/// What a side sends next, unless what its segments say of its peer could not be understood.
-fn predict_side(side: &TcpSide, peer: &TcpSide) -> Option<SidePrediction> {
-    let (next, acknowledged) = (side.next_seq(), side.acknowledged_seq()?);
-    known_scale(side, peer).map(|_| SidePrediction { next, acknowledged, packets: 0, window: 0 })
+/// What the peer of a side has acknowledged; `None` if what its segments say of the peer could not
+/// be understood.
+fn acknowledged(side: &TcpSide, peer: &TcpSide) -> Option<SeqNum> {
+    known_scale(side, peer).and_then(|_| side.acknowledged_seq())
 }
 
-/// The scale of the windows of `side`. A window of unknown scale that has reached
-/// [`WINDOW_UNKNOWN`] does not grow any more, and is taken unscaled.
+/// The scale of the windows of `side`. If it is not known, the window is taken to be
+/// [`WINDOW_UNKNOWN`].
 fn known_scale(side: &TcpSide, peer: &TcpSide) -> Option<WindowScale> {
-    let is_full = side.max_window >= WINDOW_UNKNOWN;
+    let is_full = peer.edge(side) - peer.snd_una().cast_signed() >= i64::from(WINDOW_UNKNOWN);
     window_scale(side, peer).or_else(|| is_full.then_some(WindowScale::NONE))
 }
 

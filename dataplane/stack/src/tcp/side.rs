@@ -3,53 +3,12 @@
 use core::hint::select_unpredictable;
 
 use super::TcpState;
-use crate::{SeqNum, StreamOffset, offset::lower_half, wire::WindowScale};
-
-/// The smallest window that the bounds assume, in bytes, where the known one is smaller.
-const WINDOW_MIN: u32 = 65_536;
+use crate::{SeqNum, StreamOffset, aside::Stretch, offset::lower_half, opening::Offer};
 
 /// The window that is assumed for a peer if too little was captured to know it, in bytes: more than
 /// an untuned host advertises, and small enough that one forged segment cannot evict a whole buffer
 /// of the largest capacity.
 pub(super) const WINDOW_UNKNOWN: u32 = 1 << 24;
-
-/// The bounds of van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), for what one
-/// side sends and for what its peer acknowledges, as stream offsets.
-///
-/// - `s`: the offset of the first byte of a segment; `n`: its payload, in bytes;
-/// - `a`: the offset that a segment of the peer acknowledges;
-/// - `S` and `A`: the highest `s + n` and the highest `a` so far ([`TcpSide::snd_nxt`], `snd_una`);
-/// - `w`: the largest window that the peer has advertised, in bytes.
-///
-/// The paper's four equations:
-///
-/// - I: `s + n <= A + w`: data do not exceed what the receiver has room for;
-/// - II: `s + n >= S - w`: data are not older than a window;
-/// - III: `a <= S`: nothing is acknowledged before it was sent;
-/// - IV: `a >= A - w`: an acknowledgement is not older than a window.
-///
-/// A monitor may have missed packets of either side, so it knows lower limits of `S` and `A` only:
-/// I and III allow `max(S, A) + w`, II and IV `min(S, A) - w`. `w` is at least 64 KiB; it is 16 MiB
-/// for a peer that was never captured.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    /// Equations II and IV: `min(S, A) - w`.
-    low: i64,
-    /// Equations I and III: `max(S, A) + w`.
-    high: i64,
-}
-
-impl Bounds {
-    /// Whether an offset, `s + n` or `a`, is within the bounds.
-    pub(super) const fn contain(self, offset: i64) -> bool {
-        self.low <= offset && offset <= self.high
-    }
-
-    /// The highest offset within the bounds.
-    pub(super) const fn high(self) -> i64 {
-        self.high
-    }
-}
 
 /// One endpoint of a connection. Packed, so that a flow fits into five lines of the cache.
 #[derive(Debug, Clone, Copy)]
@@ -58,17 +17,18 @@ pub(crate) struct TcpSide {
     pub(crate) state: TcpState,
     /// Its state as it was when monitoring of this side was stopped.
     pub(crate) frozen: Option<TcpState>,
-    pub(super) window_scale: Option<WindowScale>,
+    pub(super) offer: Offer,
     knowledge: Knowledge,
     /// Sequence number of stream offset 0 of what this side sends: ISS + 1. Without a SYN, the
     /// sequence number of its first packet.
     origin: SeqNum,
-    /// Largest window that this side has advertised, in bytes.
-    pub(super) max_window: u32,
     /// The highest offset that the peer has acknowledged, as a distance from `snd_nxt`.
     una: Distance,
     /// The offset of the FIN, or [`Self::NO_FIN`].
     fin: Distance,
+    /// The right edge of the window: the highest offset that the peer has room for. Means nothing
+    /// while the peer was not captured.
+    edge: Distance,
     snd_nxt: u64,
     pub(crate) packets: u64,
     pub(crate) payload_bytes: u64,
@@ -79,6 +39,8 @@ pub(crate) struct TcpSide {
 enum Knowledge {
     /// Nothing of what the side sends was captured.
     None,
+    /// Nothing, but the peer has acknowledged its number: [`TcpSide::origin`].
+    Named,
     /// Its first packet.
     Packet,
     /// Its SYN.
@@ -100,12 +62,12 @@ impl TcpSide {
         Self {
             state,
             frozen: None,
-            window_scale: None,
+            offer: Offer::NONE,
             knowledge: Knowledge::None,
             origin: SeqNum(0),
-            max_window: 0,
             una: 0,
             fin: Self::NO_FIN,
+            edge: 0,
             snd_nxt: 0,
             packets: 0,
             payload_bytes: 0,
@@ -140,6 +102,7 @@ impl TcpSide {
         }
         let further = Distance::try_from(end - self.snd_nxt).unwrap_or(Distance::MAX);
         self.una = self.una.saturating_sub(further);
+        self.edge = self.edge.saturating_sub(further);
         if self.has_fin() {
             self.fin = self.fin.saturating_sub(further);
         }
@@ -161,6 +124,34 @@ impl TcpSide {
     /// Records where the stream ends.
     pub(super) fn learn_fin(&mut self, fin: u64) {
         self.fin = self.distance_to(fin).min(Self::NO_FIN - 1);
+    }
+
+    /// Withdraws the FIN: the stream goes on behind it.
+    pub(super) const fn forget_fin(&mut self) {
+        self.fin = Self::NO_FIN;
+    }
+
+    /// Records that the peer has room up to this offset.
+    pub(super) fn grant(&mut self, edge: i64) {
+        let room = edge - self.snd_nxt.cast_signed();
+        let limit = if room < 0 { Distance::MIN } else { Distance::MAX };
+        self.edge = Distance::try_from(room).unwrap_or(limit).max(self.edge);
+    }
+
+    /// The highest offset that `peer` has room for.
+    pub(super) fn edge(&self, peer: &Self) -> i64 {
+        if peer.is_unheard() {
+            let known = self.snd_nxt.max(self.snd_una());
+            return known.saturating_add(u64::from(WINDOW_UNKNOWN)).cast_signed();
+        }
+        self.snd_nxt.cast_signed() + i64::from(self.edge)
+    }
+
+    /// The sequence number of [`Self::edge`].
+    pub(super) fn edge_seq(&self, peer: &Self) -> SeqNum {
+        let edge = self.edge(peer) - self.snd_nxt.cast_signed();
+        let room = Distance::try_from(edge).unwrap_or(Distance::MAX);
+        self.next_seq().plus(room.cast_unsigned())
     }
 
     /// The offset at a distance from `snd_nxt`.
@@ -211,25 +202,31 @@ impl TcpSide {
         matches!(self.knowledge, Knowledge::Syn | Knowledge::Confirmed)
     }
 
+    /// Whether the peer has acknowledged its SYN, which was seen.
+    pub(super) const fn is_confirmed(&self) -> bool {
+        matches!(self.knowledge, Knowledge::Confirmed)
+    }
+
     /// Whether nothing of what this side sends was captured.
     pub(super) const fn is_unheard(&self) -> bool {
-        matches!(self.knowledge, Knowledge::None)
+        matches!(self.knowledge, Knowledge::None | Knowledge::Named)
     }
 
     /// Whether a SYN with this number began what this side sends, seen or not.
     pub(super) fn is_own_syn(&self, seq: SeqNum) -> bool {
-        self.origin() == Some(seq.plus(1))
+        !self.is_unheard() && self.origin == seq.plus(1)
     }
 
-    /// Sets offset 0 by a SYN. A SYN with another number moves it while no data was sent and
-    /// nothing was acknowledged. Returns whether the number is in force.
-    pub(super) fn learn_syn(&mut self, seq: SeqNum) -> bool {
+    /// The number that the peer has acknowledged, of a side that was not captured.
+    pub(super) const fn named(&self) -> Option<SeqNum> {
+        if matches!(self.knowledge, Knowledge::Named) { Some(self.origin) } else { None }
+    }
+
+    /// Sets offset 0 by a SYN. What was known of another number is forgotten, except that a FIN
+    /// that came before its SYN, as in a shuffled capture, keeps its number.
+    pub(super) fn learn_syn(&mut self, seq: SeqNum, offer: Offer) {
         let origin = seq.plus(1);
         if let Some(known) = self.origin().filter(|known| *known != origin) {
-            if self.knowledge == Knowledge::Confirmed || self.snd_nxt > 0 {
-                return false;
-            }
-            // A FIN that came before its SYN, as in a shuffled capture, keeps its number.
             let moved = i64::from(known.distance_from(origin));
             let fin = self.fin().and_then(|fin| fin.checked_add_signed(moved));
             (self.una, self.fin) = (0, Self::NO_FIN);
@@ -237,17 +234,54 @@ impl TcpSide {
                 self.learn_fin(fin);
             }
         }
-        self.origin = origin;
+        (self.origin, self.offer) = (origin, offer);
         if self.knowledge != Knowledge::Confirmed {
             self.knowledge = Knowledge::Syn;
         }
-        true
+    }
+
+    /// Whether a SYN with another number may still set offset 0: no data was sent, and nothing was
+    /// acknowledged.
+    pub(super) const fn may_move(&self) -> bool {
+        !self.is_confirmed() && self.snd_nxt == 0
     }
 
     /// Sets offset 0 by the first packet of a side whose SYN was not captured.
-    pub(super) fn learn_first(&mut self, seq: SeqNum) {
+    pub(super) fn learn_first(&mut self, origin: SeqNum, offer: Offer) {
         if self.is_unheard() {
-            (self.origin, self.knowledge) = (seq, Knowledge::Packet);
+            // The window was granted from the number on that the peer has named.
+            let moved = self.named().map_or(0, |named| named.distance_from(origin));
+            self.edge = self.edge.saturating_add(moved);
+            (self.origin, self.offer, self.knowledge) = (origin, offer, Knowledge::Packet);
+        }
+    }
+
+    /// Moves offset 0 behind a keepalive, if that was the first packet: the peer expects `ack`.
+    pub(super) fn pass_keepalive(&mut self, ack: SeqNum) {
+        let is_first = self.knowledge == Knowledge::Packet && self.snd_nxt == 0;
+        if is_first && !self.has_fin() && ack == self.origin.plus(1) {
+            self.origin = ack;
+        }
+    }
+
+    /// Learns from a stretch that the peer has acknowledged up to `ack`, wherever it lies.
+    pub(super) fn learn_proven(&mut self, stretch: Stretch, ack: SeqNum) {
+        self.learn_first(stretch.seq, self.offer);
+        let (Some(end), Some(acknowledged)) = (self.offset_of(stretch.end()), self.offset_of(ack))
+        else {
+            return;
+        };
+        if let Ok(proven) = u64::try_from(end.min(acknowledged)) {
+            self.advance_to(proven);
+        }
+    }
+
+    /// Notes the number that the peer acknowledges, and the window that it grants, of a side that
+    /// was not captured.
+    pub(super) fn name(&mut self, ack: SeqNum, window: u32) {
+        if self.is_unheard() {
+            (self.origin, self.knowledge) = (ack, Knowledge::Named);
+            self.edge = Distance::try_from(window).unwrap_or(Distance::MAX);
         }
     }
 
@@ -256,14 +290,6 @@ impl TcpSide {
         self.una = self.distance_to(offset).max(self.una);
         let is_syn = self.knowledge == Knowledge::Syn;
         self.knowledge = select_unpredictable(is_syn, Knowledge::Confirmed, self.knowledge);
-    }
-
-    /// The bounds for what this side sends and `peer` acknowledges.
-    pub(super) fn bounds(&self, peer: &Self) -> Bounds {
-        let granted = if peer.is_unheard() { WINDOW_UNKNOWN } else { peer.max_window };
-        let window = i64::from(granted.max(WINDOW_MIN));
-        let (sent, acknowledged) = (self.snd_nxt.cast_signed(), self.snd_una().cast_signed());
-        Bounds { low: sent.min(acknowledged) - window, high: sent.max(acknowledged) + window }
     }
 
     /// Whether the peer has acknowledged the FIN.

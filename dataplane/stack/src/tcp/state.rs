@@ -68,6 +68,25 @@ impl TcpState {
         if matches!(self, Self::CloseWait) { Self::LastAck } else { Self::FinWait1 }
     }
 
+    /// Its FIN does not count.
+    pub(super) const fn withdraws_fin(self) -> Self {
+        match self {
+            Self::FinWait1 | Self::FinWait2 => Self::Established,
+            Self::Closing | Self::LastAck | Self::TimeWait => Self::CloseWait,
+            _ => self,
+        }
+    }
+
+    /// The FIN of its peer does not count.
+    pub(super) const fn unreceives_fin(self) -> Self {
+        match self {
+            Self::CloseWait => Self::Established,
+            Self::Closing | Self::LastAck => Self::FinWait1,
+            Self::TimeWait => Self::FinWait2,
+            _ => self,
+        }
+    }
+
     pub(super) const fn receives_ack_of_fin(self) -> Self {
         match self {
             Self::FinWait1 => Self::FinWait2,

@@ -2,7 +2,8 @@
 
 use super::{TcpSide, TcpState};
 use crate::{
-    Fact, OverlapPolicy, Side, Sides, Stat, Stats, StreamOffset,
+    Fact, OverlapPolicy, Side, Sides, Stat, Stats, StreamOffset, Suspicion,
+    aside::{Aside, What},
     flow::LedgerEntry,
     reassembly::{Appended, BufferFact, BufferPool, Placed, Reassembler},
     wire::Segment,
@@ -31,6 +32,12 @@ pub(crate) struct Workbench<'a, S> {
     pub(crate) stats: &'a mut Stats,
     /// The flow's irregularities.
     pub(crate) entry: LedgerEntry<'a>,
+    /// What is kept aside of the flow.
+    pub(crate) aside: Aside<'a>,
+    /// The last timestamp of each side: `TS.Recent` of RFC 7323, of its peer.
+    pub(crate) recent: &'a mut Sides<u32>,
+    /// Whether the flow has been silent for so long that `recent` means nothing.
+    pub(crate) is_stale: bool,
     /// Takes the facts, except those of frozen sides.
     pub(crate) sink: S,
 }
@@ -140,6 +147,11 @@ impl<S: FlowSink> Workbench<'_, S> {
             && !buffer.ends_with_gap(self.pool)
     }
 
+    /// Whether `side` holds the byte at an offset.
+    pub(super) fn holds(&self, side: Side, offset: StreamOffset) -> bool {
+        self.buffers[side].piece_at(self.pool, offset).is_some()
+    }
+
     /// Gives up what `side` has not received below `end`: it was acknowledged.
     pub(super) fn give_up_below(&mut self, side: Side, end: StreamOffset) {
         let Self { buffers, pool, frozen, sink, .. } = self;
@@ -181,11 +193,59 @@ impl<S: FlowSink> Workbench<'_, S> {
         }
     }
 
-    /// Counts a retransmission by `side`.
-    pub(super) fn note_retransmit(&mut self, side: Side) {
-        if !self.frozen[side] {
-            self.entry.count_retransmit(side);
+    /// Counts and emits a segment of `from` whose payload was seen before.
+    pub(super) fn note_retransmission(
+        &mut self,
+        segment: &Segment<'_>,
+        offset: StreamOffset,
+        from: Side,
+    ) {
+        if !self.frozen[from] {
+            self.entry.count_retransmit(from);
         }
+        self.stats.count(Stat::Retransmits);
+        let (side, length) = (from.peer(), u64::from(segment.payload_length));
+        self.emit(side, Fact::Retransmission { side, offset, length });
+    }
+
+    /// Counts and emits that a segment of `from` was not believed at once.
+    pub(super) fn suspect(&mut self, from: Side, reason: Suspicion) {
+        self.stats.count_suspicion(reason);
+        if !self.frozen[from] {
+            self.entry.count_suspicion(from);
+        }
+        self.emit(from, Fact::SuspiciousSegment { side: from, reason });
+    }
+
+    /// Drops the payload that is kept aside of a side.
+    pub(super) fn drop_data(&mut self, of: Side) {
+        for place in self.aside.of(of) {
+            if self.aside.get(place).is_some_and(|kept| kept.what == What::Data) {
+                self.aside.drop(place, self.pool);
+            }
+        }
+    }
+
+    /// Drops what else could have opened the connection with which `from` goes on: its own SYNs,
+    /// and the SYN/ACKs of its peer.
+    pub(super) fn drop_openings(&mut self, from: Side) {
+        for place in self.aside.of(from) {
+            if self.aside.get(place).is_some_and(|kept| matches!(kept.what, What::Syn(_))) {
+                self.aside.drop(place, self.pool);
+            }
+        }
+        for place in self.aside.of(from.peer()) {
+            if self.aside.get(place).is_some_and(|kept| matches!(kept.what, What::SynAck(_))) {
+                self.aside.drop(place, self.pool);
+            }
+        }
+    }
+
+    /// Places bytes that were kept aside. A place that holds another copy by now keeps it.
+    pub(super) fn place_missing(&mut self, arrival: Arrival<'_>) {
+        let policy = core::mem::replace(&mut self.overlap[arrival.side], OverlapPolicy::First);
+        self.place(arrival);
+        self.overlap[arrival.side] = policy;
     }
 }
 

@@ -59,6 +59,9 @@ impl EventSink for Ended {
                 let (held, arrived) = (text(&held), text(&arrived));
                 std::format!("{side}conflict {offset}+{length} {held} {arrived}")
             }
+            Fact::SuspiciousSegment { reason, .. } => {
+                std::format!("{side}suspicious {}", reason.as_str())
+            }
             Fact::FlowEnded(cause) => {
                 std::format!("flow_ended {}", cause.map_or("open", EndCause::as_str))
             }

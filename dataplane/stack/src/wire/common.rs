@@ -4,7 +4,7 @@
 //! Other frames are left to the general parser, which returns the reason. For common frames both
 //! give the same result, as a property test asserts.
 
-use super::{Flags, Segment, Verify, checksum::Sum, tcp};
+use super::{Flags, Segment, Verify, checksum::Sum};
 use crate::{Checksums, Frame, Link, SeqNum, flow::FlowKey};
 
 /// Offsets of the headers of a common frame, and the end of their fixed parts.
@@ -32,12 +32,6 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
     if header_end < HEADERS || !has_valid_checksums(frame.checksums, verify, h, packet) {
         return None;
     }
-    let flags = Flags::from_bits(h[47]);
-    let window_scale = if flags.is_syn() {
-        tcp::find_window_scale(frame.bytes.get(HEADERS..header_end)?)
-    } else {
-        None
-    };
     let (key, from) = FlowKey::v4(field(h, 26), field(h, 34));
     Some(Segment {
         key,
@@ -45,9 +39,9 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
         vlan: None,
         seq: SeqNum(u32_at(38)),
         ack: SeqNum(u32_at(42)),
-        flags,
+        flags: Flags::from_bits(h[47]),
         window: u16_at(48),
-        window_scale,
+        options: packet.get(HEADERS..header_end)?,
         payload,
         payload_length: u32::try_from(payload.len()).ok()?,
     })

@@ -11,6 +11,7 @@ mod common;
 mod error;
 mod ip;
 mod link;
+mod options;
 mod tcp;
 
 use core::net::{IpAddr, SocketAddr};
@@ -18,7 +19,8 @@ use core::net::{IpAddr, SocketAddr};
 pub(crate) use common::parse as parse_common;
 pub use error::ParseError;
 pub(crate) use ip::FragmentPart;
-pub(crate) use tcp::{Flags, WindowScale};
+pub(crate) use options::{Options, WindowScale};
+pub(crate) use tcp::Flags;
 
 use crate::{
     Checksums, FlowTuple, Frame, SeqNum,
@@ -42,8 +44,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) flags: Flags,
     /// The window field, unscaled.
     pub(crate) window: u16,
-    /// Of a SYN: the window scale option, if it is there.
-    pub(crate) window_scale: Option<WindowScale>,
+    /// The options of its header.
+    pub(crate) options: &'a [u8],
     /// Captured payload.
     pub(crate) payload: &'a [u8],
     /// Length of the payload when it was sent; more than was captured where a capture cuts
@@ -179,7 +181,7 @@ fn parse_segment(
         ack: header.ack,
         flags: header.flags,
         window: header.window,
-        window_scale: header.window_scale,
+        options: header.options,
         payload: header.payload,
         payload_length: u32::try_from(header.payload_length).unwrap_or(u32::MAX),
     })

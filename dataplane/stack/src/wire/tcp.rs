@@ -1,6 +1,4 @@
-//! The TCP header, RFC 9293 section 3.1: flags, and the options that a SYN negotiates.
-
-use core::num::NonZeroU8;
+//! The TCP header, RFC 9293 section 3.1.
 
 use super::ParseError;
 use crate::SeqNum;
@@ -66,34 +64,6 @@ impl Flags {
     }
 }
 
-/// The shift count of the window scale option, 0 to 14 (RFC 7323 section 2.3). Stored plus one, so
-/// that an `Option` of it takes one byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WindowScale(NonZeroU8);
-
-impl WindowScale {
-    /// No scaling.
-    pub(crate) const NONE: Self = Self::clamped(0);
-
-    /// The largest shift count.
-    pub(crate) const MAX: u8 = 14;
-
-    /// RFC 7323 2.3:
-    ///   If a Window Scale option is received with a shift.cnt value larger than 14, the TCP
-    ///   SHOULD log the error but MUST use 14 instead of the specified value.
-    #[must_use]
-    pub(crate) const fn clamped(shift: u8) -> Self {
-        let shift = if shift > Self::MAX { Self::MAX } else { shift };
-        Self(NonZeroU8::MIN.saturating_add(shift))
-    }
-
-    /// The size of a window, in bytes, from its header field.
-    #[must_use]
-    pub(crate) fn apply(self, window: u16) -> u32 {
-        u32::from(window) << (self.0.get() - 1)
-    }
-}
-
 /// A TCP header, and where it ends.
 #[derive(Debug)]
 pub(super) struct Header<'a> {
@@ -103,8 +73,7 @@ pub(super) struct Header<'a> {
     pub(super) ack: SeqNum,
     pub(super) flags: Flags,
     pub(super) window: u16,
-    /// Of a SYN: the option, if it is there.
-    pub(super) window_scale: Option<WindowScale>,
+    pub(super) options: &'a [u8],
     pub(super) payload: &'a [u8],
     pub(super) payload_length: usize,
 }
@@ -124,33 +93,15 @@ pub(super) fn parse(bytes: &[u8], length: usize) -> Result<Header<'_>, ParseErro
         None if header_length < header.len() => return Err(ParseError::Malformed),
         None => return Err(ParseError::Truncated),
     };
-    let flags = Flags::from_bits(flags);
     Ok(Header {
         source_port: u16::from_be_bytes([s0, s1]),
         destination_port: u16::from_be_bytes([d0, d1]),
         seq: SeqNum(u32::from_be_bytes([q0, q1, q2, q3])),
         ack: SeqNum(u32::from_be_bytes([a0, a1, a2, a3])),
-        flags,
+        flags: Flags::from_bits(flags),
         window: u16::from_be_bytes([w0, w1]),
-        window_scale: if flags.is_syn() { find_window_scale(options) } else { None },
+        options,
         payload: bytes.get(header_length..).unwrap_or_default(),
         payload_length,
     })
-}
-
-/// Looks for the window scale option. A length of 0 or beyond the header ends the search, so
-/// every turn of the loop consumes at least one byte.
-pub(super) fn find_window_scale(mut options: &[u8]) -> Option<WindowScale> {
-    const END: u8 = 0;
-    const NO_OPERATION: u8 = 1;
-    const WINDOW_SCALE: u8 = 3;
-    loop {
-        match *options {
-            [] | [END, ..] => return None,
-            [NO_OPERATION, ref rest @ ..] => options = rest,
-            [WINDOW_SCALE, 3, shift, ..] => return Some(WindowScale::clamped(shift)),
-            [_, length, ..] if length >= 2 => options = options.get(usize::from(length)..)?,
-            _ => return None,
-        }
-    }
 }

@@ -47,6 +47,7 @@ const fn event_type(kind: EventKind) -> v1::EventType {
         EventKind::OverlapConflict => v1::EventType::OverlapConflict,
         EventKind::BufferOverrun => v1::EventType::BufferOverrun,
         EventKind::Gap => v1::EventType::Gap,
+        EventKind::SuspiciousSegment => v1::EventType::SuspiciousSegment,
         EventKind::OrphanPacket => v1::EventType::OrphanPacket,
         EventKind::FlowEnded => v1::EventType::FlowEnded,
         EventKind::OptionsChanged => v1::EventType::OptionsChanged,

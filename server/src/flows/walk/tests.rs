@@ -17,6 +17,7 @@ fn flow(core: WorkerId, slot: u32, started: u64) -> FlowSummary {
         payload_bytes: 0,
         acknowledged: None,
         retransmits: 0,
+        suspicious_segments: 0,
         buffer: BufferSummary::default(),
     };
     FlowSummary {

@@ -59,7 +59,7 @@ fn a_fin_before_a_filled_hole_does_not_close() {
 fn a_blind_reset_is_ignored_and_a_right_one_ends_the_flow() {
     let mut world = established();
     assert_eq!(world.play("C> R 3000000000").states(), "ESTABLISHED ESTABLISHED");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+    assert_eq!(world.stack.stats().get(Stat::SuspiciousReset), 1);
     assert_eq!(world.play("C> R 101").states(), "CLOSED CLOSED");
     world.play("+1100");
     assert_eq!(world.ended.flows[0].1, Some(EndCause::Rst));

@@ -53,7 +53,7 @@ fn new_data_are_told_before_the_end_that_comes_in_the_same_burst() {
     world.stack.handle_burst(&frames, &mut world.ended);
     let events = world.events();
     let place = |line| events.find(line).expect("told");
-    assert!(place("server new_data 0..10") < place("flow_ended reused"), "{events}");
+    assert!(place("server new_data 0..10") < place("flow_ended rst"), "{events}");
 }
 
 #[test]
@@ -74,10 +74,12 @@ fn conflicts_gaps_retransmissions_and_overruns_are_told() {
         &mut world,
         "C> P. 101 301 abcdef
         C> P. 103 301 XdYZgh
-        S> . 301 120",
+        S> . 301 120
+        C> . 120 301",
         "server new_data 0..6
         server conflict 2+4 cdef XdYZgh
         server new_data 6..8
+        server suspicious ack_not_sent
         server gap 8+11
         server new_data 8..19",
     );

@@ -109,7 +109,9 @@ impl EventSink for Listener {
             Fact::OverlapConflict { length, held, arrived, .. } => {
                 assert!(length > 0 && held != arrived);
             }
-            Fact::Retransmission { .. } | Fact::OptionsChanged { .. } => {}
+            Fact::Retransmission { .. }
+            | Fact::SuspiciousSegment { .. }
+            | Fact::OptionsChanged { .. } => {}
             Fact::FlowStarted | Fact::OrphanPacket => unreachable!("{event:?}"),
         }
     }

@@ -51,6 +51,7 @@ fn mos_3_a_full_buffer_reads_back_right_at_every_wrap() {
         world.send(&segment.seq(seq, 301).payload(&payload));
         sent += length;
         seq += u32::try_from(length).expect("short");
+        world.play(&format!("S> . 301 {seq}"));
         let mut out = [0; 8192];
         let peeked = world.stack.peek(world.id(), Side::Server, None, &mut out).expect("held");
         assert_eq!(peeked.length, sent.min(8192));
@@ -165,7 +166,7 @@ fn mos_10_new_data_are_not_lost_when_the_flow_ends_in_the_same_burst() {
     let frames = [segment("P.").build(), bare("R", 104).build(), bare("S", 7000).build()];
     let frames = frames.each_ref().map(|bytes| FrameBuilder::arriving(bytes, world.now));
     world.stack.handle_burst(&frames, &mut world.ended);
-    let expected = "client CLOSED\nserver CLOSED\nserver new_data 0..3\nflow_ended reused\n";
+    let expected = "client CLOSED\nserver CLOSED\nserver new_data 0..3\nflow_ended rst\n";
     let events = world.events();
     assert!(events.starts_with(expected), "{events}");
 }
@@ -222,7 +223,7 @@ fn mos_16_a_blind_reset_is_counted_and_kills_nothing() {
         world.play(&format!("C> R {}", 1_000_000 + n * 40_000_000));
     }
     assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 100);
+    assert_eq!(world.stack.stats().get(Stat::SuspiciousReset), 100);
 }
 
 #[test]

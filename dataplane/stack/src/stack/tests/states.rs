@@ -82,13 +82,17 @@ fn table() -> String {
     let mut lines = Vec::new();
     while let Some(before) = waiting.pop_front() {
         let story = known[&before].clone();
-        let refused = |world: &World| world.stack.stats().get(Stat::OutOfWindow);
+        let refused = |world: &World| {
+            let suspicious =
+                Stat::ALL.into_iter().filter(|stat| stat.name().0 == "suspicious_segments");
+            suspicious.map(|stat| world.stack.stats().get(stat)).sum::<u64>()
+        };
         let refused_before = refused(&story.told().0);
         let said = SPEAKERS.iter().flat_map(|by| FLAGS.map(|flags| (by, flags)));
         for ((who, by), flags) in said {
             let next = story.with(who, *by, flags);
             let (world, after) = next.told();
-            let reused = world.stack.stats().get(Stat::FlowsEndedReused) > 0;
+            let reused = world.stack.stats().get(Stat::FlowsStarted) > 1;
             let note = match (reused, refused(&world) > refused_before) {
                 (true, _) => "  another flow",
                 (false, true) => "  not believed",

@@ -130,7 +130,11 @@ fn segments_far_outside_the_window_change_nothing() {
         "C> P. 500000000 306 x\n C> P. 4000000000 306 x\n C> . 106 900000000\n C> . 106 4000000000",
     );
     let after = world.flow();
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 4);
+    let counted = |stat| world.stack.stats().get(stat);
+    assert_eq!(counted(Stat::SuspiciousBeyondWindow), 1);
+    assert_eq!(counted(Stat::SuspiciousAckNotSent), 1);
+    assert_eq!(counted(Stat::SuspiciousAckTooOld), 1);
+    assert_eq!(after.sides.client.suspicious_segments, 3);
     assert_eq!(after.sides.server.buffer, before.sides.server.buffer);
     assert_eq!(after.sides.client.buffer, before.sides.client.buffer);
 }
@@ -164,20 +168,24 @@ fn a_side_whose_window_is_not_known_grants_a_large_one() {
     // One direction was captured, and not all of it.
     world.play("C> P. 101 301 abc\n C> P. 200101 301 def");
     assert_eq!(world.received(Side::Server), "def");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 0);
+    assert_eq!(world.stack.stats().get(Stat::SuspiciousBeyondWindow), 0);
     world.play("C> P. 20200101 301 far");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1, "16 MiB are enough");
+    assert_eq!(world.stack.stats().get(Stat::SuspiciousBeyondWindow), 1, "16 MiB are enough");
     let id = world.id();
     world.play("C> S 400000");
     assert_ne!(world.id(), id, "but a SYN begins another flow");
     let mut world = World::with(limits);
     world.play("C> P. 101 301 abc\n S> . 301 104\n C> P. 200101 301 def");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 0, "without the SYN, no scale is known");
+    assert_eq!(
+        world.stack.stats().get(Stat::SuspiciousBeyondWindow),
+        0,
+        "without the SYN, no scale is known"
+    );
     world.play("C> P. 20200101 301 far");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+    assert_eq!(world.stack.stats().get(Stat::SuspiciousBeyondWindow), 1);
     let mut world = established();
     world.play("C> P. 200101 301 def");
-    assert_eq!(world.stack.stats().get(Stat::OutOfWindow), 1);
+    assert_eq!(world.stack.stats().get(Stat::SuspiciousBeyondWindow), 1);
 }
 
 /// How far what each side sends is acknowledged, client first.

@@ -1,0 +1,322 @@
+//! What is neither believed nor refused: kept aside until the receiver acknowledges.
+//!
+//! Bounded in number, for each flow and in total, and in bytes, which come from the pool. The table
+//! is set-associative, like that of fragments: a keyed hash of the flow's slot picks a set, and in
+//! a full set the oldest gives way, so that the cost of a segment is constant even in a flood.
+
+use alloc::vec::Vec;
+
+use arrayvec::ArrayVec;
+
+use crate::{
+    OverlapPolicy, SeqNum, Side, StreamOffset,
+    flow::{Trait, Traits},
+    limits::{ASIDE_BYTES_MAX, ASIDES_MAX},
+    opening::Opening,
+    reassembly::{BufferPool, Reassembler},
+    wire::{Options, Segment},
+};
+
+/// Places in one set.
+const WAYS: usize = 8;
+const SETS: usize = ASIDES_MAX / WAYS;
+
+/// Most stretches of payload that are kept of one side.
+const STRETCHES_MAX: usize = 3;
+
+/// Most FINs that are kept of one side.
+const FINS_MAX: usize = 2;
+
+/// Most SYNs, and most SYN/ACKs, that are kept of one side.
+const OPENINGS_MAX: usize = 2;
+
+/// Everything that is kept aside in one stack.
+#[derive(Debug)]
+pub(crate) struct Asides {
+    hasher: ahash::RandomState,
+    places: Vec<Option<Kept>>,
+    /// Grows by one with everything that is kept.
+    clock: u64,
+}
+
+/// What is kept of one segment, or of several that follow each other.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    slot: u32,
+    order: u64,
+    pub(crate) from: Side,
+    pub(crate) what: What,
+    pub(crate) stretch: Stretch,
+    pub(crate) standing: Standing,
+    /// What the last segment of it has acknowledged.
+    pub(crate) ack: SeqNum,
+    /// Its timestamp.
+    pub(crate) stamp: Option<u32>,
+    bytes: Reassembler,
+}
+
+/// Sequence numbers that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// The first number: of the payload, or of the SYN; what a claim acknowledges.
+    pub(crate) seq: SeqNum,
+    /// Length of the payload.
+    pub(crate) length: u32,
+    /// Whether a FIN follows it.
+    pub(crate) is_fin: bool,
+}
+
+impl Stretch {
+    /// The number behind the payload.
+    pub(crate) const fn end(self) -> SeqNum {
+        self.seq.plus(self.length)
+    }
+
+    /// The number behind the payload and the FIN.
+    pub(crate) fn next(self) -> SeqNum {
+        self.end().plus(u32::from(self.is_fin))
+    }
+
+    /// Whether an acknowledgement number acknowledges any of it, and nothing behind it.
+    pub(crate) fn is_acknowledged_by(self, ack: SeqNum) -> bool {
+        ack.distance_from(self.seq) > 0 && self.next().distance_from(ack) >= 0
+    }
+}
+
+/// What is known of something that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The receiver has not sent anything since.
+    Doubtful,
+    /// Likewise, and the monitor may have missed what would make it certain.
+    MaybeGenuine,
+    /// The receiver has sent something since.
+    Answered,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Payload, or a FIN, or both, that the receiver may not take.
+    Data,
+    /// A FIN that the receiver takes if its stream reaches it before another one.
+    Fin,
+    /// A SYN that the connection does not explain.
+    Syn(Opening),
+    /// A SYN/ACK that the connection does not explain.
+    SynAck(Opening),
+    /// That a side has acknowledged what was not captured, and the window that it granted then.
+    Claim(u32),
+}
+
+impl What {
+    /// Whether both are of one kind.
+    fn is_like(self, other: Self) -> bool {
+        core::mem::discriminant(&self) == core::mem::discriminant(&other)
+    }
+
+    const fn places_max(self) -> usize {
+        match self {
+            Self::Data => STRETCHES_MAX,
+            Self::Fin => FINS_MAX,
+            Self::Syn(_) | Self::SynAck(_) => OPENINGS_MAX,
+            Self::Claim(_) => 1,
+        }
+    }
+}
+
+/// What is kept of one flow.
+#[derive(Debug)]
+pub(crate) struct Aside<'a> {
+    pub(crate) table: &'a mut Asides,
+    pub(crate) slot: u32,
+    /// Whether anything is kept: [`Trait::HasAside`].
+    pub(crate) traits: &'a Traits,
+}
+
+impl Asides {
+    /// Reserves the places. `None` when there is not enough memory.
+    pub(crate) fn new(seed: u64) -> Option<Self> {
+        let mut places = Vec::new();
+        places.try_reserve_exact(ASIDES_MAX).ok()?;
+        places.resize_with(ASIDES_MAX, || None);
+        let hasher = ahash::RandomState::with_seeds(!seed, seed, seed.rotate_left(29), 2);
+        Some(Self { hasher, places, clock: 0 })
+    }
+
+    /// Drops what is kept of the flow in a slot.
+    pub(crate) fn clear(&mut self, slot: u32, pool: &mut BufferPool) {
+        let set = self.set_of(slot);
+        for place in &mut self.places[set..set + WAYS] {
+            if place.as_ref().is_some_and(|kept| kept.slot == slot) {
+                free(place, pool);
+            }
+        }
+    }
+
+    fn set_of(&self, slot: u32) -> usize {
+        let hash = self.hasher.hash_one(slot) >> 32;
+        usize::try_from(hash).unwrap_or_default() % SETS * WAYS
+    }
+}
+
+fn free(place: &mut Option<Kept>, pool: &mut BufferPool) {
+    if let Some(mut kept) = place.take() {
+        kept.bytes.release(pool);
+    }
+}
+
+/// A place in [`Asides`].
+pub(crate) type Place = usize;
+
+impl Aside<'_> {
+    /// Whether anything is kept.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.traits.has(Trait::HasAside)
+    }
+
+    /// The places of what is kept of one side, the oldest first.
+    pub(crate) fn of(&self, from: Side) -> ArrayVec<Place, WAYS> {
+        if !self.is_used() {
+            return ArrayVec::new();
+        }
+        let set = self.table.set_of(self.slot);
+        let is_mine = |place: &Place| {
+            self.get(*place).is_some_and(|kept| kept.slot == self.slot && kept.from == from)
+        };
+        let mut mine: ArrayVec<Place, WAYS> = (set..set + WAYS).filter(is_mine).collect();
+        mine.sort_unstable_by_key(|place| self.get(*place).map(|kept| kept.order));
+        mine
+    }
+
+    /// What is kept in a place.
+    pub(crate) fn get(&self, place: Place) -> Option<&Kept> {
+        self.table.places.get(place)?.as_ref()
+    }
+
+    /// The first thing that is kept of a side and meets a condition.
+    pub(crate) fn find(&self, from: Side, meets: impl Fn(&Kept) -> bool) -> Option<Place> {
+        self.of(from).into_iter().find(|place| self.get(*place).is_some_and(&meets))
+    }
+
+    /// Copies the kept bytes from a position on, up to one that was not captured or the end of a
+    /// block. Returns how many.
+    pub(crate) fn copy(&self, place: Place, at: u32, out: &mut [u8], pool: &BufferPool) -> usize {
+        let piece = |kept: &Kept| {
+            let piece = kept.bytes.piece_at(pool, StreamOffset(at.into()))?;
+            let length = piece.len().min(out.len());
+            out[..length].copy_from_slice(&piece[..length]);
+            Some(length)
+        };
+        self.get(place).and_then(piece).unwrap_or(0)
+    }
+
+    /// Forgets that anything is kept where others have taken all its places.
+    pub(crate) fn settle(&mut self) {
+        let is_used = Side::BOTH.into_iter().any(|side| !self.of(side).is_empty());
+        if !is_used {
+            self.traits.clear(Trait::HasAside);
+        }
+    }
+
+    /// Drops what is kept in a place.
+    pub(crate) fn drop(&mut self, place: Place, pool: &mut BufferPool) {
+        free(&mut self.table.places[place], pool);
+        self.settle();
+    }
+
+    /// Keeps a stretch of payload, as far as `segment` holds it. Payload that follows what is kept
+    /// already is added to it. `None`: there is no room for it.
+    pub(crate) fn keep_data(
+        &mut self,
+        pool: &mut BufferPool,
+        from: Side,
+        stretch: Stretch,
+        segment: &Segment<'_>,
+        standing: Standing,
+    ) -> Option<()> {
+        let Stretch { seq, length, is_fin } = stretch;
+        let continues = |kept: &Kept| {
+            kept.what == What::Data && kept.stretch.next() == seq && !kept.stretch.is_fin
+        };
+        let repeats = |kept: &Kept| {
+            let before = seq.distance_from(kept.stretch.seq);
+            let after = kept.stretch.end().distance_from(stretch.end());
+            kept.what == What::Data && before >= 0 && after >= 0 && kept.stretch.is_fin == is_fin
+        };
+        if let Some(place) = self.find(from, repeats) {
+            if let Some(kept) = &mut self.table.places[place] {
+                kept.standing = standing;
+            }
+            return Some(());
+        }
+        let place = match self.find(from, continues) {
+            Some(place) => place,
+            None => self.place(pool, from, What::Data, seq),
+        };
+        let Some(kept) = &mut self.table.places[place] else { return None };
+        let end = kept.stretch.length.saturating_add(length);
+        if u64::from(end) > ASIDE_BYTES_MAX {
+            return None;
+        }
+        let at = StreamOffset(kept.stretch.length.into());
+        let placed = kept.bytes.place(pool, at, segment.payload, OverlapPolicy::First, &mut |_| {});
+        if placed.refused_bytes > 0 {
+            return None;
+        }
+        kept.stretch = Stretch { length: end, is_fin, ..kept.stretch };
+        (kept.standing, kept.ack) = (standing, segment.ack);
+        kept.stamp = Options::parse(segment.options).stamp.map(|stamp| stamp.value);
+        Some(())
+    }
+
+    /// Keeps something without payload; of copies, the last one.
+    pub(crate) fn keep(&mut self, pool: &mut BufferPool, from: Side, what: What, seq: SeqNum) {
+        let is_copy = |kept: &Kept| kept.what.is_like(what) && kept.stretch.seq == seq;
+        let place = match self.find(from, is_copy) {
+            Some(place) => place,
+            None => self.place(pool, from, what, seq),
+        };
+        if let Some(kept) = &mut self.table.places[place] {
+            kept.what = what;
+        }
+    }
+
+    /// Notes that a side has sent something: an answer to what is kept of its peer.
+    pub(crate) fn note_answer(&mut self, by: Side) {
+        for place in self.of(by.peer()) {
+            if let Some(kept) = &mut self.table.places[place] {
+                kept.standing = Standing::Answered;
+            }
+        }
+    }
+
+    /// A place for something: an empty one, that of the oldest of its kind where the flow has as
+    /// many as it may, or that of the oldest in the set.
+    fn place(&mut self, pool: &mut BufferPool, from: Side, what: What, seq: SeqNum) -> Place {
+        let is_alike = |place: &Place| self.get(*place).is_some_and(|kept| kept.what.is_like(what));
+        let alike: ArrayVec<Place, WAYS> = self.of(from).into_iter().filter(is_alike).collect();
+        let set = self.table.set_of(self.slot);
+        let age = |place: &Place| self.get(*place).map_or(0, |kept| kept.order);
+        let oldest = || (set..set + WAYS).min_by_key(age).unwrap_or(set);
+        let place = match alike.first() {
+            Some(first) if alike.len() >= what.places_max() => *first,
+            _ => oldest(),
+        };
+        free(&mut self.table.places[place], pool);
+        self.table.clock += 1;
+        self.table.places[place] = Some(Kept {
+            slot: self.slot,
+            order: self.table.clock,
+            from,
+            what,
+            stretch: Stretch { seq, length: 0, is_fin: false },
+            standing: Standing::Doubtful,
+            ack: SeqNum(0),
+            stamp: None,
+            bytes: Reassembler::new(ASIDE_BYTES_MAX),
+        });
+        self.traits.set(Trait::HasAside);
+        place
+    }
+}

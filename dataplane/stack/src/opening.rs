@@ -1,0 +1,63 @@
+//! What a SYN says: its number, its options, its window.
+
+use crate::{
+    SeqNum,
+    wire::{Options, Segment, WindowScale},
+};
+
+/// What a SYN, or a SYN/ACK, says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opening {
+    /// Its number.
+    pub(crate) seq: SeqNum,
+    pub(crate) offer: Offer,
+    /// Its timestamp; 0 without one.
+    pub(crate) stamp: u32,
+    /// The window, in bytes.
+    pub(crate) window: u32,
+}
+
+impl Opening {
+    pub(crate) fn of(segment: &Segment<'_>, options: &Options) -> Self {
+        let offer = Offer::of(options);
+        let stamp = options.stamp.unwrap_or_default().value;
+        Self { seq: segment.seq, offer, stamp, window: segment.window.into() }
+    }
+}
+
+/// The options that a side has offered in its SYN; without a SYN, what its first packet shows of
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offer(u8);
+
+impl Offer {
+    /// No options.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The shift count plus one, or 0.
+    const SCALE: u8 = 0x0f;
+    const TIMESTAMPS: u8 = 0x10;
+    const MD5: u8 = 0x20;
+
+    pub(crate) const fn of(options: &Options) -> Self {
+        let scale = match options.window_scale {
+            Some(scale) => scale.shift() + 1,
+            None => 0,
+        };
+        let stamps = if options.stamp.is_some() { Self::TIMESTAMPS } else { 0 };
+        let md5 = if options.has_md5 { Self::MD5 } else { 0 };
+        Self(scale | stamps | md5)
+    }
+
+    pub(crate) fn window_scale(self) -> Option<WindowScale> {
+        (self.0 & Self::SCALE).checked_sub(1).map(WindowScale::clamped)
+    }
+
+    pub(crate) const fn has_timestamps(self) -> bool {
+        self.0 & Self::TIMESTAMPS != 0
+    }
+
+    pub(crate) const fn has_md5(self) -> bool {
+        self.0 & Self::MD5 != 0
+    }
+}

@@ -1,0 +1,325 @@
+//! SYN and SYN/ACK: which numbers a connection begins with.
+//!
+//! A SYN is a question. What stands already, stands until the peer answers: a SYN/ACK that
+//! acknowledges it begins with it; anything else does not.
+
+use super::{Connection, FlowSink, TcpSide, Workbench, window};
+use crate::{
+    Roles, Side, StreamOffset, Suspicion,
+    aside::{Aside, Kept, Standing, What},
+    opening::Opening,
+    wire::{Options, Segment},
+};
+
+impl Connection {
+    /// Processes a segment with SYN and without RST. `false`: it changes nothing now.
+    pub(super) fn on_syn<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        let opening = Opening::of(segment, options);
+        if segment.flags.is_ack() {
+            return self.on_syn_ack(segment, opening, from, on);
+        }
+        let sender = &self.sides[from];
+        let is_new = sender.is_unheard() || !sender.has_sent_syn() && sender.may_move();
+        if is_new {
+            self.open(opening, from, on);
+        } else if !sender.is_own_syn(segment.seq) {
+            on.suspect(from, Suspicion::Syn);
+            on.aside.keep(on.pool, from, What::Syn(opening), segment.seq);
+            return false;
+        } else if sender.is_confirmed() || !sender.has_sent_syn() {
+            // A late copy, or another connection with the same number: the answer decides.
+            on.aside.keep(on.pool, from, What::Syn(opening), segment.seq);
+            return true;
+        } else if self.is_outdated(opening, from, on) {
+            return false;
+        } else {
+            self.open(opening, from, on);
+        }
+        self.keep_syn_payload(segment, from, on);
+        true
+    }
+
+    /// Whether a copy of a SYN has an older timestamp than the one before: it is refused.
+    fn is_outdated<S: FlowSink>(
+        &self,
+        opening: Opening,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        let has_stamps = self.sides[from].offer.has_timestamps() && opening.offer.has_timestamps();
+        let is_older = opening.stamp.wrapping_sub(on.recent[from]).cast_signed() < 0;
+        if has_stamps && is_older {
+            on.suspect(from, Suspicion::Timestamp);
+        }
+        has_stamps && is_older
+    }
+
+    /// Begins what a side sends with a SYN.
+    pub(crate) fn open<S: FlowSink>(
+        &mut self,
+        opening: Opening,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let Roles { sender, receiver } = self.sides.roles(from);
+        sender.learn_syn(opening.seq, opening.offer);
+        on.recent[from] = opening.stamp;
+        receiver.grant(receiver.snd_una().cast_signed() + i64::from(opening.window));
+        on.enter(from, sender, sender.state.sends_syn());
+        on.enter(from.peer(), receiver, receiver.state.receives_syn());
+    }
+
+    /// Keeps the payload of a SYN aside: the answer says whether the peer has taken it.
+    fn keep_syn_payload<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        if segment.payload_length > 0 {
+            on.suspect(from, Suspicion::SynPayload);
+        }
+        self.set_aside(segment, Standing::Doubtful, from, on);
+    }
+
+    fn on_syn_ack<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        opening: Opening,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        if self.sides[from.peer()].has_sent_syn()
+            && !self.is_answer(segment, from, on)
+            && !self.turn_to_question(segment, from, on)
+        {
+            on.suspect(from, Suspicion::HandshakeAck);
+            return false;
+        }
+        let sender = &self.sides[from];
+        let is_new = sender.is_unheard() || !sender.has_sent_syn() && sender.may_move();
+        if !is_new && !sender.is_own_syn(segment.seq) {
+            on.suspect(from, Suspicion::Syn);
+            if !sender.is_confirmed() {
+                on.aside.keep(on.pool, from, What::SynAck(opening), segment.seq);
+            }
+            return false;
+        }
+        if !is_new && self.is_outdated(opening, from, on) {
+            return false;
+        }
+        if !is_new && !self.sides[from].is_opening() {
+            // A copy of its own SYN/ACK, or a SYN/ACK of the side that has asked.
+            return true;
+        }
+        self.answer(opening, from, on);
+        self.acknowledge_syn(segment, from, on);
+        self.keep_syn_payload(segment, from, on);
+        true
+    }
+
+    /// A SYN/ACK says how much of the SYN its sender has taken: the rest of the payload is void.
+    fn acknowledge_syn<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let peer = from.peer();
+        let Roles { sender, receiver } = self.sides.roles(from);
+        let granted = window(segment, sender, receiver);
+        if !receiver.has_sent_syn() {
+            return receiver.name(segment.ack, granted);
+        }
+        if let Some(acknowledged) = receiver.offset_of(segment.ack)
+            && let Ok(acknowledged) = u64::try_from(acknowledged)
+        {
+            self.sides[peer].acknowledge(acknowledged);
+            self.receive_up_to(peer, acknowledged, on);
+            on.drop_data(peer);
+            self.sides[peer].grant(acknowledged.cast_signed() + i64::from(granted));
+        }
+    }
+
+    /// Begins what a side sends with a SYN/ACK.
+    fn answer<S: FlowSink>(&mut self, opening: Opening, from: Side, on: &mut Workbench<'_, S>) {
+        let Roles { sender, receiver } = self.sides.roles(from);
+        sender.learn_syn(opening.seq, opening.offer);
+        on.recent[from] = opening.stamp;
+        on.enter(from, sender, sender.state.sends_syn_ack());
+        on.enter(from.peer(), receiver, receiver.state.receives_syn_ack());
+    }
+
+    /// Whether a SYN/ACK acknowledges the SYN of the peer, with or without its payload.
+    fn is_answer<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &Workbench<'_, S>,
+    ) -> bool {
+        let receiver = &self.sides[from.peer()];
+        let sent = receiver.sent_with_fin().max(self.aside_end(from.peer(), &on.aside));
+        let sent = 0..=sent.cast_signed();
+        receiver.offset_of(segment.ack).is_some_and(|offset| sent.contains(&offset))
+    }
+
+    /// Before the handshake is complete: turns to another SYN of the peer, which this SYN/ACK
+    /// acknowledges. The SYN that stood becomes a question. `false`: there is none.
+    fn turn_to_question<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        let peer = from.peer();
+        let Some(opening) = Self::question_of(segment, from, &on.aside) else { return false };
+        if self.is_established || !self.sides[peer].may_move() {
+            return false;
+        }
+        self.turn(opening, peer, on);
+        true
+    }
+
+    /// The SYN of the peer, kept aside, that a SYN/ACK acknowledges.
+    fn question_of(segment: &Segment<'_>, from: Side, aside: &Aside<'_>) -> Option<Opening> {
+        let asks = |kept: &Kept| {
+            matches!(kept.what, What::Syn(_)) && kept.stretch.seq.plus(1) == segment.ack
+        };
+        let kept = aside.find(from.peer(), asks).and_then(|place| aside.get(place))?;
+        match kept.what {
+            What::Syn(opening) => Some(opening),
+            What::Data | What::Fin | What::SynAck(_) | What::Claim(_) => None,
+        }
+    }
+
+    /// Moves offset 0 of a side to another number; the one that stood becomes a question.
+    fn turn<S: FlowSink>(&mut self, opening: Opening, side: Side, on: &mut Workbench<'_, S>) {
+        let former = self.unanswered(side, on.recent[side]);
+        let tcp = &mut self.sides[side];
+        tcp.learn_syn(opening.seq, opening.offer);
+        on.recent[side] = opening.stamp;
+        on.drop_data(side);
+        if let Some(former) = former {
+            on.aside.keep(on.pool, side, What::Syn(former), former.seq);
+        }
+    }
+
+    /// Of several SYN/ACKs, that counts which the peer acknowledges; with SYN cookies, of several
+    /// SYNs, too, that with which it goes on.
+    pub(super) fn choose_opening<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let peer = from.peer();
+        let receiver = &self.sides[peer];
+        if !on.aside.is_used() || receiver.is_confirmed() || !receiver.may_move() {
+            return;
+        }
+        if receiver.is_own_syn(segment.ack.before(1)) {
+            return;
+        }
+        let is_named = |kept: &Kept| {
+            matches!(kept.what, What::SynAck(_)) && kept.stretch.seq.plus(1) == segment.ack
+        };
+        let Some(What::SynAck(opening)) =
+            on.aside.find(peer, is_named).and_then(|place| on.aside.get(place)).map(|k| k.what)
+        else {
+            return;
+        };
+        self.sides[peer].learn_syn(segment.ack.before(1), opening.offer);
+        on.recent[peer] = opening.stamp;
+        on.drop_data(peer);
+        let asks = |kept: &Kept| {
+            matches!(kept.what, What::Syn(_)) && kept.stretch.seq.plus(1) == segment.seq
+        };
+        let question = on.aside.find(from, asks).and_then(|place| on.aside.get(place));
+        if let Some(What::Syn(opening)) = question.map(|kept| kept.what)
+            && self.sides[from].snd_nxt() == 0
+        {
+            self.sides[from].learn_syn(segment.seq.before(1), opening.offer);
+            on.recent[from] = opening.stamp;
+        }
+    }
+
+    /// Keeps a SYN/ACK aside that comes after a reset which was believed.
+    pub(super) fn keep_answer<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        if segment.flags.is_ack() && self.is_answer(segment, from, on) {
+            let what = What::SynAck(Opening::of(segment, options));
+            on.aside.keep(on.pool, from, what, segment.seq);
+        }
+    }
+
+    /// After a reset that was believed: a SYN/ACK that the peer acknowledges proves that it was
+    /// not believed by the peer. `true`: this segment is that acknowledgement.
+    pub(super) fn is_revived_by<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        let peer = from.peer();
+        let is_named = |kept: &Kept| {
+            matches!(kept.what, What::SynAck(_)) && kept.stretch.seq.plus(1) == segment.ack
+        };
+        let is_next = self.sides[from].is_own_syn(segment.seq.before(1));
+        let answer = on.aside.find(peer, is_named).and_then(|place| on.aside.get(place));
+        let Some(What::SynAck(opening)) = answer.map(|kept| kept.what) else { return false };
+        if !is_next || !self.sides[peer].may_move() {
+            return false;
+        }
+        self.revive(on);
+        self.sides[from].grant(i64::from(opening.window));
+        self.sides[peer].learn_syn(segment.ack.before(1), opening.offer);
+        on.recent[peer] = opening.stamp;
+        true
+    }
+
+    /// The side that has asked, and its SYN: kept aside, and acknowledged by this SYN/ACK of
+    /// `from`, which is not a copy of the known one.
+    pub(crate) fn question_answered_by(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        aside: &Aside<'_>,
+    ) -> Option<Opening> {
+        let is_answer = segment.flags.is_syn() && segment.flags.is_ack() && !segment.flags.is_rst();
+        let is_copy = self.sides[from].is_own_syn(segment.seq);
+        let is_open = !self.is_established && self.ended.is_none();
+        if !is_answer || is_copy || is_open {
+            None
+        } else {
+            Self::question_of(segment, from, aside)
+        }
+    }
+
+    /// The SYN with which a side has begun, if it was not answered and nothing followed; `recent`
+    /// is its timestamp.
+    pub(crate) fn unanswered(&self, side: Side, recent: u32) -> Option<Opening> {
+        let (tcp, peer) = (&self.sides[side], &self.sides[side.peer()]);
+        let origin = tcp.seq_of(StreamOffset::ZERO).filter(|_| tcp.may_move())?;
+        let window = u32::try_from(peer.edge(tcp)).unwrap_or_default();
+        let opening = Opening { seq: origin.before(1), offer: tcp.offer, stamp: recent, window };
+        tcp.has_sent_syn().then_some(opening)
+    }
+}
+
+impl TcpSide {
+    /// One past the highest offset sent; a FIN is counted.
+    pub(super) fn sent_with_fin(&self) -> u64 {
+        self.fin().map_or(0, |fin| fin + 1).max(self.snd_nxt())
+    }
+}

@@ -1,0 +1,295 @@
+//! What proves that a receiver has taken what was kept aside.
+//!
+//! What one side sends and the other acknowledges is the connection.
+
+use super::{Arrival, Connection, FlowSink, TcpState, Workbench};
+use crate::{
+    Side, StreamOffset,
+    aside::{Kept, Place, Standing, Stretch, What},
+    wire::{Options, Segment},
+};
+
+impl Connection {
+    /// Keeps the payload and the FIN of a segment aside, and what it acknowledges, if that was not
+    /// captured.
+    pub(super) fn set_aside<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        standing: Standing,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let is_fin = segment.flags.is_fin();
+        let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
+        if let Some(acknowledged) = self.sides[from.peer()].offset_of(segment.ack)
+            && segment.flags.is_ack()
+            && acknowledged > self.sides[from.peer()].sent_with_fin().cast_signed()
+        {
+            let window = super::window(segment, &self.sides[from], &self.sides[from.peer()]);
+            on.aside.keep(on.pool, from, What::Claim(window), segment.ack);
+        }
+        if segment.payload_length == 0 && !is_fin {
+            return;
+        }
+        let stretch = Stretch { seq, length: segment.payload_length, is_fin };
+        if on.aside.keep_data(on.pool, from, stretch, segment, standing).is_none() {
+            self.believe_unanswered(segment, from, on);
+        }
+    }
+
+    /// Takes a long stretch that was kept aside, where its receiver has sent nothing since: its
+    /// packets are not captured any more, and a monitor never goes deaf.
+    fn believe_unanswered<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let is_long = |kept: &Kept| {
+            kept.what == What::Data
+                && kept.stretch.end() == segment.seq
+                && kept.standing != Standing::Answered
+        };
+        let Some(place) = on.aside.find(from, is_long) else { return };
+        let Some((start, end)) = self.offsets_of(place, from, on) else { return };
+        if let Ok(start) = u64::try_from(start) {
+            on.give_up_below(from.peer(), StreamOffset(start));
+        }
+        if let Ok(end) = u64::try_from(end) {
+            self.take(place, end, from, on);
+            let sender = &mut self.sides[from];
+            sender.advance_to(end);
+            sender.grant(end.cast_signed() + i64::from(super::WINDOW_UNKNOWN));
+        }
+        if let Some(acknowledged) = self.sides[from.peer()].offset_of(segment.ack)
+            && let Ok(acknowledged) = u64::try_from(acknowledged)
+            && segment.flags.is_ack()
+        {
+            let receiver = &mut self.sides[from.peer()];
+            receiver.advance_to(acknowledged);
+            receiver.acknowledge(acknowledged);
+            on.give_up_below(from, StreamOffset(acknowledged));
+        }
+    }
+
+    /// Lets a segment prove the place of what was kept aside: it acknowledges what its peer sent,
+    /// or goes on where its peer has acknowledged.
+    pub(super) fn prove<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        if !on.aside.is_used() {
+            return;
+        }
+        let peer = from.peer();
+        let is_covered =
+            |kept: &Kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(segment.ack);
+        if let Some(kept) = on.aside.find(peer, is_covered).and_then(|place| on.aside.get(place)) {
+            let stretch = kept.stretch;
+            // The segment was taken, so its timestamp was not too old, and what it acknowledges was
+            // sent.
+            on.recent[peer] = kept.stamp.unwrap_or(on.recent[peer]);
+            let acknowledged = self.sides[from].offset_of(kept.ack).map(u64::try_from);
+            if let Some(Ok(acknowledged)) = acknowledged
+                && acknowledged <= self.sides[from].sent_with_fin()
+            {
+                self.sides[from].acknowledge(acknowledged);
+            }
+            let tcp = &mut self.sides[peer];
+            tcp.learn_proven(stretch, segment.ack);
+            if stretch.is_fin
+                && stretch.next() == segment.ack
+                && let Some(Ok(fin)) = tcp.offset_of(stretch.end()).map(u64::try_from)
+                && on.buffers[from].next().0 <= fin
+            {
+                self.close(peer, fin, on);
+            }
+        }
+        self.prove_claim(segment, from, on);
+    }
+
+    /// A side goes on behind a loss, where its peer has acknowledged.
+    fn prove_claim<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let peer = from.peer();
+        let is_claim = |kept: &Kept| matches!(kept.what, What::Claim(_));
+        let Some(place) = on.aside.find(peer, is_claim) else { return };
+        let Some((claimed, What::Claim(window))) =
+            on.aside.get(place).map(|kept| (kept.stretch.seq, kept.what))
+        else {
+            return;
+        };
+        let sender = &mut self.sides[from];
+        let (Some(claimed), Some(start)) =
+            (sender.offset_of(claimed), sender.offset_of(segment.seq))
+        else {
+            return;
+        };
+        let (sent, end) =
+            (sender.snd_nxt().cast_signed(), start + i64::from(segment.payload_length));
+        if claimed <= sent {
+            return on.aside.drop(place, on.pool);
+        }
+        let is_hole = start > sent && start <= claimed + i64::from(window);
+        if is_hole && claimed <= end {
+            on.aside.drop(place, on.pool);
+            let Ok(claimed) = u64::try_from(claimed) else { return };
+            sender.advance_to(claimed);
+            sender.acknowledge(claimed);
+            sender.grant(claimed.cast_signed() + i64::from(window));
+            self.receive_up_to(from, claimed, on);
+        }
+    }
+
+    /// Takes what was kept aside of a side, below what its peer has acknowledged. Places that hold
+    /// another copy by now keep it.
+    pub(super) fn believe<S: FlowSink>(
+        &mut self,
+        sender: Side,
+        acknowledged: u64,
+        on: &mut Workbench<'_, S>,
+    ) {
+        if !on.aside.is_used() {
+            return;
+        }
+        for place in on.aside.of(sender) {
+            let is_data = on.aside.get(place).is_some_and(|kept| kept.what == What::Data);
+            if is_data {
+                self.take(place, acknowledged, sender, on);
+            }
+        }
+    }
+
+    /// Takes the payload of a side's SYN, if the segment goes on behind it.
+    pub(super) fn believe_syn_payload<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let end = self.aside_end(from, &on.aside);
+        let start = self.sides[from].offset_of(segment.seq);
+        if end > 0 && start.is_some_and(|start| start >= end.cast_signed()) {
+            self.believe(from, end, on);
+        }
+    }
+
+    /// Takes, at the end of the flow, what may be genuine and was not answered: it was the last
+    /// that was captured.
+    pub(crate) fn finish<S: FlowSink>(&mut self, on: &mut Workbench<'_, S>) {
+        for side in Side::BOTH {
+            for place in on.aside.of(side) {
+                self.take_genuine(place, side, on);
+            }
+        }
+    }
+
+    fn take_genuine<S: FlowSink>(&mut self, place: Place, side: Side, on: &mut Workbench<'_, S>) {
+        let is_genuine =
+            |kept: &Kept| kept.what == What::Data && kept.standing == Standing::MaybeGenuine;
+        if !on.aside.get(place).is_some_and(is_genuine) {
+            return;
+        }
+        if let Some((start, end)) = self.offsets_of(place, side, on)
+            && let Ok(start) = u64::try_from(start)
+            && let Ok(end) = u64::try_from(end)
+        {
+            let is_fin = on.aside.get(place).is_some_and(|kept| kept.stretch.is_fin);
+            on.give_up_below(side.peer(), StreamOffset(start));
+            self.take(place, end, side, on);
+            if is_fin && on.buffers[side.peer()].next().0 <= end {
+                self.close(side, end, on);
+            }
+        }
+    }
+
+    /// Where the payload begins and ends that is kept in a place.
+    fn offsets_of<S: FlowSink>(
+        &self,
+        place: Place,
+        side: Side,
+        on: &Workbench<'_, S>,
+    ) -> Option<(i64, i64)> {
+        let stretch = on.aside.get(place)?.stretch;
+        let start = self.sides[side].offset_of(stretch.seq)?;
+        Some((start, start + i64::from(stretch.length)))
+    }
+
+    /// Takes what is kept in a place, below `limit`, and drops it if nothing is left.
+    fn take<S: FlowSink>(
+        &mut self,
+        place: Place,
+        limit: u64,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let Some((start, end)) = self.offsets_of(place, from, on) else { return };
+        let taken = end.min(limit.cast_signed());
+        let known_fin = self.sides[from].fin().filter(|_| self.is_fin_reached(from, on));
+        let mut at = start.max(0);
+        let room = known_fin.map_or(taken, |fin| taken.min(fin.cast_signed()));
+        let mut block = [0; PIECE];
+        while at < room {
+            let from_start = u32::try_from(at - start).unwrap_or(u32::MAX);
+            let length = on.aside.copy(place, from_start, &mut block, on.pool);
+            if length == 0 {
+                break;
+            }
+            let length = length.min(usize::try_from(room - at).unwrap_or(usize::MAX));
+            let offset = StreamOffset(at.cast_unsigned());
+            let arrival = Arrival { side: from.peer(), offset, bytes: &block[..length] };
+            on.place_missing(arrival);
+            at += i64::try_from(length).unwrap_or(i64::MAX);
+        }
+        if let Ok(taken) = u64::try_from(taken) {
+            self.sides[from].advance_to(taken);
+        }
+        let limit = limit.cast_signed();
+        if limit >= end {
+            on.aside.drop(place, on.pool);
+        }
+    }
+
+    /// A segment after a reset that was believed. If its peer acknowledges it, or the SYN/ACK that
+    /// it answers, the reset was not believed by the endpoints.
+    pub(super) fn on_after_reset<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let peer = from.peer();
+        if segment.flags.is_syn() {
+            return self.keep_answer(segment, options, from, on);
+        }
+        if self.is_revived_by(segment, from, on) {
+            return;
+        }
+        let acknowledges =
+            |kept: &Kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(segment.ack);
+        if segment.flags.is_ack() && on.aside.find(peer, acknowledges).is_some() {
+            return self.revive(on);
+        }
+        if segment.flags.is_ack() {
+            self.set_aside(segment, Standing::Doubtful, from, on);
+        }
+    }
+
+    /// Undoes the end by a reset.
+    pub(super) fn revive<S: FlowSink>(&mut self, on: &mut Workbench<'_, S>) {
+        self.ended = None;
+        for side in Side::BOTH {
+            on.enter(side, &mut self.sides[side], TcpState::Established);
+        }
+    }
+}
+
+/// Bytes that are taken at once.
+const PIECE: usize = 512;

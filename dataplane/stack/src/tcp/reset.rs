@@ -1,0 +1,81 @@
+//! Resets: which are believed.
+
+use super::{Connection, FlowSink, TcpState, Workbench};
+use crate::{
+    EndCause, Side, Suspicion,
+    wire::{Options, Segment},
+};
+
+impl Connection {
+    /// Processes a reset. RFC 9293 section 3.10.7.4, after RFC 5961 section 3.2:
+    ///
+    /// > If the RST bit is set and the sequence number exactly matches the next expected sequence
+    /// > number (RCV.NXT), then TCP endpoints MUST reset the connection
+    ///
+    /// Other numbers in the window do not end the connection: the receiver sends a challenge ACK,
+    /// and a genuine sender repeats the reset with the exact number. Such a reset is pending until
+    /// its sender sends something else; so is one whose signature the receiver does not expect.
+    /// `false`: not accepted.
+    pub(super) fn on_reset<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) -> bool {
+        let sender = &self.sides[from];
+        let is_exact = match sender.offset_of(segment.seq) {
+            Some(offset) => {
+                let next = on.buffers[from.peer()].next().0;
+                // Packets may be missing from the capture, so three numbers count as exact: the
+                // next to be received, the next to be sent, and the one after the FIN.
+                let fin = sender.fin().map_or(next, |fin| fin + 1);
+                let exact = [next, sender.snd_nxt(), fin].map(u64::cast_signed).contains(&offset);
+                let edge = sender.edge(&self.sides[from.peer()]).max(next.cast_signed());
+                let in_window = next.min(sender.snd_una()).cast_signed()..=edge;
+                let is_foreign = options.has_md5 != sender.offer.has_md5();
+                if in_window.contains(&offset) && (!exact || is_foreign) {
+                    on.suspect(from, Suspicion::Reset);
+                    self.pending_reset = Some(from);
+                    return true;
+                }
+                exact
+            }
+            None => self.is_refusal(segment, from, on),
+        };
+        if is_exact {
+            self.ended = Some(EndCause::Rst);
+            for side in Side::BOTH {
+                on.enter(side, &mut self.sides[side], TcpState::Closed);
+            }
+        } else {
+            on.suspect(from, Suspicion::Reset);
+        }
+        is_exact
+    }
+
+    /// Whether a reset of a side of which nothing else was captured refuses what its peer has sent.
+    fn is_refusal<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &Workbench<'_, S>,
+    ) -> bool {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        // RFC 9293 section 3.10.7.1: what has an ACK is refused with that number.
+        if sender.named() == Some(segment.seq) {
+            return true;
+        }
+        match receiver.offset_of(segment.ack) {
+            // RFC 9293 section 3.5.3: "In the SYN-SENT state (a RST received in response to an
+            // initial SYN), the RST is acceptable if the ACK field acknowledges the SYN."
+            Some(offset) => {
+                let end = self.aside_end(from.peer(), &on.aside);
+                let sent = 0..=receiver.sent_with_fin().max(end).cast_signed();
+                segment.flags.is_ack() && sent.contains(&offset)
+            }
+            // Nothing else of the connection was captured.
+            None => true,
+        }
+    }
+}

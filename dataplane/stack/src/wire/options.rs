@@ -1,0 +1,115 @@
+//! The options of a TCP header that decide what an endpoint makes of a segment.
+
+use core::num::NonZeroU8;
+
+/// The shift count of the window scale option, 0 to 14 (RFC 7323 section 2.3). Stored plus one, so
+/// that an `Option` of it takes one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WindowScale(NonZeroU8);
+
+impl WindowScale {
+    /// No scaling.
+    pub(crate) const NONE: Self = Self::clamped(0);
+
+    /// The largest shift count.
+    pub(crate) const MAX: u8 = 14;
+
+    /// RFC 7323 2.3:
+    ///   If a Window Scale option is received with a shift.cnt value larger than 14, the TCP
+    ///   SHOULD log the error but MUST use 14 instead of the specified value.
+    #[must_use]
+    pub(crate) const fn clamped(shift: u8) -> Self {
+        let shift = if shift > Self::MAX { Self::MAX } else { shift };
+        Self(NonZeroU8::MIN.saturating_add(shift))
+    }
+
+    /// The shift count.
+    pub(crate) const fn shift(self) -> u8 {
+        self.0.get() - 1
+    }
+
+    /// The size of a window, in bytes, from its header field.
+    #[must_use]
+    pub(crate) fn apply(self, window: u16) -> u32 {
+        u32::from(window) << self.shift()
+    }
+}
+
+/// The timestamps option, RFC 7323 section 3.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Stamp {
+    /// The time of the sender: `TSval`.
+    pub(crate) value: u32,
+    /// The last time of the peer that it echoes: `TSecr`. Means nothing without the ACK flag.
+    pub(crate) echo: u32,
+}
+
+/// What the options of a segment say. Of two of a kind the last one counts; one with a wrong
+/// length is none; what follows an end of options, or a length below 2 or beyond the header, is
+/// not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Options {
+    /// Means nothing without the SYN flag.
+    pub(crate) window_scale: Option<WindowScale>,
+    pub(crate) stamp: Option<Stamp>,
+    /// Whether the segment is signed: RFC 2385.
+    pub(crate) has_md5: bool,
+}
+
+impl Options {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const WINDOW_SCALE: u8 = 3;
+    const TIMESTAMPS: u8 = 8;
+    const MD5: u8 = 19;
+
+    /// Two bytes of padding, and kind and length of timestamps: the layout of RFC 7323 appendix A,
+    /// which nearly all segments with timestamps have.
+    const ALIGNED: [u8; 4] = [Self::NO_OPERATION, Self::NO_OPERATION, Self::TIMESTAMPS, 10];
+
+    /// The time of the sender, if timestamps are the only option, in the aligned layout.
+    #[inline(always)]
+    pub(crate) const fn aligned(options: &[u8]) -> Option<u32> {
+        match *options {
+            [a, b, c, d, v0, v1, v2, v3, _, _, _, _] => {
+                let is_aligned =
+                    u32::from_be_bytes([a, b, c, d]) == u32::from_be_bytes(Self::ALIGNED);
+                if is_aligned { Some(u32::from_be_bytes([v0, v1, v2, v3])) } else { None }
+            }
+            _ => None,
+        }
+    }
+
+    /// Parses the options of a header. Each turn of the loop consumes at least two bytes.
+    pub(crate) fn parse(mut options: &[u8]) -> Self {
+        let mut parsed = Self::default();
+        while let Some((kind, body, rest)) = Self::next(options) {
+            options = rest;
+            match (kind, body) {
+                (Self::WINDOW_SCALE, &[shift]) => {
+                    parsed.window_scale = Some(WindowScale::clamped(shift));
+                }
+                (Self::TIMESTAMPS, &[v0, v1, v2, v3, e0, e1, e2, e3]) => {
+                    parsed.stamp = Some(Stamp {
+                        value: u32::from_be_bytes([v0, v1, v2, v3]),
+                        echo: u32::from_be_bytes([e0, e1, e2, e3]),
+                    });
+                }
+                (Self::MD5, body) if body.len() == 16 => parsed.has_md5 = true,
+                _ => {}
+            }
+        }
+        parsed
+    }
+
+    /// The kind and the body of the next option, and what follows it; `None` at the end.
+    fn next(mut options: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+        while let [Self::NO_OPERATION, rest @ ..] = options {
+            options = rest;
+        }
+        let [kind, length, rest @ ..] = options else { return None };
+        let length = usize::from(*length).checked_sub(2).filter(|_| *kind != Self::END)?;
+        let (body, rest) = rest.split_at_checked(length)?;
+        Some((*kind, body, rest))
+    }
+}
