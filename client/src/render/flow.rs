@@ -22,7 +22,7 @@ use crate::{
 pub(super) const UNKNOWN: &str = "-";
 
 /// The columns of `table`, followed by those that `wide` adds.
-const COLUMNS: [(&str, Align); 21] = [
+const COLUMNS: [(&str, Align); 22] = [
     ("NAME", Align::Left),
     ("CLIENT", Align::Left),
     ("SERVER", Align::Left),
@@ -40,6 +40,7 @@ const COLUMNS: [(&str, Align); 21] = [
     ("BYTES", Align::Right),
     ("UNACKED", Align::Right),
     ("RETRANS", Align::Right),
+    ("SUSPICIOUS", Align::Right),
     ("MISSING", Align::Right),
     ("CONFLICT", Align::Right),
     ("ORIGIN", Align::Left),
@@ -104,6 +105,7 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
                 Some(unacknowledged(client)?.saturating_add(unacknowledged(server)?))
             })),
             count(|side| side.retransmit_count),
+            count(|side| side.suspicious_segment_count),
             size(sum(|side| side.missing_bytes)),
             size(sum(|side| side.conflicting_bytes)),
             origin_name(flow.options_origin()).to_owned(),
@@ -185,6 +187,7 @@ fn side_rows(client: &SideStats, server: &SideStats) -> Vec<Vec<String>> {
             size_or_unknown(server.acknowledged_offset),
         ),
         count("retransmitted", |side| side.retransmit_count),
+        count("suspicious", |side| side.suspicious_segment_count),
         size("missing", |side| side.missing_bytes),
         size("conflicting", |side| side.conflicting_bytes),
     ]
@@ -430,6 +433,19 @@ mod tests {
         }
     }
 
+    /// What a wide row has in the column of this title.
+    fn cell(flow: &Flow, title: &str) -> String {
+        let column = COLUMNS.iter().position(|(other, _)| *other == title).unwrap();
+        row(flow, Width::Wide, SystemTime::UNIX_EPOCH)[column].clone()
+    }
+
+    /// The line of the details that begins with this label, one space between two words.
+    fn line(flow: &Flow, label: &str) -> String {
+        let details = flow_details(flow, Format::Table, SystemTime::UNIX_EPOCH);
+        let line = details.lines().find(|line| line.starts_with(label)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn a_row_shows_both_sides_and_what_is_held() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_192);
@@ -457,20 +473,22 @@ mod tests {
         let mut flow = flow();
         flow.client_stats = stats(700, Some(650));
         flow.server_stats = stats(90, Some(50));
-        let cell = |flow: &Flow| {
-            let title = COLUMNS.iter().position(|(title, _)| *title == "UNACKED").unwrap();
-            row(flow, Width::Wide, SystemTime::UNIX_EPOCH)[title].clone()
-        };
-        assert_eq!(cell(&flow), "90 B");
-        let details = flow_details(&flow, Format::Table, SystemTime::UNIX_EPOCH);
-        let line = |label| {
-            let line = details.lines().find(|line| line.starts_with(label)).unwrap();
-            line.split_whitespace().collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(line("stream sent"), "stream sent 700 B 90 B");
-        assert_eq!(line("acknowledged"), "acknowledged 650 B 50 B");
+        assert_eq!(cell(&flow, "UNACKED"), "90 B");
+        assert_eq!(line(&flow, "stream sent"), "stream sent 700 B 90 B");
+        assert_eq!(line(&flow, "acknowledged"), "acknowledged 650 B 50 B");
         flow.server_stats = stats(90, None);
-        assert_eq!(cell(&flow), UNKNOWN);
+        assert_eq!(cell(&flow, "UNACKED"), UNKNOWN);
+    }
+
+    #[test]
+    fn a_wide_row_and_the_details_count_suspicious_segments() {
+        let stats = |suspicious_segment_count| {
+            Some(SideStats { suspicious_segment_count, ..SideStats::default() })
+        };
+        let mut flow = flow();
+        (flow.client_stats, flow.server_stats) = (stats(3), stats(1));
+        assert_eq!(cell(&flow, "SUSPICIOUS"), "4");
+        assert_eq!(line(&flow, "suspicious"), "suspicious 3 1");
     }
 
     #[test]

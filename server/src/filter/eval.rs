@@ -89,6 +89,7 @@ fn of_flow(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
         Field::UnacknowledgedBytes => {
             flow.unacknowledged_bytes().map_or(Actual::Absent, Actual::Number)
         }
+        Field::SuspiciousSegments => sum(|side| side.suspicious_segments),
         Field::Option(name) => match flow.options.get(name) {
             SockOptValue::Bytes(bytes) => Actual::Number(bytes),
             SockOptValue::Overlap(policy) => Actual::Overlap(policy),

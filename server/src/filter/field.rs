@@ -19,6 +19,7 @@ pub(super) enum Field {
     BufferedBytes,
     OutOfOrderBytes,
     UnacknowledgedBytes,
+    SuspiciousSegments,
     Option(SockOptName),
 }
 
@@ -60,7 +61,7 @@ pub(super) enum Value {
 pub(super) const UNAVAILABLE: [&str; 1] = ["policy"];
 
 impl Field {
-    const FIXED: [Self; 14] = [
+    const FIXED: [Self; 15] = [
         Self::Address(Side::Client),
         Self::Port(Side::Client),
         Self::Address(Side::Server),
@@ -75,6 +76,7 @@ impl Field {
         Self::BufferedBytes,
         Self::OutOfOrderBytes,
         Self::UnacknowledgedBytes,
+        Self::SuspiciousSegments,
     ];
 
     /// Every field.
@@ -98,6 +100,7 @@ impl Field {
             Self::BufferedBytes => "buffered_bytes",
             Self::OutOfOrderBytes => "out_of_order_bytes",
             Self::UnacknowledgedBytes => "unacknowledged_bytes",
+            Self::SuspiciousSegments => "suspicious_segments",
             Self::Option(SockOptName::StopMonitoring) => "stop_monitoring",
             Self::Option(name) => name.row().path,
         }
@@ -116,7 +119,7 @@ impl Field {
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Address(_) => Kind::Address,
-            Self::Port(_) | Self::Vlan | Self::Core => Kind::Number,
+            Self::Port(_) | Self::Vlan | Self::Core | Self::SuspiciousSegments => Kind::Number,
             Self::PayloadBytes
             | Self::BufferedBytes
             | Self::OutOfOrderBytes

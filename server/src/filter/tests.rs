@@ -25,7 +25,7 @@ fn side(state: TcpState) -> SideSummary {
         payload_bytes: 100,
         acknowledged: Some(StreamOffset(90)),
         retransmits: 0,
-        suspicious_segments: 0,
+        suspicious_segments: 2,
         buffer: mos_stack::BufferSummary {
             buffered_bytes: 7,
             next: StreamOffset(95),
@@ -93,6 +93,8 @@ fn every_field_can_be_compared() {
         ("out_of_order_bytes = 0", true),
         ("unacknowledged_bytes = 10", true),
         ("unacknowledged_bytes > 10", false),
+        ("suspicious_segments > 0", true),
+        ("suspicious_segments = 4", true),
         ("stop_monitoring = NONE", true),
         ("stop_monitoring = BOTH", false),
         ("options.client_buffer_bytes = 8192", true),
@@ -287,14 +289,15 @@ prop_compose! {
         options in (0_u64..10, 0_u64..10, any_policy(), any_policy(), any_scope()),
         times in (0_u64..10, 0_u64..10),
         acknowledged in prop::option::of(0_u64..6),
+        suspicious in (0_u64..6, 0_u64..6),
     ) -> FlowSummary {
-        let side = |state, at: usize| SideSummary {
+        let side = |state, at: usize, suspicious_segments| SideSummary {
             state,
             packets: 0,
             payload_bytes: bytes[at],
             acknowledged: acknowledged.map(StreamOffset),
             retransmits: 0,
-            suspicious_segments: 0,
+            suspicious_segments,
             buffer: mos_stack::BufferSummary {
                 next: StreamOffset(bytes[at]),
                 buffered_bytes: bytes[at + 1],
@@ -309,7 +312,10 @@ prop_compose! {
                 server: SocketAddr::new(ends.1, ends.3),
                 vlan,
             },
-            sides: Sides { client: side(states.0, 0), server: side(states.1, 3) },
+            sides: Sides {
+                client: side(states.0, 0, suspicious.0),
+                server: side(states.1, 3, suspicious.1),
+            },
             options: SockOpts {
                 buffer_bytes: Sides { client: options.0, server: options.1 },
                 overlap: Sides { client: options.2, server: options.3 },
@@ -389,6 +395,9 @@ fn model_number(field: Field, flow: &FlowSummary) -> Option<u64> {
             let client_left = server.buffer.next.0.max(client.acknowledged?.0);
             let server_left = client.buffer.next.0.max(server.acknowledged?.0);
             client_left + server_left - client.acknowledged?.0 - server.acknowledged?.0
+        }
+        "suspicious_segments" => {
+            flow.sides.client.suspicious_segments + flow.sides.server.suspicious_segments
         }
         "options.client_buffer_bytes" => flow.options.buffer_bytes.client,
         "options.server_buffer_bytes" => flow.options.buffer_bytes.server,

@@ -74,13 +74,13 @@ fn table(records: &[FlowRecord]) -> Table {
 /// The anomalies of one direction.
 fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
     let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
-    let DirectionRecord {
-        conflicting_bytes, refused_bytes, crowded_out_bytes, retransmits, ..
-    } = record;
+    let DirectionRecord { conflicting_bytes, refused_bytes, crowded_out_bytes, .. } = record;
+    let DirectionRecord { retransmits, suspicious_segments, .. } = record;
     let received = record.acknowledged_offset.unwrap_or(record.stream_len);
     let unacknowledged = &record.stream_len.saturating_sub(received);
     [
         (retransmits, "retransmitted"),
+        (suspicious_segments, "suspicious"),
         (conflicting_bytes, "conflicting bytes"),
         (missing_bytes, "missing bytes"),
         (out_of_order_bytes, "bytes behind a hole"),

@@ -40,6 +40,8 @@ pub(super) struct DirectionRecord {
     /// TCP payload bytes, repeated ones included.
     pub(super) payload_bytes: u64,
     pub(super) retransmits: u64,
+    /// Segments that were not believed at once, because their receiver may not take them.
+    pub(super) suspicious_segments: u64,
     /// Length of the stream's prefix before the first hole.
     pub(super) stream_len: u64,
     /// How far the other endpoint acknowledged the stream, gaps included, a FIN not counted; absent
@@ -139,6 +141,7 @@ impl DirectionRecord {
             packets: sender.packets,
             payload_bytes: sender.payload_bytes,
             retransmits: sender.retransmits,
+            suspicious_segments: sender.suspicious_segments,
             stream_len: buffer.contiguous.0.max(held),
             acknowledged_offset: sender.acknowledged.map(|offset| offset.0),
             sha256: is_whole.then(|| hexadecimal(&digest.finalize())),

@@ -38,11 +38,11 @@ fn mosd_replay(file: &str, words: &[&str]) -> Printed {
 
 /// A capture of demo traffic: 1 ms between two frames.
 fn capture(frames: u32) -> NamedTempFile {
-    cut_capture(frames, usize::MAX)
+    changed_capture(frames, |_| {})
 }
 
-/// The same by a tool that cuts frames, and does not say how long they were.
-fn cut_capture(frames: u32, length_max: usize) -> NamedTempFile {
+/// The same by a tool that changes frames: one that cuts them does not say how long they were.
+fn changed_capture(frames: u32, mut change: impl FnMut(&mut Vec<u8>)) -> NamedTempFile {
     let mut conversations = Conversations::new(30, 5);
     let mut file = NamedTempFile::new().unwrap();
     let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>();
@@ -50,7 +50,7 @@ fn cut_capture(frames: u32, length_max: usize) -> NamedTempFile {
     let mut frame = Vec::new();
     for millis in 0..frames {
         conversations.next_frame(&mut frame);
-        frame.truncate(length_max);
+        change(&mut frame);
         let length = u32::try_from(frame.len()).unwrap();
         let (seconds, micros) = (1_700_000_000 + millis / 1000, millis % 1000 * 1000);
         file.write_all(&words(&[seconds, micros, length, length])).unwrap();
@@ -173,7 +173,7 @@ fn a_truncated_capture_prints_what_is_whole_and_one_warning() {
 
 #[test]
 fn packets_that_are_in_no_record_are_told_by_reason() {
-    let file = cut_capture(2000, 128);
+    let file = changed_capture(2000, |frame| frame.truncate(128));
     let printed = mosd_replay(path(&file), &[]);
     assert_eq!(printed.code, INCOMPLETE);
     assert!(!printed.records().is_empty());
@@ -181,6 +181,27 @@ fn packets_that_are_in_no_record_are_told_by_reason() {
     assert!(printed.err.contains(" of 2000 packets were left out: "), "{}", printed.err);
     assert!(printed.err.contains(" malformed (frames whose headers "), "{}", printed.err);
     assert_eq!(mosd_replay(path(&file), &["--workers=3"]).err, printed.err);
+}
+
+#[test]
+fn suspicious_segments_are_told_of_the_direction_that_sent_them() {
+    let mut is_changed = false;
+    let file = changed_capture(2000, |frame| {
+        // Ethernet, IPv4 without options, TCP with no flag but ACK.
+        if !is_changed && frame[12..15] == [0x08, 0x00, 0x45] && frame[47] == 0x10 {
+            frame[47] = 0;
+            is_changed = true;
+        }
+    });
+    let records = mosd_replay(path(&file), &[]).records();
+    let told = ["c2s", "s2c"].map(|way| {
+        let of = |record: &Value| record[way]["suspicious_segments"].as_u64().unwrap();
+        records.iter().map(of).sum::<u64>()
+    });
+    assert_eq!(told.iter().sum::<u64>(), 1);
+    let note = if told[0] == 1 { "c2s 1 suspicious" } else { "s2c 1 suspicious" };
+    let table = mosd_replay(path(&file), &["-o", "table"]).out;
+    assert_eq!(table.matches(note).count(), 1, "{table}");
 }
 
 #[test]

@@ -272,6 +272,24 @@ fn what_was_acknowledged_is_told_beside_what_was_sent() {
 }
 
 #[test]
+fn suspicious_segments_are_told_of_each_side_and_found_by_a_filter() {
+    run(async {
+        let mut attacked = flow(0, 0, 1, 0);
+        attacked.sides.client.suspicious_segments = 3;
+        attacked.sides.server.suspicious_segments = 1;
+        let slots = vec![Some(attacked), Some(flow(0, 1, 1, 0))];
+        let service = over(&[shared(Table { slots, now: 10 })]);
+        let filter = "suspicious_segments > 0".to_owned();
+        let asked = ListFlowsRequest { filter, view: FlowView::Full.into(), ..of_size(10, "") };
+        let answer = page(&service, asked).await.unwrap();
+        let [told] = &answer.flows[..] else { panic!("{answer:?}") };
+        let counts = [told.client_stats.as_ref(), told.server_stats.as_ref()]
+            .map(|side| side.unwrap().suspicious_segment_count);
+        assert_eq!(counts, [3, 1]);
+    });
+}
+
+#[test]
 fn a_token_belongs_to_its_request_and_its_start() {
     run(async {
         let service = over(&[shared(full(0, 50))]);

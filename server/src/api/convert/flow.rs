@@ -144,6 +144,7 @@ fn side_stats(sides: &Sides<SideSummary>, of: Side) -> v1::SideStats {
         missing_bytes: saturating_i64(side.buffer.missing_bytes),
         stream_bytes: saturating_i64(sides[of.peer()].buffer.next.0),
         acknowledged_offset: side.acknowledged.map(|offset| saturating_i64(offset.0)),
+        suspicious_segment_count: saturating_i64(side.suspicious_segments),
         ..v1::SideStats::default()
     }
 }
