@@ -22,7 +22,7 @@ use crate::{
 pub(super) const UNKNOWN: &str = "-";
 
 /// The columns of `table`, followed by those that `wide` adds.
-const COLUMNS: [(&str, Align); 22] = [
+const COLUMNS: [(&str, Align); 23] = [
     ("NAME", Align::Left),
     ("CLIENT", Align::Left),
     ("SERVER", Align::Left),
@@ -41,6 +41,7 @@ const COLUMNS: [(&str, Align); 22] = [
     ("UNACKED", Align::Right),
     ("RETRANS", Align::Right),
     ("SUSPICIOUS", Align::Right),
+    ("ONE-SIDED", Align::Left),
     ("MISSING", Align::Right),
     ("CONFLICT", Align::Right),
     ("ORIGIN", Align::Left),
@@ -106,6 +107,7 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
             })),
             count(|side| side.retransmit_count),
             count(|side| side.suspicious_segment_count),
+            one_sided(flow).to_owned(),
             size(sum(|side| side.missing_bytes)),
             size(sum(|side| side.conflicting_bytes)),
             origin_name(flow.options_origin()).to_owned(),
@@ -124,6 +126,7 @@ pub(crate) fn flow_details(flow: &Flow, format: Format, now: SystemTime) -> Stri
         ("core", flow.core.to_string()),
         ("started", moment(flow.start_time.as_ref(), now)),
         ("last packet", moment(flow.last_packet_time.as_ref(), now)),
+        ("one-sided", one_sided(flow).to_owned()),
         ("options from", origin_name(flow.options_origin()).to_owned()),
         ("etag", flow.etag.clone()),
         ("community id", flow.community_id.clone()),
@@ -160,6 +163,10 @@ pub(crate) fn flow_details(flow: &Flow, format: Format, now: SystemTime) -> Stri
     }
     text.push_str(&Table::new(&SIDES, Titles::Shown).rows(&rows));
     text
+}
+
+const fn one_sided(flow: &Flow) -> &'static str {
+    if flow.one_sided { "yes" } else { "no" }
 }
 
 /// Bytes that an endpoint sent and the other has not acknowledged.
@@ -489,6 +496,15 @@ mod tests {
         (flow.client_stats, flow.server_stats) = (stats(3), stats(1));
         assert_eq!(cell(&flow, "SUSPICIOUS"), "4");
         assert_eq!(line(&flow, "suspicious"), "suspicious 3 1");
+    }
+
+    #[test]
+    fn a_wide_row_and_the_details_say_whether_one_side_was_never_heard() {
+        for (one_sided, word) in [(true, "yes"), (false, "no")] {
+            let flow = Flow { one_sided, ..flow() };
+            assert_eq!(cell(&flow, "ONE-SIDED"), word);
+            assert_eq!(line(&flow, "one-sided"), format!("one-sided {word}"));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ A filter chooses flows: mosctl flows list 'server.port = 443 AND core = 3'
   fields      client.address client.port server.address server.port vlan core
               client_state server_state age idle payload_bytes buffered_bytes
               out_of_order_bytes unacknowledged_bytes suspicious_segments
-              stop_monitoring options.client_buffer_bytes ...
+              one_sided stop_monitoring options.client_buffer_bytes ...
   compare     =  !=  <  <=  >  >=
   combine     AND  OR  NOT  -  ( )     AND beside OR needs parentheses
   addresses   \"10.0.0.1\" is equality, \"10.0.0.0/8\" is containment

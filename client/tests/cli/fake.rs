@@ -135,6 +135,7 @@ pub(crate) fn flow() -> Flow {
         start_time: Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 }),
         last_packet_time: None,
         community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".to_owned(),
+        one_sided: false,
     }
 }
 

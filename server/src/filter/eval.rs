@@ -49,6 +49,7 @@ enum Actual {
     Span(Duration),
     Scope(Option<StopScope>),
     Overlap(OverlapPolicy),
+    Truth(bool),
     /// No value: it is unequal to every value.
     Absent,
 }
@@ -89,6 +90,7 @@ fn of_flow(field: Field, flow: &FlowSummary, now: Instant) -> Actual {
         Field::UnacknowledgedBytes => {
             flow.unacknowledged_bytes().map_or(Actual::Absent, Actual::Number)
         }
+        Field::OneSided => Actual::Truth(flow.is_one_sided),
         Field::SuspiciousSegments => sum(|side| side.suspicious_segments),
         Field::Option(name) => match flow.options.get(name) {
             SockOptValue::Bytes(bytes) => Actual::Number(bytes),
@@ -107,6 +109,7 @@ fn compare(actual: Actual, op: Op, value: Value) -> bool {
         (Actual::State(state), Value::State(wanted)) => (state == wanted) != negates,
         (Actual::Scope(scope), Value::Scope(wanted)) => (scope == wanted) != negates,
         (Actual::Overlap(policy), Value::Overlap(wanted)) => (policy == wanted) != negates,
+        (Actual::Truth(is_so), Value::Truth(wanted)) => (is_so == wanted) != negates,
         // The field is absent: the parser gives a field only values of its own type.
         _ => negates,
     }

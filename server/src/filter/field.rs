@@ -20,6 +20,7 @@ pub(super) enum Field {
     OutOfOrderBytes,
     UnacknowledgedBytes,
     SuspiciousSegments,
+    OneSided,
     Option(SockOptName),
 }
 
@@ -34,6 +35,7 @@ pub(super) enum Kind {
     Span,
     Scope,
     Overlap,
+    Truth,
 }
 
 /// What a filter selects from.
@@ -55,13 +57,14 @@ pub(super) enum Value {
     Span(Span),
     Scope(Option<StopScope>),
     Overlap(OverlapPolicy),
+    Truth(bool),
 }
 
 /// Fields that the API names but that no flow has yet.
 pub(super) const UNAVAILABLE: [&str; 1] = ["policy"];
 
 impl Field {
-    const FIXED: [Self; 15] = [
+    const FIXED: [Self; 16] = [
         Self::Address(Side::Client),
         Self::Port(Side::Client),
         Self::Address(Side::Server),
@@ -77,6 +80,7 @@ impl Field {
         Self::OutOfOrderBytes,
         Self::UnacknowledgedBytes,
         Self::SuspiciousSegments,
+        Self::OneSided,
     ];
 
     /// Every field.
@@ -101,6 +105,7 @@ impl Field {
             Self::OutOfOrderBytes => "out_of_order_bytes",
             Self::UnacknowledgedBytes => "unacknowledged_bytes",
             Self::SuspiciousSegments => "suspicious_segments",
+            Self::OneSided => "one_sided",
             Self::Option(SockOptName::StopMonitoring) => "stop_monitoring",
             Self::Option(name) => name.row().path,
         }
@@ -125,6 +130,7 @@ impl Field {
             | Self::OutOfOrderBytes
             | Self::UnacknowledgedBytes => Kind::Size,
             Self::State(_) => Kind::State,
+            Self::OneSided => Kind::Truth,
             Self::Age | Self::Idle => Kind::Span,
             Self::Option(name) => match name.row().kind {
                 SockOptKind::Bytes => Kind::Size,
@@ -154,6 +160,7 @@ impl Kind {
             Self::Span => "a span of time, such as 500ms, 10s, 5m or 1h30m",
             Self::Scope => "NONE, CLIENT, SERVER or BOTH",
             Self::Overlap => "FIRST, LAST or LINUX",
+            Self::Truth => "true or false",
         }
     }
 
@@ -178,6 +185,7 @@ impl Kind {
                     POLICIES.into_iter().find(|(name, _)| text.eq_ignore_ascii_case(name))?;
                 Some(Value::Overlap(policy))
             }
+            Self::Truth => text.to_ascii_lowercase().parse().ok().map(Value::Truth),
         }
     }
 }
@@ -226,6 +234,7 @@ impl fmt::Display for Value {
             Self::Span(span) => span.fmt(f),
             Self::Scope(scope) => name_of(*scope, SCOPES, f),
             Self::Overlap(policy) => name_of(*policy, POLICIES, f),
+            Self::Truth(is_so) => is_so.fmt(f),
         }
     }
 }

@@ -43,6 +43,7 @@ fn flow() -> FlowSummary {
             vlan: None,
         },
         sides: Sides { client: side(TcpState::Established), server: side(TcpState::CloseWait) },
+        is_one_sided: false,
         options: SockOpts::default(),
         origin: OptionsOrigin::Default,
         revision: 0,
@@ -95,6 +96,9 @@ fn every_field_can_be_compared() {
         ("unacknowledged_bytes > 10", false),
         ("suspicious_segments > 0", true),
         ("suspicious_segments = 4", true),
+        ("one_sided = true", false),
+        ("one_sided = FALSE", true),
+        ("one_sided != true", true),
         ("stop_monitoring = NONE", true),
         ("stop_monitoring = BOTH", false),
         ("options.client_buffer_bytes = 8192", true),
@@ -178,6 +182,8 @@ fn mistakes_are_refused_with_their_column() {
         ("payload_bytes > 64k", 17, "a size"),
         ("age > 10", 7, "a span of time"),
         ("client_state = OPEN", 16, "a TCP state"),
+        ("one_sided = 1", 13, "true or false"),
+        ("one_sided > false", 11, "has no order"),
         ("client_state < ESTABLISHED", 14, "has no order"),
         ("client.address > 10.0.0.1", 16, "has no order"),
         ("client.address = 10.1.0.0/8", 18, "a prefix"),
@@ -255,6 +261,7 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
             .boxed(),
         Kind::Scope => any_scope().prop_map(Value::Scope).boxed(),
         Kind::Overlap => any_policy().prop_map(Value::Overlap).boxed(),
+        Kind::Truth => any::<bool>().prop_map(Value::Truth).boxed(),
     }
 }
 
@@ -290,6 +297,7 @@ prop_compose! {
         times in (0_u64..10, 0_u64..10),
         acknowledged in prop::option::of(0_u64..6),
         suspicious in (0_u64..6, 0_u64..6),
+        is_one_sided in any::<bool>(),
     ) -> FlowSummary {
         let side = |state, at: usize, suspicious_segments| SideSummary {
             state,
@@ -316,6 +324,7 @@ prop_compose! {
                 client: side(states.0, 0, suspicious.0),
                 server: side(states.1, 3, suspicious.1),
             },
+            is_one_sided,
             options: SockOpts {
                 buffer_bytes: Sides { client: options.0, server: options.1 },
                 overlap: Sides { client: options.2, server: options.3 },
@@ -356,6 +365,10 @@ fn model(expr: &Expr, flow: &FlowSummary) -> bool {
                 }
                 (Field::Option(SockOptName::Overlap(side)), Value::Overlap(policy)) => {
                     return (format!("{:?}", flow.options.overlap[*side]) == format!("{policy:?}"))
+                        == (op.as_str() == "=");
+                }
+                (Field::OneSided, Value::Truth(wanted)) => {
+                    return (flow.is_one_sided.to_string() == wanted.to_string())
                         == (op.as_str() == "=");
                 }
                 (field, Value::Span(Span(span))) => {

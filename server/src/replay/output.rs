@@ -60,7 +60,7 @@ fn table(records: &[FlowRecord]) -> Table {
             record.c2s.stream_len.to_string(),
             record.s2c.packets.to_string(),
             record.s2c.stream_len.to_string(),
-            [notes("c2s", &record.c2s), notes("s2c", &record.s2c)].concat().join(", "),
+            notes(record).join(", "),
         ]);
     }
     for column in [1, 6, 7, 8, 9] {
@@ -71,8 +71,19 @@ fn table(records: &[FlowRecord]) -> Table {
     table
 }
 
+/// The anomalies of a flow.
+fn notes(record: &FlowRecord) -> Vec<String> {
+    let mut notes = Vec::new();
+    if record.one_sided {
+        notes.push("one-sided".to_owned());
+    }
+    notes.extend(anomalies("c2s", &record.c2s));
+    notes.extend(anomalies("s2c", &record.s2c));
+    notes
+}
+
 /// The anomalies of one direction.
-fn notes(direction: &str, record: &DirectionRecord) -> Vec<String> {
+fn anomalies(direction: &str, record: &DirectionRecord) -> Vec<String> {
     let DirectionRecord { evicted, missing_bytes, out_of_order_bytes, .. } = record;
     let DirectionRecord { conflicting_bytes, refused_bytes, crowded_out_bytes, .. } = record;
     let DirectionRecord { retransmits, suspicious_segments, .. } = record;

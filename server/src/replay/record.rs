@@ -21,6 +21,9 @@ pub(super) struct FlowRecord {
     pub(super) end_ns: u64,
     /// How the flow ended; absent if the capture ended first.
     pub(super) end_cause: Option<&'static str>,
+    /// Whether nothing of one endpoint was captured that fits the connection: what is said of the
+    /// other one is a guess.
+    pub(super) one_sided: bool,
     pub(super) client_state: String,
     pub(super) server_state: String,
     /// What the client sent: the server's receive buffer.
@@ -95,7 +98,7 @@ impl EventSink for Records {
 
 impl FlowRecord {
     fn new(flow: &FlowRef<'_>, cause: Option<EndCause>) -> Self {
-        let FlowSummary { tuple, sides, started, last_packet, .. } = flow.summary();
+        let FlowSummary { tuple, sides, is_one_sided, started, last_packet, .. } = flow.summary();
         Self {
             client_ip: tuple.client.ip().to_string(),
             client_port: tuple.client.port(),
@@ -105,6 +108,7 @@ impl FlowRecord {
             start_ns: started.as_nanos(),
             end_ns: last_packet.as_nanos(),
             end_cause: cause.map(EndCause::as_str),
+            one_sided: is_one_sided,
             client_state: sides.client.state.to_string(),
             server_state: sides.server.state.to_string(),
             c2s: DirectionRecord::new(flow, Side::Client),

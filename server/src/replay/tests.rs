@@ -205,6 +205,24 @@ fn suspicious_segments_are_told_of_the_direction_that_sent_them() {
 }
 
 #[test]
+fn flows_of_one_direction_are_told_as_one_sided() {
+    let file = capture(2000);
+    assert!(mosd_replay(path(&file), &[]).records().iter().any(|of| of["one_sided"] == false));
+    // The other frames become those of a protocol that nobody knows.
+    let file = changed_capture(2000, |frame| {
+        let is_to_the_server = frame[..6] == [2, 0, 1, 0, 0, frame[5]];
+        if !is_to_the_server {
+            frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+        }
+    });
+    let records = mosd_replay(path(&file), &[]).records();
+    assert!(!records.is_empty());
+    assert!(records.iter().all(|record| record["one_sided"] == true));
+    let table = mosd_replay(path(&file), &["-o", "table"]).out;
+    assert_eq!(table.matches("one-sided").count(), records.len());
+}
+
+#[test]
 fn what_cannot_be_replayed_is_the_users_fault_in_one_line() {
     let text = NamedTempFile::new().unwrap();
     text.as_file().write_all(b"no capture at all").unwrap();

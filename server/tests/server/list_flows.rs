@@ -13,7 +13,7 @@ use mos_proto::v1::{
     FlowOptions, FlowView, ListFlowsRequest, ListFlowsResponse, SetSockOptRequest,
     flow_service_server::FlowService as _, set_sock_opt_request,
 };
-use mos_stack::{Applied, Gauges, SockOpts, Stats, StreamOffset};
+use mos_stack::{Applied, FlowSummary, Gauges, SockOpts, Stats, StreamOffset};
 use mosd::Service;
 use tonic::{Code, Request, Status};
 
@@ -286,6 +286,21 @@ fn suspicious_segments_are_told_of_each_side_and_found_by_a_filter() {
         let counts = [told.client_stats.as_ref(), told.server_stats.as_ref()]
             .map(|side| side.unwrap().suspicious_segment_count);
         assert_eq!(counts, [3, 1]);
+    });
+}
+
+#[test]
+fn a_flow_of_which_one_side_was_never_heard_is_told_and_found_by_a_filter() {
+    run(async {
+        let one_sided = FlowSummary { is_one_sided: true, ..flow(0, 0, 1, 0) };
+        let slots = vec![Some(one_sided), Some(flow(0, 1, 1, 0))];
+        let service = over(&[shared(Table { slots, now: 10 })]);
+        for (filter, is_told) in [("one_sided = true", true), ("one_sided = false", false)] {
+            let asked = ListFlowsRequest { filter: filter.to_owned(), ..of_size(10, "") };
+            let answer = page(&service, asked).await.unwrap();
+            let told: Vec<_> = answer.flows.iter().map(|flow| flow.one_sided).collect();
+            assert_eq!(told, [is_told], "{filter}");
+        }
     });
 }
 

@@ -102,6 +102,7 @@ pub(crate) fn flow(worker: u16, slot: u32, generation: u32, started: u64) -> Flo
             vlan: None,
         },
         sides: Sides::both(side),
+        is_one_sided: false,
         options: SockOpts::default(),
         origin: OptionsOrigin::Default,
         revision: 0,

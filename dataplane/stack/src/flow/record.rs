@@ -426,6 +426,7 @@ impl Flow {
             id,
             tuple: self.tuple(key),
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
+            is_one_sided: self.connection.is_one_sided(),
             options: self.options(),
             origin: if revision > 0 { OptionsOrigin::Explicit } else { OptionsOrigin::Default },
             revision,

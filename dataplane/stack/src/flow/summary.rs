@@ -121,6 +121,9 @@ pub struct FlowSummary {
     pub tuple: FlowTuple,
     /// Its two endpoints.
     pub sides: Sides<SideSummary>,
+    /// Whether nothing of one endpoint was captured, or nothing that fits the connection: what the
+    /// other one sent is guessed to be received, because no acknowledgement says so.
+    pub is_one_sided: bool,
     /// The options in force.
     pub options: SockOpts,
     /// Where they come from.

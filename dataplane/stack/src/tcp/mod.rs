@@ -152,6 +152,17 @@ impl Connection {
             || offset > sender.edge(receiver)
     }
 
+    /// Whether nothing that was believed came from one side, see
+    /// [`FlowSummary::is_one_sided`](crate::FlowSummary::is_one_sided). A reset that refuses a SYN
+    /// is an answer, though it has no number of its own.
+    pub(crate) fn is_one_sided(&self) -> bool {
+        let is_refused = self.ended == Some(EndCause::Rst);
+        let Sides { client, server } = &self.sides;
+        [client, server]
+            .into_iter()
+            .any(|side| side.is_unheard() && !(is_refused && side.packets > 0))
+    }
+
     /// Processes one segment, sent by `from`.
     pub(crate) fn on_segment<S: FlowSink>(
         &mut self,

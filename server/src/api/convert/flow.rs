@@ -68,7 +68,8 @@ pub(crate) fn flow_name(id: FlowId) -> String {
 #[must_use]
 pub(crate) fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow {
     let is_full = view == View::Full;
-    let FlowSummary { id, tuple, sides, options, origin, revision, started, last_packet } = summary;
+    let FlowSummary { id, tuple, sides, is_one_sided, options, origin, .. } = summary;
+    let FlowSummary { revision, started, last_packet, .. } = summary;
     v1::Flow {
         name: flow_name(*id),
         tuple: Some(flow_tuple(tuple)),
@@ -83,6 +84,7 @@ pub(crate) fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow
         start_time: Some(timestamp(*started)),
         last_packet_time: Some(timestamp(*last_packet)),
         community_id: community_id(tuple),
+        one_sided: *is_one_sided,
     }
 }
 

@@ -28,6 +28,7 @@ fn flow(core: WorkerId, slot: u32, started: u64) -> FlowSummary {
             vlan: None,
         },
         sides: Sides::both(side),
+        is_one_sided: false,
         options: SockOpts::default(),
         origin: OptionsOrigin::Default,
         revision: 0,

@@ -221,6 +221,28 @@ fn what_was_acknowledged_is_known_without_a_buffer_and_of_a_stopped_side() {
 }
 
 #[test]
+fn a_flow_is_one_sided_until_both_sides_were_heard() {
+    let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
+    let mut world = World::with(limits);
+    world.play("C> P. 101 301 abc\n C> P. 104 305 def");
+    assert!(world.flow().is_one_sided);
+    world.play("S> . 305 107");
+    assert!(!world.flow().is_one_sided);
+    let mut world = World::new();
+    world.play("C> S 100");
+    assert!(world.flow().is_one_sided);
+    // An answer to another SYN is none.
+    world.play("S> R. 0 900");
+    assert!(world.flow().is_one_sided);
+    world.play("S> R. 0 101");
+    assert!(!world.flow().is_one_sided, "a refusal is an answer");
+    let mut world = World::new();
+    world.play("C> S 100\n C> . 101 301\n C> R 101");
+    assert!(world.flow().is_one_sided);
+    assert!(!established().flow().is_one_sided);
+}
+
+#[test]
 fn what_was_acknowledged_is_not_known_of_one_direction() {
     let limits = Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() };
     let mut world = World::with(limits);
