@@ -23,24 +23,26 @@ pub struct Known {
 pub const OPEN: [Known; 9] = [
     Known {
         name: "no-ack-flag",
-        why: "rare: with another strange packet; under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: with another strange packet; under `last`, a later copy of acknowledged \
+              bytes wins",
         explains: |strange| has(strange, lacks_ack),
     },
     Known {
         name: "flags",
-        why: "rare: with another strange packet; under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: with another strange packet; under `last`, a later copy of acknowledged \
+              bytes wins",
         explains: |strange| has(strange, |change| change.group() == "flags"),
     },
     Known {
         name: "acknowledgement",
-        why: "rare: the kernel takes a FIN with the acknowledgement of its SYN, and resets without acknowledging; \
-              under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: the kernel takes a FIN with the acknowledgement of its SYN, and resets \
+              without acknowledging; under `last`, a later copy of acknowledged bytes wins",
         explains: |strange| has(strange, |change| matches!(change, Change::Ack(..))),
     },
     Known {
         name: "timestamps",
-        why: "rare: a timestamp exactly 2^31 away is old for one test of the kernel, and not for the other; \
-              under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: a timestamp exactly 2^31 away is old for one test of the kernel, and not \
+              for the other; under `last`, a later copy of acknowledged bytes wins",
         explains: |strange| has(strange, |change| matches!(change, Change::Stamp(_))),
     },
     Known {
@@ -51,8 +53,8 @@ pub const OPEN: [Known; 9] = [
     },
     Known {
         name: "syn",
-        why: "rare: behind data in TIME-WAIT; a challenge ACK after which the kernel refuses the true ACK; \
-              under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: behind data in TIME-WAIT; a challenge ACK after which the kernel refuses \
+              the true ACK; under `last`, a later copy of acknowledged bytes wins",
         explains: |strange| strange.kind.is_syn(),
     },
     Known {
@@ -62,7 +64,8 @@ pub const OPEN: [Known; 9] = [
     },
     Known {
         name: "rst",
-        why: "rare: with another strange packet; under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: with another strange packet; under `last`, a later copy of acknowledged \
+              bytes wins",
         explains: |strange| matches!(strange.kind, Kind::Rst | Kind::RstAck | Kind::RstData),
     },
     Known {
@@ -76,14 +79,14 @@ pub const OPEN: [Known; 9] = [
 pub const ACCEPTED: [Known; 2] = [
     Known {
         name: "own-address",
-        why: "a host that talks to itself sends from its own address: the loopback interface shows \
-              it, and no frame says whether it comes from there",
+        why: "a host that talks to itself sends from its own address: the loopback interface \
+              shows it, and no frame says whether it comes from there",
         explains: |strange| has(strange, |change| change == Change::Source(Source::Receiver)),
     },
     Known {
         name: "segment-routing",
-        why: "a host takes a packet at the end of its segments (RFC 8754) only where somebody has \
-              switched that on; where networks use it, all packets are like this",
+        why: "a host takes a packet at the end of its segments (RFC 8754) only where somebody \
+              has switched that on; where networks use it, all packets are like this",
         explains: |strange| has(strange, is_routed),
     },
 ];
