@@ -55,4 +55,5 @@ mod options;
 mod properties;
 mod states;
 mod streams;
+mod truth;
 mod unmonitored;

@@ -1,0 +1,269 @@
+//! What the receiver took, where a sender means to deceive: the three rules, one story each.
+
+use super::*;
+use crate::Suspicion;
+
+/// The stack that a replay has: connections under way are adopted.
+fn adopting() -> World {
+    World::with(Limits { adopt_midstream: true, pool_bytes: 1 << 20, ..Limits::default() })
+}
+
+/// A timestamps option, with padding.
+fn stamp(value: u32, echo: u32) -> Vec<u8> {
+    [&[1, 1, 8, 10][..], &value.to_be_bytes(), &echo.to_be_bytes()].concat()
+}
+
+/// An established connection with timestamps: 1000 of the client, 2000 of the server.
+fn stamped() -> World {
+    let mut world = World::new();
+    for (flags, seq, ack, options) in [
+        ("S", 100, 0, stamp(1000, 0)),
+        ("S.", 300, 101, stamp(2000, 1000)),
+        (".", 101, 301, stamp(1000, 2000)),
+    ] {
+        let (from, to) = match flags {
+            "S." => (world.server, world.client),
+            _ => (world.client, world.server),
+        };
+        let frame = FrameBuilder::between(from, to).flags(flags).seq(seq, ack);
+        world.send(&frame.tcp_options(&options));
+    }
+    world
+}
+
+/// Data of the client with these options.
+fn data(world: &mut World, seq: u32, payload: &str, options: &[u8]) {
+    let frame = FrameBuilder::between(world.client, world.server).flags("P.").seq(seq, 301);
+    world.send(&frame.payload(payload.as_bytes()).tcp_options(options));
+}
+
+/// How often a reason was counted.
+fn counted(world: &World, reason: Suspicion) -> u64 {
+    let stats = Stat::ALL.into_iter();
+    let mut of_reason =
+        stats.filter(|stat| stat.name() == ("suspicious_segments", reason.as_str()));
+    of_reason.next().map_or(0, |stat| world.stack.stats().get(stat))
+}
+
+#[test]
+fn every_reason_has_a_counter_of_its_own() {
+    let names = Stat::ALL.into_iter().map(Stat::name);
+    let labels: Vec<_> =
+        names.filter(|(family, _)| *family == "suspicious_segments").map(|(_, l)| l).collect();
+    assert_eq!(labels, Suspicion::ALL.map(Suspicion::as_str));
+}
+
+#[test]
+fn what_is_doubtful_and_not_acknowledged_leaves_no_trace() {
+    // Acknowledges what was never sent; what was acknowledged long ago; ends beyond the window.
+    for (doubtful, reason) in [
+        ("C> P. 101 801 EVIL", Suspicion::AckNotSent),
+        ("C> F. 101 801", Suspicion::AckNotSent),
+        ("C> P. 101 300 EVIL", Suspicion::AckTooOld),
+        ("C> P. 70000 301 EVIL", Suspicion::BeyondWindow),
+    ] {
+        let mut world = established();
+        world.play(&format!("{doubtful}\n S> . 301 101\n C> P. 101 301 good\n S> . 301 105"));
+        assert_eq!(world.received(Side::Server), "good", "{doubtful}");
+        assert_eq!(world.states(), "ESTABLISHED ESTABLISHED", "{doubtful}");
+        assert_eq!(counted(&world, reason), 1, "{doubtful}");
+        assert_eq!(world.flow().sides.client.suspicious_segments, 1, "{doubtful}");
+        assert_eq!(world.flow().sides.server.buffer.gaps, 0, "{doubtful}");
+    }
+}
+
+#[test]
+fn what_is_doubtful_and_acknowledged_was_taken_and_a_later_copy_is_a_retransmission() {
+    let mut world = established();
+    world.play("C> P. 101 300 took\n S> . 301 105\n C> P. 101 301 late\n S> . 301 105");
+    assert_eq!(world.received(Side::Server), "took");
+    assert_eq!(world.flow().sides.client.retransmits, 1);
+}
+
+#[test]
+fn where_two_copies_come_before_the_acknowledgement_the_conflict_is_told() {
+    let mut world = established();
+    world.events();
+    world.play("C> P. 101 300 EVIL\n C> P. 101 301 good\n S> . 301 105");
+    assert_eq!(world.received(Side::Server), "good");
+    assert!(world.events().contains("server conflict 0+4 good EVIL"));
+}
+
+#[test]
+fn a_segment_without_ack_is_refused() {
+    let mut world = established();
+    world.play("C> P 101 0 EVIL\n C> F 101 0\n S> . 301 105\n C> P. 101 301 good");
+    assert_eq!(world.received(Side::Server), "good");
+    assert_eq!(counted(&world, Suspicion::NoAck), 2);
+}
+
+#[test]
+fn an_old_timestamp_is_kept_aside_and_one_tick_back_is_not() {
+    let mut world = stamped();
+    data(&mut world, 101, "EVIL", &stamp(998, 2000));
+    data(&mut world, 101, "good", &stamp(1000, 2000));
+    data(&mut world, 105, "more", &stamp(999, 2000));
+    data(&mut world, 109, "none", &[]);
+    assert_eq!(world.received(Side::Server), "goodmorenone");
+    assert_eq!(counted(&world, Suspicion::Timestamp), 1);
+    // After 24 days the last one means nothing.
+    let mut limits = Limits { pool_bytes: 1 << 20, ..Limits::default() };
+    limits.timeouts.idle = Duration::MAX;
+    let mut world = World::with(limits);
+    world.play(HANDSHAKE);
+    world.now = world.now.after(Duration::from_secs(25 * 24 * 3600));
+    data(&mut world, 101, "good", &stamp(1, 2000));
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
+fn an_unexpected_signature_is_kept_aside() {
+    let signature = [&[1, 1, 19, 18][..], &[7; 16]].concat();
+    let mut world = established();
+    data(&mut world, 101, "EVIL", &signature);
+    data(&mut world, 101, "good", &[]);
+    assert_eq!(world.received(Side::Server), "good");
+    assert_eq!(counted(&world, Suspicion::Signature), 1);
+    // A reset with one counts only if its sender falls silent.
+    let reset = FrameBuilder::between(world.client, world.server).flags("R.").seq(105, 301);
+    world.send(&reset.tcp_options(&signature));
+    data(&mut world, 105, " goes on", &[]);
+    assert_eq!(world.received(Side::Server), "good goes on");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+}
+
+#[test]
+fn a_window_of_zero_is_believed() {
+    let mut world = World::new();
+    let server =
+        |world: &World, flags| FrameBuilder::between(world.server, world.client).flags(flags);
+    world.play("C> S 100");
+    world.send(&server(&world, "S.").seq(300, 101).window(4));
+    world.play("C> P. 101 301 good");
+    world.send(&server(&world, ".").seq(301, 105).window(0));
+    world.play("C> P. 105 301 EVIL");
+    assert_eq!(counted(&world, Suspicion::BeyondWindow), 1);
+    world.send(&server(&world, ".").seq(301, 105).window(4));
+    world.play("C> P. 105 301 more");
+    assert_eq!(world.received(Side::Server), "goodmore");
+}
+
+#[test]
+fn a_fin_counts_when_the_stream_reaches_it() {
+    let mut world = established();
+    world.play("C> F. 111 301\n S> . 301 101\n C> P. 101 301 ahead of the FIN\n S> . 301 117");
+    assert_eq!(world.received(Side::Server), "ahead of the FIN");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    world.play("C> F. 105 301\n C> P. 117 301 , and behind an old one");
+    assert_eq!(world.received(Side::Server), "ahead of the FIN, and behind an old one");
+    // Of two, the one that is reached first.
+    let mut world = established();
+    world.play("C> F. 141 301\n C> F. 105 301\n C> P. 101 301 last\n S> . 301 106");
+    assert_eq!(world.states(), "FIN-WAIT-2 CLOSE-WAIT");
+    assert_eq!(world.flow().sides.server.buffer.gaps, 0);
+}
+
+#[test]
+fn payload_of_a_syn_counts_when_it_is_acknowledged() {
+    for (answer, received) in [(101, "good"), (105, "EVIL"), (103, "EVod")] {
+        let mut world = World::new();
+        world.play(&format!("C> S 100 0 EVIL\n S> S. 300 {answer}\n C> . 101 301"));
+        world.play("C> P. 101 301 good");
+        assert_eq!(world.received(Side::Server), received, "{answer}");
+    }
+    let mut world = World::new();
+    world.play("C> S 100\n S> S. 300 101 EVIL\n C> . 101 301\n S> P. 301 101 good");
+    assert_eq!(world.received(Side::Client), "good");
+}
+
+#[test]
+fn of_two_syns_the_one_counts_that_the_syn_ack_acknowledges() {
+    for script in ["C> S 100\n C> S 50000", "C> S 50000\n C> S 100"] {
+        let mut world = World::new();
+        world.play(script);
+        world.play("S> S. 300 101\n C> . 101 301\n C> P. 101 301 good\n S> P. 301 105 well");
+        assert_eq!(world.received(Side::Server), "good", "{script}");
+        assert_eq!(world.received(Side::Client), "well", "{script}");
+    }
+}
+
+#[test]
+fn of_two_syn_acks_the_one_counts_that_the_client_acknowledges() {
+    let mut world = World::new();
+    world.play("C> S 100\n S> S. 300 101\n S> S. 90000 101\n C> . 101 301");
+    world.play("C> P. 101 301 good\n S> P. 301 105 well");
+    assert_eq!(world.received(Side::Client), "well");
+    let mut world = World::new();
+    world.play("C> S 100\n S> S. 90000 101\n S> S. 300 101\n C> . 101 301");
+    world.play("C> P. 101 301 good\n S> P. 301 105 well");
+    assert_eq!(world.received(Side::Client), "well");
+}
+
+#[test]
+fn a_server_that_has_not_answered_the_syn_sends_nothing_that_counts() {
+    let mut world = World::new();
+    world.play("C> S 100\n S> P. 301 101 EVIL\n S> S. 300 101\n C> . 101 301");
+    world.play("S> P. 301 101 good\n C> . 101 305");
+    assert_eq!(world.received(Side::Client), "good");
+    assert_eq!(counted(&world, Suspicion::BeforeSyn), 1);
+}
+
+#[test]
+fn what_comes_before_the_syn_belongs_to_no_connection_of_that_syn() {
+    let mut world = adopting();
+    world.play("C> P. 101 0 EVIL\n C> S 100\n S> S. 300 101\n C> . 101 301");
+    world.play("C> P. 101 301 good");
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
+fn behind_a_loss_longer_than_a_window_both_directions_go_on() {
+    let mut world = established();
+    world.play("S> P. 301 101 before\n C> . 101 307");
+    world.play("S> P. 900301 101 behind\n C> . 101 900307\n C> P. 101 900307 answer");
+    world.play("S> F. 900307 107\n C> F. 107 900308\n S> . 900308 108");
+    assert_eq!(world.received(Side::Server), "answer");
+    let buffer = world.flow().sides.client.buffer;
+    assert_eq!((buffer.gaps, buffer.next.0), (1, 900_006));
+    world.play("+1100");
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Fin));
+}
+
+#[test]
+fn a_flow_whose_answers_are_no_longer_captured_is_not_deaf() {
+    let mut world = established();
+    world.play("C> P. 101 301 a\n S> . 301 102");
+    // The server goes on where nobody sees it: every segment acknowledges more.
+    for n in 0..100u32 {
+        let frame = FrameBuilder::between(world.client, world.server).flags("P.");
+        world.send(&frame.seq(102 + 1000 * n, 400 + n).payload(&[b'x'; 1000]));
+    }
+    let buffer = world.flow().sides.server.buffer;
+    assert!(buffer.next.0 > 60_000 && buffer.gaps == 0, "{buffer:?}");
+}
+
+#[test]
+fn a_reset_that_the_endpoints_did_not_believe_does_not_end_the_flow() {
+    let mut world = established();
+    world.play("C> R 101\n C> P. 101 301 goes on\n S> . 301 108\n S> P. 301 108 so do we");
+    assert_eq!(world.received(Side::Server), "goes on");
+    assert_eq!(world.received(Side::Client), "so do we");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    // Nor before the handshake.
+    let mut world = World::new();
+    world.play("C> S 100\n S> R. 0 101\n S> S. 300 101\n C> . 101 301\n C> P. 101 301 good");
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
+fn what_is_kept_aside_takes_a_bounded_part_of_the_pool_and_gives_it_back() {
+    let mut world = established();
+    for n in 0..2000u32 {
+        let frame = FrameBuilder::between(world.client, world.server).flags("P.");
+        world.send(&frame.seq(101 + 3 * n, 5000 + n).payload(&[b'x'; 1400]));
+    }
+    let used = world.stack.gauges().pool_used_bytes;
+    assert!(used <= 3 * (64 * 1024 + 2 * 2048), "{used}");
+    world.wait(Duration::from_secs(400));
+    assert_eq!(world.stack.gauges().pool_used_bytes, 0);
+}
