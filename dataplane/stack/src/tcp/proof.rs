@@ -87,15 +87,15 @@ impl Connection {
         let is_covered =
             |kept: &Kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(segment.ack);
         if let Some(kept) = on.aside.find(peer, is_covered).and_then(|place| on.aside.get(place)) {
-            let stretch = kept.stretch;
             // The segment was taken, so its timestamp was not too old, and what it acknowledges was
             // sent.
-            on.recent[peer] = kept.stamp.unwrap_or(on.recent[peer]);
-            let acknowledged = self.sides[from].offset_of(kept.ack).map(u64::try_from);
-            if let Some(Ok(acknowledged)) = acknowledged
+            let (stretch, ack, stamp) = (kept.stretch, kept.ack, kept.stamp);
+            on.recent[peer] = stamp.unwrap_or(on.recent[peer]);
+            if let Some(Ok(acknowledged)) = self.sides[from].offset_of(ack).map(u64::try_from)
                 && acknowledged <= self.sides[from].sent_with_fin()
             {
                 self.sides[from].acknowledge(acknowledged);
+                self.receive_up_to(from, acknowledged, on);
             }
             let tcp = &mut self.sides[peer];
             tcp.learn_proven(stretch, segment.ack);
