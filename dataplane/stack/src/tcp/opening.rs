@@ -140,9 +140,12 @@ impl Connection {
         if let Some(acknowledged) = receiver.offset_of(segment.ack)
             && let Ok(acknowledged) = u64::try_from(acknowledged)
         {
+            self.believe(peer, acknowledged, on);
+            on.drop_data(peer);
+            // A FIN on a SYN does not count, whatever the answer says.
+            let acknowledged = acknowledged.min(self.sides[peer].snd_nxt());
             self.sides[peer].acknowledge(acknowledged);
             self.receive_up_to(peer, acknowledged, on);
-            on.drop_data(peer);
             self.sides[peer].grant(acknowledged.cast_signed() + i64::from(granted));
         }
     }
