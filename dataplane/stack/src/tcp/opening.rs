@@ -143,7 +143,7 @@ impl Connection {
             self.believe(peer, acknowledged, on);
             on.drop_data(peer);
             // A FIN on a SYN does not count, whatever the answer says.
-            let acknowledged = acknowledged.min(self.sides[peer].snd_nxt());
+            let acknowledged = acknowledged.min(self.sides[peer].sent_with_fin());
             self.sides[peer].acknowledge(acknowledged);
             self.receive_up_to(peer, acknowledged, on);
             self.sides[peer].grant(acknowledged.cast_signed() + i64::from(granted));

@@ -97,12 +97,13 @@ impl Connection {
                 self.sides[from].acknowledge(acknowledged);
                 self.receive_up_to(from, acknowledged, on);
             }
-            let tcp = &mut self.sides[peer];
-            tcp.learn_proven(stretch, segment.ack);
+            self.sides[peer].learn_proven(stretch, segment.ack);
+            let fin = self.sides[peer].offset_of(stretch.end()).map(u64::try_from);
             if stretch.is_fin
                 && stretch.next() == segment.ack
-                && let Some(Ok(fin)) = tcp.offset_of(stretch.end()).map(u64::try_from)
+                && let Some(Ok(fin)) = fin
                 && on.buffers[from].next().0 <= fin
+                && !self.is_fin_reached(peer, on)
             {
                 self.close(peer, fin, on);
             }
@@ -203,7 +204,8 @@ impl Connection {
             let is_fin = on.aside.get(place).is_some_and(|kept| kept.stretch.is_fin);
             on.give_up_below(side.peer(), StreamOffset(start));
             self.take(place, end, side, on);
-            if is_fin && on.buffers[side.peer()].next().0 <= end {
+            let is_next = on.buffers[side.peer()].next().0 <= end;
+            if is_fin && is_next && !self.is_fin_reached(side, on) {
                 self.close(side, end, on);
             }
         }
