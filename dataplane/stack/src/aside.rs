@@ -115,6 +115,14 @@ impl What {
         core::mem::discriminant(&self) == core::mem::discriminant(&other)
     }
 
+    const fn syn(self) -> Option<Opening> {
+        if let Self::Syn(opening) = self { Some(opening) } else { None }
+    }
+
+    const fn syn_ack(self) -> Option<Opening> {
+        if let Self::SynAck(opening) = self { Some(opening) } else { None }
+    }
+
     const fn places_max(self) -> usize {
         match self {
             Self::Data => STRETCHES_MAX,
@@ -199,6 +207,33 @@ impl Aside<'_> {
         self.of(from).into_iter().find(|place| self.get(*place).is_some_and(&meets))
     }
 
+    /// What is kept of the payload of a side, if an acknowledgement number ends within it.
+    pub(crate) fn acknowledged(&self, from: Side, ack: SeqNum) -> Option<&Kept> {
+        let place = self
+            .find(from, |kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(ack))?;
+        self.get(place)
+    }
+
+    /// The kept SYN of a side behind which this number comes.
+    pub(crate) fn syn_before(&self, from: Side, number: SeqNum) -> Option<Opening> {
+        self.opening_before(from, number, What::syn)
+    }
+
+    /// The kept SYN/ACK of a side behind which this number comes.
+    pub(crate) fn syn_ack_before(&self, from: Side, number: SeqNum) -> Option<Opening> {
+        self.opening_before(from, number, What::syn_ack)
+    }
+
+    fn opening_before(
+        &self,
+        from: Side,
+        number: SeqNum,
+        opening: impl Fn(What) -> Option<Opening>,
+    ) -> Option<Opening> {
+        let kept = self.of(from).into_iter().filter_map(|place| self.get(place));
+        kept.filter_map(|kept| opening(kept.what)).find(|opening| opening.seq.plus(1) == number)
+    }
+
     /// Copies the kept bytes from a position on, up to one that was not captured or the end of a
     /// block. Returns how many.
     pub(crate) fn copy(&self, place: Place, at: u32, out: &mut [u8], pool: &BufferPool) -> usize {
@@ -223,6 +258,20 @@ impl Aside<'_> {
     pub(crate) fn drop(&mut self, place: Place, pool: &mut BufferPool) {
         free(&mut self.table.places[place], pool);
         self.settle();
+    }
+
+    /// Drops everything that is kept of a side and meets a condition.
+    pub(crate) fn drop_all(
+        &mut self,
+        from: Side,
+        pool: &mut BufferPool,
+        meets: impl Fn(What) -> bool,
+    ) {
+        for place in self.of(from) {
+            if self.get(place).is_some_and(|kept| meets(kept.what)) {
+                self.drop(place, pool);
+            }
+        }
     }
 
     /// Keeps a stretch of payload, as far as `segment` holds it. Payload that follows what is kept

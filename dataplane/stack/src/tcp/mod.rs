@@ -334,7 +334,6 @@ impl Connection {
         let Some(acknowledged) = receiver.offset_of(segment.ack) else { return };
         receiver.grant(acknowledged + i64::from(window(segment, sender, receiver)));
         let Ok(acknowledged) = u64::try_from(acknowledged) else { return };
-        receiver.acknowledge(acknowledged);
         on.enter(from.peer(), receiver, receiver.state.receives_ack());
         if receiver.fin().is_some_and(|fin| acknowledged > fin + 1) {
             self.reopen(from.peer(), on);
@@ -342,14 +341,15 @@ impl Connection {
         self.receive_up_to(from.peer(), acknowledged, on);
     }
 
-    /// What a side has sent was received up to an offset: what was kept aside of it is taken, and
-    /// what is missing is given up.
+    /// What a side has sent was acknowledged up to an offset, so it was received: what was kept
+    /// aside of it is taken, and what is missing is given up.
     fn receive_up_to<S: FlowSink>(
         &mut self,
         sender: Side,
         acknowledged: u64,
         on: &mut Workbench<'_, S>,
     ) {
+        self.sides[sender].acknowledge(acknowledged);
         self.believe(sender, acknowledged, on);
         let fin = self.sides[sender].fin();
         let data = StreamOffset(fin.map_or(acknowledged, |fin| acknowledged.min(fin)));

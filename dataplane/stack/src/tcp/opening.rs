@@ -6,7 +6,7 @@
 use super::{Connection, FlowSink, TcpSide, Workbench, window};
 use crate::{
     Roles, Side, StreamOffset, Suspicion,
-    aside::{Aside, Kept, Standing, What},
+    aside::{Aside, Standing, What},
     opening::Opening,
     wire::{Options, Segment},
 };
@@ -25,7 +25,7 @@ impl Connection {
             return self.on_syn_ack(segment, opening, from, on);
         }
         let sender = &self.sides[from];
-        let is_new = sender.is_unheard() || !sender.has_sent_syn() && sender.may_move();
+        let is_new = sender.takes_any_syn();
         if is_new {
             self.open(opening, from, on);
         } else if !sender.is_own_syn(segment.seq) {
@@ -67,9 +67,8 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
+        self.begin(opening, from, on);
         let Roles { sender, receiver } = self.sides.roles(from);
-        sender.learn_syn(opening.seq, opening.offer);
-        on.recent[from] = opening.stamp;
         receiver.grant(receiver.snd_una().cast_signed() + i64::from(opening.window));
         on.enter(from, sender, sender.state.sends_syn());
         on.enter(from.peer(), receiver, receiver.state.receives_syn());
@@ -103,7 +102,7 @@ impl Connection {
             return false;
         }
         let sender = &self.sides[from];
-        let is_new = sender.is_unheard() || !sender.has_sent_syn() && sender.may_move();
+        let is_new = sender.takes_any_syn();
         if !is_new && !sender.is_own_syn(segment.seq) {
             on.suspect(from, Suspicion::Syn);
             if !sender.is_confirmed() {
@@ -144,7 +143,6 @@ impl Connection {
             on.drop_data(peer);
             // A FIN on a SYN does not count, whatever the answer says.
             let acknowledged = acknowledged.min(self.sides[peer].sent_with_fin());
-            self.sides[peer].acknowledge(acknowledged);
             self.receive_up_to(peer, acknowledged, on);
             self.sides[peer].grant(acknowledged.cast_signed() + i64::from(granted));
         }
@@ -152,9 +150,8 @@ impl Connection {
 
     /// Begins what a side sends with a SYN/ACK.
     fn answer<S: FlowSink>(&mut self, opening: Opening, from: Side, on: &mut Workbench<'_, S>) {
+        self.begin(opening, from, on);
         let Roles { sender, receiver } = self.sides.roles(from);
-        sender.learn_syn(opening.seq, opening.offer);
-        on.recent[from] = opening.stamp;
         on.enter(from, sender, sender.state.sends_syn_ack());
         on.enter(from.peer(), receiver, receiver.state.receives_syn_ack());
     }
@@ -181,7 +178,7 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) -> bool {
         let peer = from.peer();
-        let Some(opening) = Self::question_of(segment, from, &on.aside) else { return false };
+        let Some(opening) = on.aside.syn_before(from.peer(), segment.ack) else { return false };
         if self.is_established || !self.sides[peer].may_move() {
             return false;
         }
@@ -189,24 +186,10 @@ impl Connection {
         true
     }
 
-    /// The SYN of the peer, kept aside, that a SYN/ACK acknowledges.
-    fn question_of(segment: &Segment<'_>, from: Side, aside: &Aside<'_>) -> Option<Opening> {
-        let asks = |kept: &Kept| {
-            matches!(kept.what, What::Syn(_)) && kept.stretch.seq.plus(1) == segment.ack
-        };
-        let kept = aside.find(from.peer(), asks).and_then(|place| aside.get(place))?;
-        match kept.what {
-            What::Syn(opening) => Some(opening),
-            What::Data | What::Fin | What::SynAck(_) | What::Claim(_) => None,
-        }
-    }
-
     /// Moves offset 0 of a side to another number; the one that stood becomes a question.
     fn turn<S: FlowSink>(&mut self, opening: Opening, side: Side, on: &mut Workbench<'_, S>) {
         let former = self.unanswered(side, on.recent[side]);
-        let tcp = &mut self.sides[side];
-        tcp.learn_syn(opening.seq, opening.offer);
-        on.recent[side] = opening.stamp;
+        self.begin(opening, side, on);
         on.drop_data(side);
         if let Some(former) = former {
             on.aside.keep(on.pool, side, What::Syn(former), former.seq);
@@ -229,27 +212,20 @@ impl Connection {
         if receiver.is_own_syn(segment.ack.before(1)) {
             return;
         }
-        let is_named = |kept: &Kept| {
-            matches!(kept.what, What::SynAck(_)) && kept.stretch.seq.plus(1) == segment.ack
-        };
-        let Some(What::SynAck(opening)) =
-            on.aside.find(peer, is_named).and_then(|place| on.aside.get(place)).map(|k| k.what)
-        else {
-            return;
-        };
-        self.sides[peer].learn_syn(segment.ack.before(1), opening.offer);
-        on.recent[peer] = opening.stamp;
+        let Some(opening) = on.aside.syn_ack_before(peer, segment.ack) else { return };
+        self.begin(opening, peer, on);
         on.drop_data(peer);
-        let asks = |kept: &Kept| {
-            matches!(kept.what, What::Syn(_)) && kept.stretch.seq.plus(1) == segment.seq
-        };
-        let question = on.aside.find(from, asks).and_then(|place| on.aside.get(place));
-        if let Some(What::Syn(opening)) = question.map(|kept| kept.what)
+        if let Some(opening) = on.aside.syn_before(from, segment.seq)
             && self.sides[from].snd_nxt() == 0
         {
-            self.sides[from].learn_syn(segment.seq.before(1), opening.offer);
-            on.recent[from] = opening.stamp;
+            self.begin(opening, from, on);
         }
+    }
+
+    /// Takes the number, the options and the timestamp of a SYN, or of a SYN/ACK.
+    fn begin<S: FlowSink>(&mut self, opening: Opening, side: Side, on: &mut Workbench<'_, S>) {
+        self.sides[side].learn_syn(opening.seq, opening.offer);
+        on.recent[side] = opening.stamp;
     }
 
     /// Keeps a SYN/ACK aside that comes after a reset which was believed.
@@ -275,19 +251,14 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) -> bool {
         let peer = from.peer();
-        let is_named = |kept: &Kept| {
-            matches!(kept.what, What::SynAck(_)) && kept.stretch.seq.plus(1) == segment.ack
-        };
         let is_next = self.sides[from].is_own_syn(segment.seq.before(1));
-        let answer = on.aside.find(peer, is_named).and_then(|place| on.aside.get(place));
-        let Some(What::SynAck(opening)) = answer.map(|kept| kept.what) else { return false };
+        let Some(opening) = on.aside.syn_ack_before(peer, segment.ack) else { return false };
         if !is_next || !self.sides[peer].may_move() {
             return false;
         }
         self.revive(on);
         self.sides[from].grant(i64::from(opening.window));
-        self.sides[peer].learn_syn(segment.ack.before(1), opening.offer);
-        on.recent[peer] = opening.stamp;
+        self.begin(opening, peer, on);
         true
     }
 
@@ -305,7 +276,7 @@ impl Connection {
         if !is_answer || is_copy || is_open {
             None
         } else {
-            Self::question_of(segment, from, aside)
+            aside.syn_before(from.peer(), segment.ack)
         }
     }
 
@@ -321,6 +292,11 @@ impl Connection {
 }
 
 impl TcpSide {
+    /// Whether any SYN sets offset 0: nothing is known yet that it could contradict.
+    fn takes_any_syn(&self) -> bool {
+        self.is_unheard() || !self.has_sent_syn() && self.may_move()
+    }
+
     /// One past the highest offset sent; a FIN is counted.
     pub(super) fn sent_with_fin(&self) -> u64 {
         self.fin().map_or(0, |fin| fin + 1).max(self.snd_nxt())

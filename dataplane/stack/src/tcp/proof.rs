@@ -84,9 +84,7 @@ impl Connection {
             return;
         }
         let peer = from.peer();
-        let is_covered =
-            |kept: &Kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(segment.ack);
-        if let Some(kept) = on.aside.find(peer, is_covered).and_then(|place| on.aside.get(place)) {
+        if let Some(kept) = on.aside.acknowledged(peer, segment.ack) {
             // The segment was taken, so its timestamp was not too old, and what it acknowledges was
             // sent.
             let (stretch, ack, stamp) = (kept.stretch, kept.ack, kept.stamp);
@@ -94,7 +92,6 @@ impl Connection {
             if let Some(Ok(acknowledged)) = self.sides[from].offset_of(ack).map(u64::try_from)
                 && acknowledged <= self.sides[from].sent_with_fin()
             {
-                self.sides[from].acknowledge(acknowledged);
                 self.receive_up_to(from, acknowledged, on);
             }
             self.sides[peer].learn_proven(stretch, segment.ack);
@@ -102,10 +99,8 @@ impl Connection {
             if stretch.is_fin
                 && stretch.next() == segment.ack
                 && let Some(Ok(fin)) = fin
-                && on.buffers[from].next().0 <= fin
-                && !self.is_fin_reached(peer, on)
             {
-                self.close(peer, fin, on);
+                self.close_if_next(peer, fin, on);
             }
         }
         self.prove_claim(segment, from, on);
@@ -142,7 +137,6 @@ impl Connection {
             on.aside.drop(place, on.pool);
             let Ok(claimed) = u64::try_from(claimed) else { return };
             sender.advance_to(claimed);
-            sender.acknowledge(claimed);
             sender.grant(claimed.cast_signed() + i64::from(window));
             self.receive_up_to(from, claimed, on);
         }
@@ -204,10 +198,17 @@ impl Connection {
             let is_fin = on.aside.get(place).is_some_and(|kept| kept.stretch.is_fin);
             on.give_up_below(side.peer(), StreamOffset(start));
             self.take(place, end, side, on);
-            let is_next = on.buffers[side.peer()].next().0 <= end;
-            if is_fin && is_next && !self.is_fin_reached(side, on) {
-                self.close(side, end, on);
+            if is_fin {
+                self.close_if_next(side, end, on);
             }
+        }
+    }
+
+    /// Records a FIN that was kept aside and taken, unless the stream goes on behind it or has
+    /// reached another one.
+    fn close_if_next<S: FlowSink>(&mut self, side: Side, fin: u64, on: &mut Workbench<'_, S>) {
+        if on.buffers[side.peer()].next().0 <= fin && !self.is_fin_reached(side, on) {
+            self.close(side, fin, on);
         }
     }
 
@@ -252,8 +253,7 @@ impl Connection {
         if let Ok(taken) = u64::try_from(taken) {
             self.sides[from].advance_to(taken);
         }
-        let limit = limit.cast_signed();
-        if limit >= end {
+        if taken == end {
             on.aside.drop(place, on.pool);
         }
     }
@@ -274,9 +274,7 @@ impl Connection {
         if self.is_revived_by(segment, from, on) {
             return;
         }
-        let acknowledges =
-            |kept: &Kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(segment.ack);
-        if segment.flags.is_ack() && on.aside.find(peer, acknowledges).is_some() {
+        if segment.flags.is_ack() && on.aside.acknowledged(peer, segment.ack).is_some() {
             return self.revive(on);
         }
         if segment.flags.is_ack() {

@@ -219,26 +219,14 @@ impl<S: FlowSink> Workbench<'_, S> {
 
     /// Drops the payload that is kept aside of a side.
     pub(super) fn drop_data(&mut self, of: Side) {
-        for place in self.aside.of(of) {
-            if self.aside.get(place).is_some_and(|kept| kept.what == What::Data) {
-                self.aside.drop(place, self.pool);
-            }
-        }
+        self.aside.drop_all(of, self.pool, |what| what == What::Data);
     }
 
     /// Drops what else could have opened the connection with which `from` goes on: its own SYNs,
     /// and the SYN/ACKs of its peer.
     pub(super) fn drop_openings(&mut self, from: Side) {
-        for place in self.aside.of(from) {
-            if self.aside.get(place).is_some_and(|kept| matches!(kept.what, What::Syn(_))) {
-                self.aside.drop(place, self.pool);
-            }
-        }
-        for place in self.aside.of(from.peer()) {
-            if self.aside.get(place).is_some_and(|kept| matches!(kept.what, What::SynAck(_))) {
-                self.aside.drop(place, self.pool);
-            }
-        }
+        self.aside.drop_all(from, self.pool, |what| matches!(what, What::Syn(_)));
+        self.aside.drop_all(from.peer(), self.pool, |what| matches!(what, What::SynAck(_)));
     }
 
     /// Places bytes that were kept aside. A place that holds another copy by now keeps it.
