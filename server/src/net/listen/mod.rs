@@ -3,10 +3,11 @@
 //! A Unix socket (mode 0660) identifies its peer. Plain TCP does not, and anybody on the path can
 //! read and change it: beyond loopback it has to be allowed explicitly.
 
+mod socket_file;
+
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -16,10 +17,11 @@ use std::{
 
 use mos_text::Address;
 use tokio::{
-    net::{TcpListener, UnixListener, UnixStream},
+    net::{TcpListener, UnixListener},
     sync::mpsc,
 };
 
+use self::socket_file::{SocketFile, Untaken};
 use super::{
     connection::{Connection, Stream},
     limits::Limits,
@@ -31,9 +33,6 @@ const HANDOVER: usize = 16;
 
 /// Pause after a failed accept: out of descriptors, for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Mode of a Unix socket: its owner and its group.
-const SOCKET_MODE: u32 = 0o660;
 
 /// Why the service cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -66,19 +65,9 @@ pub struct Listeners(Vec<Listener>);
 
 #[derive(Debug)]
 enum Listener {
-    Unix(UnixListener, SocketFile),
+    /// The file is dropped first.
+    Unix(SocketFile, UnixListener),
     Tcp(TcpListener),
-}
-
-/// A socket file of ours, removed on drop.
-#[derive(Debug)]
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // The file may have been removed by hand; a destructor cannot return the error.
-        let _gone: io::Result<()> = fs::remove_file(&self.0);
-    }
 }
 
 /// Whether plain TCP may go beyond loopback.
@@ -100,7 +89,7 @@ impl Listeners {
         let mut listeners = Vec::new();
         for address in addresses {
             listeners.push(match address {
-                Address::Unix(path) => bind_unix(path).await?,
+                Address::Unix(path) => bind_unix(path)?,
                 Address::Tcp(tcp) => bind_tcp(*tcp, plain).await?,
             });
         }
@@ -116,7 +105,7 @@ impl Listeners {
         self.0
             .iter()
             .map(|listener| match listener {
-                Listener::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+                Listener::Unix(file, _) => Ok(Address::Unix(file.path().to_owned())),
                 Listener::Tcp(listener) => listener.local_addr().map(Address::Tcp),
             })
             .collect()
@@ -135,29 +124,15 @@ impl Listeners {
     }
 }
 
-async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
+fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
+    let bound = SocketFile::bind(path)
+        .and_then(|(file, listener)| Ok(Listener::Unix(file, UnixListener::from_std(listener)?)));
     let address = || Address::Unix(path.to_owned());
-    let failed = |error| ListenError::Io { address: address(), error };
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(ListenError::NotASocket(path.to_owned()));
-        }
-        Ok(_) if UnixStream::connect(path).await.is_ok() => {
-            return Err(ListenError::InUse(address()));
-        }
-        // No process answers on it: an earlier one left it behind.
-        Ok(_) => fs::remove_file(path).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(directory) = path.parent() {
-                fs::create_dir_all(directory).map_err(failed)?;
-            }
-        }
-        Err(error) => return Err(failed(error)),
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    let file = SocketFile(path.to_owned());
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
-    Ok(Listener::Unix(listener, file))
+    bound.map_err(|untaken| match untaken {
+        Untaken::InUse => ListenError::InUse(address()),
+        Untaken::NotASocket => ListenError::NotASocket(path.to_owned()),
+        Untaken::Io(error) => ListenError::Io { address: address(), error },
+    })
 }
 
 async fn bind_tcp(address: SocketAddr, plain: PlainTcp) -> Result<Listener, ListenError> {
@@ -185,7 +160,7 @@ impl Listener {
     /// Takes the next connection and identifies its peer.
     async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Unix(listener, _) => {
+            Self::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
                 Ok((Box::pin(stream), uid))
