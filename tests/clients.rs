@@ -100,11 +100,24 @@ fn decoded(error: &Value) -> Vec<String> {
 #[test]
 fn grpcurl() {
     let scene = Scene::new();
+    let address = scene.address.clone();
+    grpcurl_at(scene, &[], &address);
+}
+
+#[test]
+fn grpcurl_on_the_socket() {
+    let scene = Scene::new();
+    let socket = scene.mosd.socket().display().to_string();
+    grpcurl_at(scene, &["-unix"], &socket);
+}
+
+/// What grpcurl does with these flags and this address.
+#[track_caller]
+fn grpcurl_at(scene: Scene, flags: &[&str], address: &str) {
     let call = |arguments: &[&str]| {
-        let program = cached("venv/bin/grpcurl");
-        program::run(program::command(program, ["-plaintext"]).args(arguments), CALL_MAX)
+        let mut command = program::command(cached("venv/bin/grpcurl"), ["-plaintext"]);
+        program::run(command.args(flags).args(arguments), CALL_MAX)
     };
-    let address = scene.address.as_str();
     let services = call(&[address, "list"]).succeeded().text();
     for service in [
         "mos.v1.EventService",
@@ -154,9 +167,23 @@ fn buf_curl() {
 #[test]
 fn python_grpcio() {
     let scene = Scene::new();
+    let address = scene.address.clone();
+    python_grpcio_at(scene, &address);
+}
+
+#[test]
+fn python_grpcio_on_the_socket() {
+    let scene = Scene::new();
+    let address = format!("unix:{}", scene.mosd.socket().display());
+    python_grpcio_at(scene, &address);
+}
+
+/// What grpcio does with this address.
+#[track_caller]
+fn python_grpcio_at(scene: Scene, address: &str) {
     let script = tidy::root().join("tests/clients/reflect.py");
     let mut python = program::command(cached("venv/bin/python"), [script]);
-    let result = parse(program::run(python.args([&scene.address, &scene.flow]), CALL_MAX));
+    let result = parse(program::run(python.args([address, &scene.flow]), CALL_MAX));
     let services = result["services"].to_string();
     assert!(services.contains("mos.v1.FlowService"), "{services}");
     assert_eq!(result["list"]["flows"].as_array().map(Vec::len), Some(3), "{result}");

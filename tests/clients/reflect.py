@@ -1,7 +1,7 @@
 """Calls mosd knowing nothing but its address: services, messages and error details come from
 server reflection. Prints one JSON document.
 
-    reflect.py HOST:PORT FLOW
+    reflect.py HOST:PORT|unix:PATH FLOW
 """
 
 import json

@@ -9,7 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-use super::limits::Place;
+use super::{authority::AuthorityFilter, limits::Place};
 use crate::auth::Peer;
 
 /// Bytes both ways, over whatever transport.
@@ -20,18 +20,28 @@ impl<T: AsyncRead + AsyncWrite + Send + fmt::Debug> Transport for T {}
 /// A transport that has been accepted.
 pub(super) type Stream = Pin<Box<dyn Transport>>;
 
+/// A transport that has been accepted, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// The bytes.
+    pub(super) stream: Stream,
+    /// Its other end.
+    pub(super) principal: Peer,
+    /// Mends what comes in, where the authority of requests may be a path.
+    pub(super) authority: Option<AuthorityFilter>,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Stream,
-    principal: Peer,
+    accepted: Accepted,
     _place: Place,
 }
 
 impl Connection {
-    /// A connection to this principal, which has this place.
-    pub(super) const fn new(stream: Stream, principal: Peer, place: Place) -> Self {
-        Self { stream, principal, _place: place }
+    /// A connection that has this place.
+    pub(super) const fn new(accepted: Accepted, place: Place) -> Self {
+        Self { accepted, _place: place }
     }
 }
 
@@ -39,7 +49,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.principal
+        self.accepted.principal
     }
 }
 
@@ -49,7 +59,13 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(context, buffer)
+        let Accepted { stream, authority, .. } = &mut self.accepted;
+        let known = buffer.filled().len();
+        let outcome = stream.as_mut().poll_read(context, buffer);
+        if let Some(authority) = authority {
+            authority.pass(&mut buffer.filled_mut()[known..]);
+        }
+        outcome
     }
 }
 
@@ -59,7 +75,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(context, bytes)
+        self.accepted.stream.as_mut().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -67,18 +83,18 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(context, parts)
+        self.accepted.stream.as_mut().poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.accepted.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(context)
+        self.accepted.stream.as_mut().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_shutdown(context)
+        self.accepted.stream.as_mut().poll_shutdown(context)
     }
 }

@@ -23,10 +23,11 @@ use tokio::{
 
 use self::socket_file::{SocketFile, Untaken};
 use super::{
-    connection::{Connection, Stream},
+    authority::AuthorityFilter,
+    connection::{Accepted, Connection},
     limits::Limits,
 };
-use crate::auth::{Peer, Principal};
+use crate::auth::Principal;
 
 /// Connections that wait for the services to take them, at most.
 const HANDOVER: usize = 16;
@@ -158,19 +159,21 @@ async fn bind_tcp(address: SocketAddr, plain: PlainTcp) -> Result<Listener, List
 
 impl Listener {
     /// Takes the next connection and identifies its peer.
-    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
-                let uid = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
-                Ok((Box::pin(stream), uid))
+                let principal = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
+                let authority = Some(AuthorityFilter::new());
+                Ok(Accepted { stream: Box::pin(stream), principal, authority })
             }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "cannot switch off Nagle's algorithm");
                 }
-                Ok((Box::pin(stream), Some(Principal::Host(peer.ip()))))
+                let principal = Some(Principal::Host(peer.ip()));
+                Ok(Accepted { stream: Box::pin(stream), principal, authority: None })
             }
         }
     }
@@ -179,7 +182,7 @@ impl Listener {
 async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limits: Arc<Limits>) {
     // Beyond the limit, connections wait in the system's queue.
     while let Ok(permit) = limits.permit().await {
-        let (stream, principal) = match listener.accept().await {
+        let accepted = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -187,11 +190,12 @@ async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limit
                 continue;
             }
         };
-        let Some(place) = limits.place(permit, principal) else {
+        let Some(place) = limits.place(permit, accepted.principal) else {
+            let principal = accepted.principal;
             tracing::debug!(?principal, "connection refused: too many of one principal");
             continue;
         };
-        if sender.send(Connection::new(stream, principal, place)).await.is_err() {
+        if sender.send(Connection::new(accepted, place)).await.is_err() {
             return;
         }
     }
