@@ -29,7 +29,7 @@ pub struct OptionFlags {
 pub enum Overlap {
     /// The earlier arrival.
     First,
-    /// The later arrival.
+    /// The later arrival, until the receiver acknowledges one.
     Last,
     /// What a Linux receiver delivers.
     Linux,

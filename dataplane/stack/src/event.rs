@@ -4,8 +4,8 @@
 //! order in which they happened. An event of a kind that the sink does not want is not built.
 
 use crate::{
-    EndCause, FlowId, FlowSummary, FlowTuple, Head, Instant, Side, SockOpts, StreamOffset,
-    Suspicion, TcpState,
+    EndCause, FlowId, FlowSummary, FlowTuple, Head, Instant, OverlapRule, Side, SockOpts,
+    StreamOffset, Suspicion, TcpState,
     flow::{Flow, FlowKey, Ledger},
     reassembly::BufferPool,
 };
@@ -58,6 +58,8 @@ pub enum Fact {
         held: Head,
         /// The arriving copy from `offset` on.
         arrived: Head,
+        /// What decided which of them is kept.
+        rule: OverlapRule,
     },
     /// Held bytes were evicted for newer ones. mOS: `MOS_ON_ERROR`.
     BufferOverrun {

@@ -39,7 +39,7 @@ pub use flow::{
 pub use frame::{Checksums, Frame, FrameSet, Link};
 pub use limits::{Limits, LimitsError, Timeouts};
 pub use offset::StreamOffset;
-pub use reassembly::{HEAD_BYTES, Head, OverlapPolicy};
+pub use reassembly::{HEAD_BYTES, Head, OverlapPolicy, OverlapRule};
 use seq::SeqNum;
 pub use side::{Roles, Side, Sides};
 pub use socket::{

@@ -82,7 +82,7 @@ numbers! {
     MOS_SIDE_BOTH = 2;
     /// The copy of a byte that came first is kept.
     MOS_OVERLAP_POLICY_FIRST = 0;
-    /// The copy of a byte that came last is kept.
+    /// The copy of a byte is kept that came last before one was acknowledged.
     MOS_OVERLAP_POLICY_LAST = 1;
     /// The copy of a byte that a Linux receiver delivers is kept. mOS has no such policy.
     MOS_OVERLAP_POLICY_LINUX = 2;

@@ -37,8 +37,8 @@ pub struct ReplayArgs {
     /// Capacity of each server's receive buffer, which holds what the client sent.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer_size)]
     pub server_buffer: Size,
-    /// Which copy of a byte is kept where segments overlap: the first or the last that came, or
-    /// the one that a Linux receiver delivers.
+    /// Which copy of a byte is kept where segments overlap: the first that came, the last that
+    /// came before the receiver acknowledged one, or the one that a Linux receiver delivers.
     #[arg(long, value_name = "POLICY", default_value = "first", value_parser = overlap_policy())]
     pub overlap: OverlapPolicy,
     /// Worker threads, among which the flows are spread.

@@ -47,8 +47,9 @@ pub(crate) fn facts(fact: &Fact, payload: Payload) -> Vec<(&'static str, Value)>
         Fact::Retransmission { side: _, offset, length }
         | Fact::BufferOverrun { side: _, offset, length }
         | Fact::Gap { side: _, offset, length } => stretch(offset, length),
-        Fact::OverlapConflict { side: _, offset, length, held, arrived } => {
+        Fact::OverlapConflict { side: _, offset, length, held, arrived, rule } => {
             let mut facts = stretch(offset, length);
+            facts.push(("rule", text(rule.as_str())));
             if payload == Payload::Shown {
                 facts.extend([("held", hexadecimal(&held)), ("arrived", hexadecimal(&arrived))]);
             }
@@ -89,7 +90,7 @@ fn hexadecimal(head: &Head) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use mos_stack::{EndCause, Side, SockOpts, Suspicion, TcpState};
+    use mos_stack::{EndCause, OverlapPolicy, OverlapRule, Side, SockOpts, Suspicion, TcpState};
 
     use super::*;
 
@@ -130,9 +131,26 @@ mod tests {
     fn payload_is_shown_only_where_it_may_be() {
         let (held, arrived) = (Head::of(b"\x00a"), Head::of(b"\xffb"));
         let (side, offset) = (Side::Server, StreamOffset(1));
-        let fact = Fact::OverlapConflict { side, offset, length: 2, held, arrived };
-        assert_eq!(shown(&fact), "offset=1 length=2 held=0061 arrived=ff62");
+        let rule = OverlapRule::Acknowledged;
+        let fact = Fact::OverlapConflict { side, offset, length: 2, held, arrived, rule };
+        assert_eq!(shown(&fact), "offset=1 length=2 rule=acknowledged held=0061 arrived=ff62");
         let keys: Vec<_> = facts(&fact, Payload::Hidden).into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["offset", "length"]);
+        assert_eq!(keys, ["offset", "length", "rule"]);
+    }
+
+    #[test]
+    fn a_conflict_names_the_rule_that_decided() {
+        let (side, offset, head) = (Side::Server, StreamOffset(1), Head::of(b""));
+        let policies = OverlapPolicy::ALL.map(OverlapRule::Policy).into_iter();
+        let rules = policies.chain([OverlapRule::Acknowledged, OverlapRule::Doubtful]);
+        let named: Vec<_> = rules
+            .map(|rule| {
+                let (held, arrived) = (head, head);
+                let fact = Fact::OverlapConflict { side, offset, length: 2, held, arrived, rule };
+                let facts = facts(&fact, Payload::Hidden).into_iter();
+                facts.last().map(|(_, value)| value.into_text()).unwrap()
+            })
+            .collect();
+        assert_eq!(named, ["first", "last", "linux", "acknowledged", "doubtful"]);
     }
 }

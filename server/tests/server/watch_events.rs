@@ -8,8 +8,8 @@ use mos_proto::v1::{
     event_service_client::EventServiceClient, watch_events_response::Message,
 };
 use mos_stack::{
-    EndCause, EventKind, EventKinds, EventSink as _, Fact, FlowId, FlowTuple, Head, Instant, Side,
-    StreamOffset,
+    EndCause, EventKind, EventKinds, EventSink as _, Fact, FlowId, FlowTuple, Head, Instant,
+    OverlapPolicy, OverlapRule, Side, StreamOffset,
 };
 use mosd::{Control, STREAMS_OPEN_MAX, Settings};
 use tokio::time::timeout;
@@ -91,6 +91,7 @@ fn conflict() -> Fact {
         length: 2,
         held: Head::of(b"ab"),
         arrived: Head::of(b"xy"),
+        rule: OverlapRule::Policy(OverlapPolicy::First),
     }
 }
 
@@ -124,7 +125,7 @@ fn a_stream_begins_with_subscribed_and_events_say_everything() {
         );
         let facts: std::collections::BTreeMap<_, _> = conflict.attributes.into_iter().collect();
         let facts: Vec<_> = facts.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(facts, ["arrived=7879", "held=6162", "length=2", "offset=5"]);
+        assert_eq!(facts, ["arrived=7879", "held=6162", "length=2", "offset=5", "rule=first"]);
         let ended = next_event(&mut stream).await;
         assert_eq!((ended.core_sequence, ended.attributes["cause"].as_str()), (3, "rst"));
         drop(stream);
@@ -142,7 +143,7 @@ fn payload_in_events_needs_the_owners_consent() {
         let conflict = next_event(&mut stream).await;
         let mut keys: Vec<_> = conflict.attributes.keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["length", "offset"]);
+        assert_eq!(keys, ["length", "offset", "rule"]);
     });
 }
 

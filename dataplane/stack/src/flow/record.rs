@@ -10,7 +10,7 @@ use super::{
     key::KeyHead,
 };
 use crate::{
-    Fact, Instant, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
+    Fact, Instant, OverlapRule, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     aside::{Aside, Asides, What},
     opening::Opening,
     reassembly::{BufferPool, Reassembler},
@@ -209,7 +209,12 @@ impl Flow {
             let Shared { pool, stats, ledger, asides } = shared;
             let mut sink = make_sink(self.orientation());
             let buffer = &mut self.buffers[receiver];
-            let arrival = Arrival { side: receiver, offset: buffer.next(), bytes: payload };
+            let arrival = Arrival {
+                side: receiver,
+                offset: buffer.next(),
+                bytes: payload,
+                acknowledged: StreamOffset::ZERO,
+            };
             if let Err(appended) = arrival.append(buffer, pool, stats, &mut sink) {
                 let shared = Shared { pool, stats, ledger, asides };
                 let (_, mut on) = self.workbench(slot, Sides::default(), shared, sink);
@@ -274,7 +279,7 @@ impl Flow {
         let bench = Workbench {
             buffers: &mut self.buffers,
             pool,
-            overlap: self.socket.overlap(),
+            overlap: self.socket.overlap().map(OverlapRule::Policy),
             stats,
             entry: LedgerEntry { ledger, slot, traits },
             aside: Aside { table: asides, slot, traits },

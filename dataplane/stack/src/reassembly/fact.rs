@@ -1,11 +1,13 @@
 //! What happens to a receive buffer and becomes an event.
 
+use super::overlap::OverlapRule;
+
 /// One of them; offsets are those of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BufferFact {
     Gap { offset: u64, length: u64 },
     Overrun { offset: u64, length: u64 },
-    Conflict { offset: u64, length: u64, held: Head, arrived: Head },
+    Conflict { offset: u64, length: u64, held: Head, arrived: Head, rule: OverlapRule },
 }
 
 /// Bytes of each copy that an overlap conflict shows, at most.

@@ -24,7 +24,8 @@ pub(crate) use append::Appended;
 pub(crate) use fact::BufferFact;
 pub use fact::{HEAD_BYTES, Head};
 pub(crate) use gaps::Gaps;
-pub use overlap::OverlapPolicy;
+pub(crate) use overlap::Overlap;
+pub use overlap::{OverlapPolicy, OverlapRule};
 pub(crate) use pool::BufferPool;
 
 use self::{
@@ -143,7 +144,7 @@ impl Reassembler {
         pool: &mut BufferPool,
         offset: StreamOffset,
         bytes: &[u8],
-        policy: OverlapPolicy,
+        overlap: impl Into<Overlap>,
         emit: &mut impl FnMut(BufferFact),
     ) -> Placed {
         let end = offset.plus(bytes.len() as u64).0;
@@ -159,7 +160,7 @@ impl Reassembler {
         let span = Span { start: offset.0.max(self.base()), end };
         let skipped = usize::try_from(span.start - offset.0).unwrap_or(usize::MAX);
         if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
-            self.store(span, bytes, policy, &mut on);
+            self.store(span, bytes, overlap.into(), &mut on);
         }
         let Placing { pool, placed, .. } = on;
         self.overwritten += placed.overwritten_bytes;
@@ -408,16 +409,16 @@ impl Reassembler {
         &mut self,
         span: Span,
         bytes: &[u8],
-        policy: OverlapPolicy,
+        overlap: Overlap,
         on: &mut Placing<'_, impl FnMut(BufferFact)>,
     ) {
-        let borders = policy.borders(span.start, self.next);
+        let borders = overlap.borders(span.start, self.next);
         let Some(mut insertion) = self.reserve(span, borders, on) else {
             on.placed.refused_bytes += span.length();
             return;
         };
         let earlier_end = || self.ranges.earlier_end(on.pool, span);
-        let replaces_from = policy.replaces_from(span, self.next, earlier_end);
+        let replaces_from = overlap.replaces_from(span, self.next, earlier_end);
         let Placing { pool, placed, emit } = on;
         let mut at = span.start;
         let mut rest = bytes;
@@ -428,10 +429,12 @@ impl Reassembler {
                 Some(held) => (false, held.start),
                 None => (false, u64::MAX),
             };
-            let room = usize::try_from(until - at).unwrap_or(usize::MAX);
+            let (rule, rule_until) = overlap.rule_at(at);
+            let room = usize::try_from(until.min(rule_until) - at).unwrap_or(usize::MAX);
             let length = room.min(BLOCK_BYTES - within_block(at)).min(rest.len());
             if is_held {
-                placed.conflicting_bytes += self.compare(pool, at, rest, length, &mut conflict);
+                placed.conflicting_bytes +=
+                    self.compare(pool, at, rest, length, rule, &mut conflict);
                 self.replace(pool, at, &rest[..length], replaces_from);
             } else if self.fill(pool, at, &rest[..length]) {
                 placed.new_bytes += length as u64;
@@ -442,6 +445,11 @@ impl Reassembler {
             }
             at += length as u64;
             rest = &rest[length..];
+            if at == rule_until
+                && let Some(conflict) = conflict.take()
+            {
+                emit(conflict);
+            }
         }
         if let Some(conflict) = conflict {
             emit(conflict);
@@ -470,6 +478,7 @@ impl Reassembler {
         at: u64,
         arriving: &[u8],
         length: usize,
+        rule: OverlapRule,
         conflict: &mut Option<BufferFact>,
     ) -> u64 {
         let Some(block) = self.index.get(pool, number_of(at)) else { return 0 };
@@ -496,6 +505,7 @@ impl Reassembler {
                     length: end - offset,
                     held: Head::of(&head[..held]),
                     arrived: Head::of(&arriving[first..]),
+                    rule,
                 });
             }
         }

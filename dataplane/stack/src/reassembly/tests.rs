@@ -574,6 +574,25 @@ fn a_peek_tells_what_is_gone_and_what_is_not_there_yet() {
 }
 
 #[test]
+fn below_what_was_acknowledged_what_is_held_stays_and_holes_are_filled() {
+    let (mut pool, mut buffer) = (pool_of(8), Reassembler::new(4 * BLOCK));
+    buffer.place(&mut pool, StreamOffset(0), b"aa", OverlapPolicy::Last, &mut |_| {});
+    buffer.place(&mut pool, StreamOffset(4), b"aaaa", OverlapPolicy::Last, &mut |_| {});
+    let rule = OverlapRule::Policy(OverlapPolicy::Last);
+    let mut told = vec![];
+    let mut tell = |fact| {
+        if let BufferFact::Conflict { offset, length, rule, .. } = fact {
+            told.push((offset, length, rule));
+        }
+    };
+    let overlap = Overlap { rule, acknowledged: 6 };
+    let placed = buffer.place(&mut pool, StreamOffset(0), b"bbbbbbbb", overlap, &mut tell);
+    assert_eq!((placed.new_bytes, placed.conflicting_bytes), (2, 6));
+    assert_eq!(text(&buffer, &pool), "aabbaabb");
+    assert_eq!(told, [(0, 6, OverlapRule::Acknowledged), (6, 2, rule)]);
+}
+
+#[test]
 fn a_conflict_shows_both_copies_and_is_told_once() {
     for policy in [OverlapPolicy::First, OverlapPolicy::Last] {
         let mut pool = pool_of(8);
@@ -586,7 +605,8 @@ fn a_conflict_shows_both_copies_and_is_told_once() {
             .place(&mut pool, StreamOffset(2000), &arriving, policy, &mut |fact| told.push(fact));
         assert_eq!(placed.conflicting_bytes, 2);
         let (held, arrived) = (Head::of(&[b'a'; 32]), Head::of(&arriving[40..]));
-        assert_eq!(told, [BufferFact::Conflict { offset: 2040, length: 51, held, arrived }]);
+        let rule = OverlapRule::Policy(policy);
+        assert_eq!(told, [BufferFact::Conflict { offset: 2040, length: 51, held, arrived, rule }]);
     }
 }
 

@@ -404,8 +404,7 @@ impl Connection {
         if segment.payload_length > 0 && !on.is_keepalive(from.peer(), segment, start) {
             let fin = self.sides[from].fin().filter(|_| is_closed);
             if let Some((offset, payload)) = within_stream(start, segment.payload, fin) {
-                let arrival = Arrival { side: from.peer(), offset, bytes: payload };
-                let placed = on.place(arrival);
+                let placed = on.place(self.arrival(from, offset, payload));
                 let is_new = placed.new_bytes + placed.refused_bytes > 0;
                 let is_repeated = !is_new && end <= sent_before.cast_signed();
                 repeated = is_repeated.then_some(offset);
@@ -422,6 +421,12 @@ impl Connection {
         if on.aside.is_used() {
             self.reach_fin(from, on);
         }
+    }
+
+    /// Bytes that a side has sent, for its peer.
+    fn arrival<'a>(&self, from: Side, offset: StreamOffset, bytes: &'a [u8]) -> Arrival<'a> {
+        let acknowledged = StreamOffset(self.sides[from].acknowledged().unwrap_or_default());
+        Arrival { side: from.peer(), offset, bytes, acknowledged }
     }
 
     /// Processes a FIN, which is one more place of the stream: it counts when it is reached.
@@ -491,7 +496,7 @@ impl Connection {
         if let Some((offset, payload)) = within_stream(start, segment.payload, None)
             && !is_keepalive
         {
-            on.place(Arrival { side: from.peer(), offset, bytes: payload });
+            on.place(self.arrival(from, offset, payload));
             on.note_retransmission(segment, offset, from);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! What one side sends and the other acknowledges is the connection.
 
-use super::{Arrival, Connection, FlowSink, TcpState, Workbench};
+use super::{Connection, FlowSink, TcpState, Workbench};
 use crate::{
     Side, StreamOffset,
     aside::{Kept, Place, Standing, Stretch, What},
@@ -246,8 +246,7 @@ impl Connection {
             }
             let length = length.min(usize::try_from(room - at).unwrap_or(usize::MAX));
             let offset = StreamOffset(at.cast_unsigned());
-            let arrival = Arrival { side: from.peer(), offset, bytes: &block[..length] };
-            on.place_missing(arrival);
+            on.place_missing(self.arrival(from, offset, &block[..length]));
             at += i64::try_from(length).unwrap_or(i64::MAX);
         }
         if let Ok(taken) = u64::try_from(taken) {

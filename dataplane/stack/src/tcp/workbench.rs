@@ -2,10 +2,10 @@
 
 use super::{TcpSide, TcpState};
 use crate::{
-    Fact, OverlapPolicy, Side, Sides, Stat, Stats, StreamOffset, Suspicion,
+    Fact, OverlapRule, Side, Sides, Stat, Stats, StreamOffset, Suspicion,
     aside::{Aside, What},
     flow::LedgerEntry,
-    reassembly::{Appended, BufferFact, BufferPool, Placed, Reassembler},
+    reassembly::{Appended, BufferFact, BufferPool, Overlap, Placed, Reassembler},
     wire::Segment,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Workbench<'a, S> {
     /// Each side's receive buffer.
     pub(crate) buffers: &'a mut Sides<Reassembler>,
     pub(crate) pool: &'a mut BufferPool,
-    pub(crate) overlap: Sides<OverlapPolicy>,
+    pub(crate) overlap: Sides<OverlapRule>,
     /// Sides whose counters are frozen: they are no longer monitored.
     pub(crate) frozen: Sides<bool>,
     pub(crate) stats: &'a mut Stats,
@@ -48,6 +48,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) side: Side,
     pub(crate) offset: StreamOffset,
     pub(crate) bytes: &'a [u8],
+    /// How far the side has acknowledged the stream before these bytes came.
+    pub(crate) acknowledged: StreamOffset,
 }
 
 impl Arrival<'_> {
@@ -61,7 +63,7 @@ impl Arrival<'_> {
         stats: &mut Stats,
         sink: &mut impl FlowSink,
     ) -> Result<Appended, Option<Appended>> {
-        let Self { side, offset, bytes } = self;
+        let Self { side, offset, bytes, acknowledged: _ } = self;
         // No frozen check: a stopped side has capacity 0, so `append` never succeeds for it.
         let mut emit = |fact| sink.emit(fact_of(side, fact));
         match buffer.append(pool, offset, bytes, &mut emit) {
@@ -117,7 +119,7 @@ impl<S: FlowSink> Workbench<'_, S> {
         arrival: Arrival<'_>,
         appended: Option<Appended>,
     ) -> Placed {
-        let Arrival { side, offset, bytes } = arrival;
+        let Arrival { side, offset, bytes, acknowledged } = arrival;
         let Self { buffers, pool, overlap, frozen, sink, .. } = self;
         let (buffer, is_frozen) = (&mut buffers[side], frozen[side]);
         let before = if appended.is_some() { offset } else { buffer.next() };
@@ -128,7 +130,10 @@ impl<S: FlowSink> Workbench<'_, S> {
         };
         let placed = match appended {
             Some(appended) => appended.placed(bytes),
-            None => buffer.place(pool, offset, bytes, overlap[side], &mut emit),
+            None => {
+                let overlap = Overlap { rule: overlap[side], acknowledged: acknowledged.0 };
+                buffer.place(pool, offset, bytes, overlap, &mut emit)
+            }
         };
         self.count(side, &placed);
         if self.sink.wants_stream() {
@@ -231,9 +236,10 @@ impl<S: FlowSink> Workbench<'_, S> {
 
     /// Places bytes that were kept aside. A place that holds another copy by now keeps it.
     pub(super) fn place_missing(&mut self, arrival: Arrival<'_>) {
-        let policy = core::mem::replace(&mut self.overlap[arrival.side], OverlapPolicy::First);
-        self.place(arrival);
-        self.overlap[arrival.side] = policy;
+        let rule = core::mem::replace(&mut self.overlap[arrival.side], OverlapRule::Doubtful);
+        // They came before the acknowledgement.
+        self.place(Arrival { acknowledged: StreamOffset::ZERO, ..arrival });
+        self.overlap[arrival.side] = rule;
     }
 }
 
@@ -246,8 +252,9 @@ pub(crate) const fn fact_of(side: Side, fact: BufferFact) -> Fact {
         BufferFact::Overrun { offset, length } => {
             Fact::BufferOverrun { side, offset: StreamOffset(offset), length }
         }
-        BufferFact::Conflict { offset, length, held, arrived } => {
-            Fact::OverlapConflict { side, offset: StreamOffset(offset), length, held, arrived }
+        BufferFact::Conflict { offset, length, held, arrived, rule } => {
+            let offset = StreamOffset(offset);
+            Fact::OverlapConflict { side, offset, length, held, arrived, rule }
         }
     }
 }

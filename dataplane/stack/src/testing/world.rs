@@ -54,10 +54,10 @@ impl EventSink for Ended {
             | Fact::Gap { offset, length, .. } => {
                 std::format!("{side}{} {offset}+{length}", event.fact.kind().as_str())
             }
-            Fact::OverlapConflict { offset, length, held, arrived, .. } => {
+            Fact::OverlapConflict { offset, length, held, arrived, rule, .. } => {
                 let text = |head: &Head| String::from_utf8_lossy(head.as_bytes()).into_owned();
-                let (held, arrived) = (text(&held), text(&arrived));
-                std::format!("{side}conflict {offset}+{length} {held} {arrived}")
+                let (held, arrived, rule) = (text(&held), text(&arrived), rule.as_str());
+                std::format!("{side}conflict {offset}+{length} {held} {arrived} {rule}")
             }
             Fact::SuspiciousSegment { reason, .. } => {
                 std::format!("{side}suspicious {}", reason.as_str())

@@ -77,7 +77,7 @@ fn conflicts_gaps_retransmissions_and_overruns_are_told() {
         S> . 301 120
         C> . 120 301",
         "server new_data 0..6
-        server conflict 2+4 cdef XdYZgh
+        server conflict 2+4 cdef XdYZgh first
         server new_data 6..8
         server suspicious ack_not_sent
         server gap 8+11

@@ -86,7 +86,56 @@ fn where_two_copies_come_before_the_acknowledgement_the_conflict_is_told() {
     world.events();
     world.play("C> P. 101 300 EVIL\n C> P. 101 301 good\n S> . 301 105");
     assert_eq!(world.received(Side::Server), "good");
-    assert!(world.events().contains("server conflict 0+4 good EVIL"));
+    assert!(world.events().contains("server conflict 0+4 good EVIL doubtful"));
+}
+
+/// An established connection whose server keeps the copy that a policy chooses.
+fn choosing(policy: OverlapPolicy) -> World {
+    let mut limits = Limits { pool_bytes: 1 << 20, ..Limits::default() };
+    limits.defaults.overlap = Sides::both(policy);
+    let mut world = World::with(limits);
+    world.play(HANDSHAKE);
+    world.events();
+    world
+}
+
+#[test]
+fn a_copy_that_comes_behind_the_acknowledgement_was_not_taken_whatever_the_policy() {
+    for policy in OverlapPolicy::ALL {
+        let mut world = choosing(policy);
+        world.play("C> P. 101 301 good\n S> . 301 105\n C> P. 101 301 EVIL");
+        assert_eq!(world.received(Side::Server), "good", "{policy:?}");
+        assert_eq!(world.flow().sides.server.buffer.conflicting_bytes, 4);
+        assert!(world.events().contains("server conflict 0+4 good EVIL acknowledged"));
+        // A predicted segment acknowledges, too.
+        world.play("C> P. 105 301 more\n S> P. 301 109 x\n C> P. 101 302 EVILEVIL");
+        assert_eq!(world.received(Side::Server), "goodmore", "{policy:?}");
+    }
+}
+
+#[test]
+fn a_policy_chooses_behind_what_was_acknowledged_and_both_conflicts_are_told() {
+    for (policy, kept) in [(OverlapPolicy::First, "goodmore"), (OverlapPolicy::Last, "goodEVIL")] {
+        let mut world = choosing(policy);
+        world.play(
+            "C> P. 101 301 good\n C> P. 105 301 more\n S> . 301 105\n C> P. 101 301 evilEVIL",
+        );
+        assert_eq!(world.received(Side::Server), kept, "{policy:?}");
+        let events = world.events();
+        assert!(events.contains("server conflict 0+4 goodmore evilEVIL acknowledged"), "{events}");
+        let chosen = format!("server conflict 4+4 more EVIL {}", policy.as_str());
+        assert!(events.contains(&chosen), "{events}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_and_missed_is_filled_whatever_the_policy() {
+    let mut world = choosing(OverlapPolicy::Last);
+    world.play("C> P. 101 301 go\n C> P. 105 301 more\n S> . 301 109");
+    assert_eq!(world.flow().sides.server.buffer.gaps, 1);
+    world.play("C> P. 101 301 EVodEVIL");
+    assert_eq!(world.received(Side::Server), "goodmore");
+    assert_eq!(world.flow().sides.server.buffer.gaps, 0);
 }
 
 #[test]
