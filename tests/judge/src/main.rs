@@ -10,7 +10,7 @@ use mos_judge::script::Script;
 use mos_judge::strategies::{cases, draw};
 use mos_judge::trial::POLICIES;
 use mos_judge::trial::court::{self, Case, Court};
-use mos_judge::trial::report::{self, Report};
+use mos_judge::trial::report::{self, Report, Total};
 use mos_judge::trial::shrink::shrink;
 use mos_judge::verdict::others::Tool;
 use mos_judge::verdict::{self, Verdict};
@@ -39,6 +39,9 @@ struct Args {
     /// The number of labels with wrong connections to show; 0 shows the totals alone.
     #[arg(long, default_value_t = 60)]
     labels: usize,
+    /// Which connections are listed and written.
+    #[arg(long, value_enum, default_value = "wrong")]
+    list: Listed,
     /// Write wrong connections into this folder.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -51,6 +54,15 @@ struct Args {
     /// Judge this tool in the place of mosd, if it is installed: only the direction to the kernel.
     #[arg(long)]
     other: Option<Tool>,
+}
+
+/// Connections that are worth a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Listed {
+    /// Those that are wrong.
+    Wrong,
+    /// Those that are told, where nobody can know.
+    Told,
 }
 
 fn main() -> io::Result<()> {
@@ -66,7 +78,12 @@ fn main() -> io::Result<()> {
     let mut wrong = Vec::new();
     court.hear(scripts(&args), |case| {
         report.count(&case);
-        if matches!(case.verdict, Verdict::Wrong { .. }) && wrong.len() < args.keep_max {
+        let is_meant = match case.verdict {
+            Verdict::Wrong { .. } => args.list == Listed::Wrong,
+            Verdict::Told => args.list == Listed::Told,
+            Verdict::Right | Verdict::Besides => false,
+        };
+        if is_meant && wrong.len() < args.keep_max {
             wrong.push(case.played.script.clone());
         }
     });
@@ -74,7 +91,11 @@ fn main() -> io::Result<()> {
     if args.labels > 0 {
         println!("{}", report.kinds_table());
     }
-    for line in report.labels_table().lines().take(args.labels) {
+    let counts = |total: &Total| match args.list {
+        Listed::Wrong => total.wrong,
+        Listed::Told => total.told,
+    };
+    for line in report.labels_table(counts).lines().take(args.labels) {
         println!("{line}");
     }
     let Some(folder) = &args.keep else { return Ok(()) };

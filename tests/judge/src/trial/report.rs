@@ -38,29 +38,32 @@ pub struct Total {
 #[derive(Debug, Default)]
 pub struct Report {
     totals: BTreeMap<&'static str, Total>,
-    labels: BTreeMap<String, (usize, usize)>,
+    labels: BTreeMap<String, Total>,
+}
+
+impl Total {
+    fn count(&mut self, verdict: &Verdict) {
+        self.all += 1;
+        match verdict {
+            Verdict::Right => {}
+            Verdict::Besides => self.besides += 1,
+            Verdict::Told => self.told += 1,
+            Verdict::Wrong { to, from } => {
+                self.wrong += 1;
+                self.to += usize::from(to.is_some());
+                self.from += usize::from(from.is_some());
+            }
+        }
+    }
 }
 
 impl Report {
     /// Counts one connection.
     pub fn count(&mut self, case: &Case<'_>) {
         let script = &case.played.script;
-        let total = self.totals.entry(script.group).or_default();
+        self.totals.entry(script.group).or_default().count(&case.verdict);
         let label = format!("{}, {}", script.group, script.label);
-        let label = self.labels.entry(label).or_default();
-        total.all += 1;
-        label.1 += 1;
-        match &case.verdict {
-            Verdict::Right => {}
-            Verdict::Besides => total.besides += 1,
-            Verdict::Told => total.told += 1,
-            Verdict::Wrong { to, from } => {
-                total.wrong += 1;
-                total.to += usize::from(to.is_some());
-                total.from += usize::from(from.is_some());
-                label.0 += 1;
-            }
-        }
+        self.labels.entry(label).or_default().count(&case.verdict);
     }
 
     /// The totals of each group.
@@ -86,7 +89,7 @@ impl Report {
     pub fn kinds_table(&self) -> String {
         let mut cells: BTreeMap<&str, BTreeMap<&str, [usize; 2]>> = BTreeMap::new();
         let mut changes: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
-        for (label, (wrong, all)) in &self.labels {
+        for (label, Total { wrong, all, .. }) in &self.labels {
             let Some(label) = label.strip_prefix("single, ") else { continue };
             let Some((place, what)) = label.split_once(": ") else { continue };
             let state = place.split(' ').next_back().unwrap_or_default();
@@ -113,15 +116,13 @@ impl Report {
         text
     }
 
-    /// Wrong connections by label, in falling order: a line with wrong, all, label.
+    /// Connections that count, by label, in falling order: a line with their number, all, label.
     #[must_use]
-    pub fn labels_table(&self) -> String {
-        let wrong = self.labels.iter().filter(|(_, (wrong, _))| *wrong > 0);
-        let mut rows: Vec<_> = wrong.collect();
-        rows.sort_by_key(|(label, (wrong, _))| (std::cmp::Reverse(*wrong), label.as_str()));
-        let line = |(label, (wrong, all)): (&String, &(usize, usize))| {
-            format!("{wrong:>6} of {all:>6}  {label}\n")
-        };
+    pub fn labels_table(&self, counts: impl Fn(&Total) -> usize) -> String {
+        let rows = self.labels.iter().map(|(label, total)| (counts(total), total.all, label));
+        let mut rows: Vec<_> = rows.filter(|(count, ..)| *count > 0).collect();
+        rows.sort_by_key(|(count, _, label)| (std::cmp::Reverse(*count), label.as_str()));
+        let line = |(count, all, label)| format!("{count:>6} of {all:>6}  {label}\n");
         rows.into_iter().map(line).collect()
     }
 }
