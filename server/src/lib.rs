@@ -19,6 +19,7 @@ mod events;
 mod filter;
 mod flows;
 mod health;
+mod log;
 mod net;
 pub mod replay;
 mod words;

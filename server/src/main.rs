@@ -18,5 +18,7 @@ fn main() -> ExitCode {
         Command::Check(args) => boot::check(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(&args).map_err(Failure::from),
     };
-    outcome.unwrap_or_else(Failure::report)
+    let code = outcome.unwrap_or_else(Failure::report);
+    boot::end();
+    code
 }

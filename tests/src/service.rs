@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -80,8 +80,19 @@ impl Mosd {
     pub fn start(setup: &Setup) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = File::create(folder.path().join("log")).expect("a log file");
+        Self::begin(setup, folder, log)
+    }
+
+    /// The same for a service whose log goes elsewhere.
+    #[track_caller]
+    pub fn start_logging_to(setup: &Setup, log: impl Into<Stdio>) -> Self {
+        Self::begin(setup, tempfile::tempdir().expect("a temporary folder"), log)
+    }
+
+    #[track_caller]
+    fn begin(setup: &Setup, folder: TempDir, log: impl Into<Stdio>) -> Self {
         let mut command = command(setup, folder.path());
-        command.stdout(log.try_clone().expect("a second handle")).stderr(log);
+        command.stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("mosd starts");
         let mut service = Self { child, folder };
         let mut ended = None;

@@ -44,7 +44,8 @@ impl Service {
         )
         .record(start.elapsed().as_secs_f64());
         if let Err(status) = &outcome {
-            tracing::debug!(method, ?code, message = status.message(), "request refused");
+            let (by, why) = (call.caller(), status.message());
+            tracing::debug!(method, ?code, why, by, "request refused");
         }
         outcome.map(Response::new)
     }

@@ -1,10 +1,8 @@
 //! Why the process ends with an error, and the exit code that says so.
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{fmt::Display, process::ExitCode};
+
+use crate::log;
 
 /// Exit code of an error that the user can mend.
 const USER_ERROR: u8 = 2;
@@ -31,8 +29,7 @@ impl Failure {
             Self::User(message) => (message, ExitCode::from(USER_ERROR)),
             Self::Other(error) => (format!("{error:#}"), ExitCode::FAILURE),
         };
-        // Where stderr is closed, the exit code has to do.
-        let _unsaid: io::Result<()> = writeln!(io::stderr(), "error: {}", line.replace('\n', ", "));
+        log::say(&format!("error: {}", line.replace('\n', ", ")));
         code
     }
 }

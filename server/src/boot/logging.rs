@@ -1,26 +1,11 @@
-//! The log: structured lines on stderr.
+//! The log as the configuration wants it.
 
-use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
-
-use crate::boot::config::{Log, LogFormat};
-
-/// Why the log cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LogError {
-    /// The level cannot be read.
-    #[error("log.level = {level:?} cannot be read: {error}")]
-    Level {
-        /// What was given.
-        level: String,
-        /// What is wrong with it.
-        error: ParseError,
-    },
-    /// The process has a log already.
-    #[error("the log is already set up")]
-    Twice,
-}
+use crate::{
+    boot::config::Log,
+    log::{self, LogError},
+};
 
 /// Reads the level, or directives by target.
 ///
@@ -28,8 +13,7 @@ pub(super) enum LogError {
 ///
 /// When they cannot be read.
 pub(super) fn filter(log: &Log) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(&log.level)
-        .map_err(|error| LogError::Level { level: log.level.clone(), error })
+    log::filter(&log.level)
 }
 
 /// Sends the process's log to stderr from now on.
@@ -38,13 +22,5 @@ pub(super) fn filter(log: &Log) -> Result<EnvFilter, LogError> {
 ///
 /// When the level cannot be read, or a log is set up already.
 pub(super) fn start(log: &Log) -> Result<(), LogError> {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter(log)?)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let started = match log.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|_already| LogError::Twice)
+    log::start(&log.level, log.format)
 }

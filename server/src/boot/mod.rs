@@ -11,3 +11,9 @@ mod run;
 pub mod serve;
 
 pub use self::{check::check, failure::Failure, run::run};
+use crate::log;
+
+/// Waits for the last lines of the log, for at most a second.
+pub fn end() {
+    log::flush();
+}

@@ -136,6 +136,7 @@ async fn observe(control: Arc<Control>) {
         let ports = control.ports.ports();
         control.vitals.observe(&control.workers, &ports);
         telemetry::publish_cores(&control.workers, &control.vitals);
+        telemetry::publish_losses();
         telemetry::publish_streams(control.streams.open());
         telemetry::publish_events(&control.events);
         ports.iter().for_each(telemetry::publish_port);

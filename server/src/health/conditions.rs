@@ -73,6 +73,7 @@ impl Conditions {
             buffer_pool(workers, lately),
             port_losses(ports, losses, lately),
             checksums(workers),
+            log(losses, lately),
         ];
         findings.extend(
             workers
@@ -189,6 +190,16 @@ fn port_losses(ports: &[PortStatus], losses: Losses, lately: Losses) -> Finding 
     );
     let next_step = "use more workers, raise dataplane.mbufs, or set dataplane.idle = \"busy\"";
     finding("ports", level, message, next_step)
+}
+
+fn log(losses: Losses, lately: Losses) -> Finding {
+    let level = if lately.log_lines > 0 { Level::Warning } else { Level::Ok };
+    let message = match losses.log_lines {
+        0 => "no line of the log was lost".to_owned(),
+        all => format!("{all} lines of the log were lost, {} of them lately", lately.log_lines),
+    };
+    let next_step = "see whether what reads stderr reads on, and whether its disk is full";
+    finding("log", level, message, next_step)
 }
 
 fn worker_loop(worker: WorkerId, phase: Phase, age: Duration) -> Finding {
@@ -324,5 +335,12 @@ mod tests {
         worker.board().publish(&stats, Gauges::default());
         assert_eq!(level(&vitals, &workers, &[], "flow-table"), Level::Critical);
         assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), Level::Critical);
+    }
+
+    #[test]
+    fn lost_lines_of_the_log_are_a_warning_while_they_are_recent() {
+        let losses = Losses { log_lines: 7, ..Losses::default() };
+        assert_eq!(log(losses, losses).level, Level::Warning);
+        assert_eq!(log(losses, Losses::default()).level, Level::Ok);
     }
 }

@@ -10,7 +10,12 @@ use metrics_exporter_prometheus::{BuildError, ExporterFuture, PrometheusBuilder}
 use mos_control::PortStatus;
 use mos_stack::{Gauges, Stat};
 
-use crate::{events::FanOut, health::vitals::Vitals, workers::Workers};
+use crate::{
+    events::FanOut,
+    health::vitals::Vitals,
+    log::{self, Lost},
+    workers::Workers,
+};
 
 /// Upper bounds of the buckets of every duration, in seconds.
 const SECONDS: [f64; 14] =
@@ -72,6 +77,8 @@ pub fn describe_metrics() {
         "Events that found no room in the queue of a slow subscriber."
     );
     describe_counter!("mosd_events_lost_total", "Events that found the ring of a core full.");
+    describe_counter!("mosd_log_lines_lost_total", "Lines of the log that were lost, by cause.");
+    describe_counter!("mosd_log_lines_left_out_total", "Lines beyond the rate of their kind.");
     describe_counter!("mosd_packets_total", "Packets by what became of them.");
     describe_counter!("mosd_flows_ended_total", "Flows ended, by cause.");
     for (stat, (name, label)) in Stat::ALL.into_iter().map(|stat| (stat, metric(stat))) {
@@ -123,6 +130,15 @@ pub(crate) fn publish_cores(workers: &Workers, vitals: &Vitals) {
         counter!("mosd_core_unclaimed_answers_total", "core" => core.clone())
             .absolute(client.unclaimed());
     }
+}
+
+/// Copies what the control plane lost of itself into the recorder.
+pub(crate) fn publish_losses() {
+    let Lost { no_room, unwritten } = log::lost();
+    for (cause, lines) in [("no_room", no_room), ("unwritten", unwritten)] {
+        counter!("mosd_log_lines_lost_total", "cause" => cause).absolute(lines);
+    }
+    counter!("mosd_log_lines_left_out_total").absolute(log::left_out());
 }
 
 /// Copies how many streams are open now into the recorder.

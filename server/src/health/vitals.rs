@@ -13,7 +13,7 @@ use mos_control::{PortStatus, Turns};
 use mos_stack::Stat;
 use tokio::time::Instant;
 
-use crate::workers::Workers;
+use crate::{log, workers::Workers};
 
 /// Interval at which [`Vitals::observe`] must be called.
 pub(crate) const OBSERVE_EVERY: Duration = Duration::from_millis(500);
@@ -59,6 +59,8 @@ pub(super) struct Losses {
     pub(super) refused_bytes: u64,
     /// Held bytes that made room because a buffer held too many separate runs.
     pub(super) crowded_out_bytes: u64,
+    /// Lines of the log.
+    pub(super) log_lines: u64,
 }
 
 impl Losses {
@@ -70,6 +72,7 @@ impl Losses {
             untracked: sum(Stat::PacketsTableFull),
             refused_bytes: sum(Stat::RefusedBytes),
             crowded_out_bytes: sum(Stat::CrowdedOutBytes),
+            log_lines: log::lost().lines(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Losses {
             untracked: self.untracked.saturating_sub(earlier.untracked),
             refused_bytes: self.refused_bytes.saturating_sub(earlier.refused_bytes),
             crowded_out_bytes: self.crowded_out_bytes.saturating_sub(earlier.crowded_out_bytes),
+            log_lines: self.log_lines.saturating_sub(earlier.log_lines),
         }
     }
 }

@@ -38,6 +38,13 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Who causes what is logged of this call: the log has a rate for each caller.
+    pub(crate) fn caller(&self) -> String {
+        self.principal.map_or_else(|| "unknown".to_owned(), |principal| principal.to_string())
+    }
+}
+
 /// The client's time limit: at most 8 digits and a unit, as the gRPC protocol spells it.
 fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;

@@ -13,15 +13,16 @@ const ROOMS_FOLDER: &str = "server/src/";
 
 /// The rooms of the server, and which others each may import. `words` is the vocabulary of all
 /// rooms.
-const ROOMS: [(&str, &[&str]); 11] = [
-    ("boot", &["api", "health", "net", "replay", "words"]),
+const ROOMS: [(&str, &[&str]); 12] = [
+    ("boot", &["api", "health", "log", "net", "replay", "words"]),
     ("api", &["auth", "events", "filter", "flows", "health", "net", "words", "workers"]),
     ("flows", &["filter", "words", "workers"]),
     ("events", &["filter", "words"]),
-    ("health", &["events", "words", "workers"]),
+    ("health", &["events", "log", "words", "workers"]),
     ("net", &["auth", "words"]),
     ("auth", &["words"]),
     ("workers", &["words"]),
+    ("log", &["words"]),
     ("filter", &["words"]),
     ("replay", &["words"]),
     ("words", &[]),

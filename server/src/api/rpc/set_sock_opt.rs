@@ -78,8 +78,8 @@ async fn apply(
 
 fn log_change(call: &Call, id: FlowId, change: &mos_stack::SockOptChange, discarded_bytes: u64) {
     let options: Vec<&str> = change.names().map(mos_stack::SockOptName::as_str).collect();
-    let by = call.principal.map(|principal| principal.to_string());
-    tracing::info!(flow = %id, options = options.join(","), discarded_bytes, by, "options changed");
+    let (options, by) = (options.join(","), call.caller());
+    tracing::info!(flow = %id, options, discarded_bytes, by, "options changed");
 }
 
 /// The revision that an etag stands for.

@@ -21,6 +21,7 @@ use serde::Deserialize;
 pub use toml::Spanned;
 
 pub use self::options::Options;
+pub use crate::log::LogFormat;
 
 /// Everything that the configuration decides.
 #[derive(Debug, Clone, PartialEq, Deserialize, Default)]
@@ -240,16 +241,6 @@ impl Default for Log {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Text }
     }
-}
-
-/// Form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What is wrong with a configuration.

@@ -191,8 +191,8 @@ async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limit
             }
         };
         let Some(place) = limits.place(permit, accepted.principal) else {
-            let principal = accepted.principal;
-            tracing::debug!(?principal, "connection refused: too many of one principal");
+            let by = accepted.principal;
+            tracing::debug!(?by, "connection refused: too many of one principal");
             continue;
         };
         if sender.send(Connection::new(accepted, place)).await.is_err() {
