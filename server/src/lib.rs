@@ -21,6 +21,7 @@ mod flows;
 mod health;
 mod log;
 mod net;
+mod panics;
 pub mod replay;
 mod words;
 mod workers;

@@ -39,6 +39,9 @@ pub struct WorkerLink {
     pub events: EventTap,
 }
 
+/// A worker's thread has this name, and its core's number behind it.
+pub const WORKER_THREAD: &str = "mos-worker-";
+
 /// Flows that one [`FlowPage`] holds, and slots that one scan command visits, at most.
 pub const FLOW_PAGE: usize = 64;
 

@@ -13,7 +13,8 @@ use std::{
 };
 
 use mos_control::{
-    Board, EVENT_RING, EventFeed, Phase, PortMonitor, WorkerLink, WorkerPort, event_ring, link,
+    Board, EVENT_RING, EventFeed, Phase, PortMonitor, WORKER_THREAD, WorkerLink, WorkerPort,
+    event_ring, link,
 };
 use mos_stack::{Instant, WorkerId};
 
@@ -172,7 +173,7 @@ impl Dataplane {
         worker: Worker<Source, WorkerClock, EventFeed>,
         cpu: usize,
     ) -> Result<(), StartError> {
-        let name = format!("mos-worker-{}", worker.port.worker());
+        let name = format!("{WORKER_THREAD}{}", worker.port.worker());
         self.start_thread(&name, &[cpu], move |stop| log_problems(&worker.run(stop)))
     }
 

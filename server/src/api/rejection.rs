@@ -3,6 +3,7 @@
 use mos_control::Refusal;
 use mos_stack::{FlowId, PeekError, WorkerId};
 use mos_text::{FlowName, FlowNameError};
+use uuid::Uuid;
 
 use crate::{
     filter::FilterError,
@@ -132,6 +133,9 @@ pub enum Rejection {
     /// A worker answered one command with the reply to another: our own error.
     #[error("internal error: core {0} answered with an unexpected reply")]
     UnexpectedReply(WorkerId),
+    /// The request made us panic: our own error. The log has the id.
+    #[error("internal error: the log of mosd says more of {0}")]
+    Panicked(Uuid),
 }
 
 impl Rejection {

@@ -11,7 +11,12 @@ mod run;
 pub mod serve;
 
 pub use self::{check::check, failure::Failure, run::run};
-use crate::log;
+use crate::{log, panics};
+
+/// Prepares the process for the worst: a panic is told, and what it ends is decided.
+pub fn begin() {
+    panics::install(log::say);
+}
 
 /// Waits for the last lines of the log, for at most a second.
 pub fn end() {

@@ -11,6 +11,7 @@ use crate::{
     boot::{args::RunArgs, config::Config, failure::Failure, logging, plan, serve},
     health::telemetry,
     net::listen::{Listeners, PlainTcp},
+    panics,
 };
 
 /// Threads of the control plane.
@@ -46,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     logging::start(&file.config.log).map_err(Failure::user)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
+        .on_thread_start(panics::contains_its_panics)
         .enable_all()
         .build()
         .context("cannot start the control plane's threads")?;

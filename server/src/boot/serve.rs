@@ -10,11 +10,13 @@ use mos_proto::v1::{
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 use tonic::transport::{Server, server::Router};
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    api::{service::Service, state::Control},
+    api::{containment::Containment, service::Service, state::Control},
     health::{telemetry, vitals::OBSERVE_EVERY},
     net::listen::Listeners,
+    panics,
     words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX, STREAMS_MAX},
 };
 
@@ -61,7 +63,7 @@ pub async fn serve(
     set_health(&health, ServingStatus::Serving).await;
     let router = router(&control, &health)?;
     let incoming = listeners.accept(control.settings.connections_max);
-    let observer = tokio::spawn(observe(Arc::clone(&control)));
+    let observer = panics::spawn("the observer", observe(Arc::clone(&control)));
     let (drain, draining) = oneshot::channel::<()>();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
         // An error means that the sender was dropped, which means the same.
@@ -90,7 +92,10 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-fn router(control: &Arc<Control>, health: &HealthReporter) -> Result<Router, ServeError> {
+/// What stands around all services.
+type Layers = Stack<Containment, Identity>;
+
+fn router(control: &Arc<Control>, health: &HealthReporter) -> Result<Router<Layers>, ServeError> {
     let service = Service::new(Arc::clone(control));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -105,6 +110,7 @@ fn router(control: &Arc<Control>, health: &HealthReporter) -> Result<Router, Ser
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_local_error_reset_streams(Some(RESET_STREAMS_MAX))
+        .layer(Containment)
         .add_service(
             FlowServiceServer::new(service.clone())
                 .max_decoding_message_size(MESSAGE_IN_MAX)

@@ -86,6 +86,8 @@ struct Subscription {
 struct Inbox {
     queue: Queue,
     reader: Option<Waker>,
+    /// The worker whose task has ended: nothing more of it will come.
+    cut: Option<WorkerId>,
 }
 
 /// What a task has taken from its ring.
@@ -149,7 +151,7 @@ impl FanOut {
     ) -> Result<Subscriber, Refusal> {
         let id = self.last_id.fetch_add(1, Relaxed) + 1;
         let queue = Queue::new(self.taps.iter().map(|tap| tap.core));
-        let inbox = Mutex::new(Inbox { queue, reader: None });
+        let inbox = Mutex::new(Inbox { queue, reader: None, cut: None });
         let subscription =
             Arc::new(Subscription { kinds, filter, is_over: AtomicBool::new(false), inbox });
         self.registry.insert(id, Arc::clone(&subscription));
@@ -227,6 +229,17 @@ impl Subscription {
         Taken { dropped, is_crowded }
     }
 
+    /// The task of this worker ends: its events will be missing, untold.
+    fn cut(&self, core: WorkerId) {
+        let mut inbox = self.inbox();
+        inbox.cut = Some(core);
+        let reader = inbox.reader.take();
+        drop(inbox);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
     fn wants(&self, core: WorkerId, numbered: &NumberedEvent) -> bool {
         let Event { tuple, fact, .. } = &numbered.value;
         self.kinds.contains(fact.kind()) && self.filter.matches_event(tuple, core)
@@ -241,13 +254,20 @@ impl Subscriber {
     }
 
     /// The next event or loss. Every event that matches is given once, or counted in one loss.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Item> {
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::WorkerNotRunning`] when a task has ended, after what it had brought.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Item, Refusal>> {
         let Self { subscription, timer, .. } = self;
         loop {
             let mut inbox = subscription.inbox();
             let popped = inbox.queue.pop(Instant::now());
             if let Popped::Item(item) = popped {
-                return Poll::Ready(item);
+                return Poll::Ready(Ok(item));
+            }
+            if let Some(core) = inbox.cut {
+                return Poll::Ready(Err(Refusal::WorkerNotRunning(core)));
             }
             inbox.reader = Some(context.waker().clone());
             drop(inbox);

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{Counts, Fresh, Join, RingLoss, Subscription, Taken};
+use crate::panics;
 
 /// Events taken from the ring before the readers may run.
 const BATCH: usize = 256;
@@ -44,7 +45,7 @@ pub(super) fn spawn(
         pause: PAUSE_MIN,
     };
     // It ends by itself when nobody can join any more.
-    drop(tokio::spawn(task.run()));
+    drop(panics::spawn(format!("the way of events from core {core}"), task.run()));
 }
 
 struct Task {
@@ -57,6 +58,13 @@ struct Task {
     /// Time of the last event that was received.
     last_time: Option<EventTime>,
     pause: Duration,
+}
+
+/// However it ends, also by a panic: who still watches must not wait for events in vain.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.members.iter().for_each(|member| member.subscription.cut(self.core));
+    }
 }
 
 /// One who watches.

@@ -14,6 +14,10 @@ const SETTLE: Duration = Duration::from_millis(50);
 impl Subscriber {
     /// As [`Self::poll_next`].
     async fn next(&mut self) -> Item {
+        self.item_or_end().await.unwrap()
+    }
+
+    async fn item_or_end(&mut self) -> Result<Item, Refusal> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 }
@@ -131,6 +135,18 @@ async fn what_the_ring_loses_is_counted_for_everyone_in_its_place() {
         assert_eq!((given.numbers.len(), given.ring, given.losses), (64, 36, 1));
     }
     assert_eq!(fan_out.lost().collect::<Vec<_>>(), [(core(0), 36)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_watches_is_told_when_the_way_of_events_has_ended() {
+    let (fan_out, mut feed) = one_worker(64);
+    let mut subscriber = watch(&fan_out, EventKinds::ALL).await;
+    assert_eq!(tell(&mut feed, 1), 1);
+    assert!(matches!(subscriber.next().await, Item::Value(_)));
+    // Its task ends then, as it would by a panic.
+    drop(fan_out);
+    let end = timeout(SETTLE, subscriber.item_or_end()).await.unwrap();
+    assert_eq!(end, Err(Refusal::WorkerNotRunning(core(0))));
 }
 
 #[tokio::test(start_paused = true)]

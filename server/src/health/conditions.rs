@@ -11,7 +11,7 @@ use mos_control::{Phase, PortStatus};
 use mos_stack::{Gauges, Stat, WorkerId, limits::RANGES_MAX};
 
 use super::vitals::{Losses, Vitals};
-use crate::workers::Workers;
+use crate::{panics, workers::Workers};
 
 /// A loop that has not turned for this long is late.
 const LOOP_LATE: Duration = Duration::from_millis(1500);
@@ -73,6 +73,7 @@ impl Conditions {
             buffer_pool(workers, lately),
             port_losses(ports, losses, lately),
             checksums(workers),
+            control_plane(&panics::fallen(), losses, lately),
             log(losses, lately),
         ];
         findings.extend(
@@ -190,6 +191,21 @@ fn port_losses(ports: &[PortStatus], losses: Losses, lately: Losses) -> Finding 
     );
     let next_step = "use more workers, raise dataplane.mbufs, or set dataplane.idle = \"busy\"";
     finding("ports", level, message, next_step)
+}
+
+/// Panics of the control plane that were contained.
+fn control_plane(fallen: &[String], losses: Losses, lately: Losses) -> Finding {
+    if !fallen.is_empty() {
+        let message = format!("ended by a panic: {}", fallen.join(", "));
+        let next_step = "restart the service, and report what the log says of the panic";
+        return finding("control-plane", Level::Critical, message, next_step);
+    }
+    let level = if lately.panics > 0 { Level::Warning } else { Level::Ok };
+    let message = match losses.panics {
+        0 => "no request made it panic".to_owned(),
+        all => format!("{all} requests made it panic, {} of them lately", lately.panics),
+    };
+    finding("control-plane", level, message, "report what the log says of the panics")
 }
 
 fn log(losses: Losses, lately: Losses) -> Finding {
@@ -338,9 +354,16 @@ mod tests {
     }
 
     #[test]
-    fn lost_lines_of_the_log_are_a_warning_while_they_are_recent() {
-        let losses = Losses { log_lines: 7, ..Losses::default() };
-        assert_eq!(log(losses, losses).level, Level::Warning);
-        assert_eq!(log(losses, Losses::default()).level, Level::Ok);
+    fn what_the_control_plane_lost_is_a_warning_while_it_is_recent() {
+        let losses = Losses { log_lines: 7, panics: 2, ..Losses::default() };
+        let levels = |lately| {
+            let findings = [control_plane(&[], losses, lately), log(losses, lately)];
+            findings.map(|Finding { level, .. }| level)
+        };
+        assert_eq!(levels(losses), [Level::Warning; 2]);
+        assert_eq!(levels(Losses::default()), [Level::Ok; 2]);
+        let fallen = control_plane(&["the observer".to_owned()], losses, Losses::default());
+        assert_eq!(fallen.level, Level::Critical);
+        assert!(fallen.message.contains("the observer"), "{}", fallen.message);
     }
 }

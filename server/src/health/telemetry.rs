@@ -14,6 +14,7 @@ use crate::{
     events::FanOut,
     health::vitals::Vitals,
     log::{self, Lost},
+    panics,
     workers::Workers,
 };
 
@@ -77,6 +78,7 @@ pub fn describe_metrics() {
         "Events that found no room in the queue of a slow subscriber."
     );
     describe_counter!("mosd_events_lost_total", "Events that found the ring of a core full.");
+    describe_counter!("mosd_panics_total", "Panics of the control plane, each contained.");
     describe_counter!("mosd_log_lines_lost_total", "Lines of the log that were lost, by cause.");
     describe_counter!("mosd_log_lines_left_out_total", "Lines beyond the rate of their kind.");
     describe_counter!("mosd_packets_total", "Packets by what became of them.");
@@ -139,6 +141,7 @@ pub(crate) fn publish_losses() {
         counter!("mosd_log_lines_lost_total", "cause" => cause).absolute(lines);
     }
     counter!("mosd_log_lines_left_out_total").absolute(log::left_out());
+    counter!("mosd_panics_total").absolute(panics::count());
 }
 
 /// Copies how many streams are open now into the recorder.

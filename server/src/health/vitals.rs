@@ -13,7 +13,7 @@ use mos_control::{PortStatus, Turns};
 use mos_stack::Stat;
 use tokio::time::Instant;
 
-use crate::{log, workers::Workers};
+use crate::{log, panics, workers::Workers};
 
 /// Interval at which [`Vitals::observe`] must be called.
 pub(crate) const OBSERVE_EVERY: Duration = Duration::from_millis(500);
@@ -61,6 +61,8 @@ pub(super) struct Losses {
     pub(super) crowded_out_bytes: u64,
     /// Lines of the log.
     pub(super) log_lines: u64,
+    /// Tasks and requests, each ended by a panic.
+    pub(super) panics: u64,
 }
 
 impl Losses {
@@ -73,6 +75,7 @@ impl Losses {
             refused_bytes: sum(Stat::RefusedBytes),
             crowded_out_bytes: sum(Stat::CrowdedOutBytes),
             log_lines: log::lost().lines(),
+            panics: panics::count(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Losses {
             refused_bytes: self.refused_bytes.saturating_sub(earlier.refused_bytes),
             crowded_out_bytes: self.crowded_out_bytes.saturating_sub(earlier.crowded_out_bytes),
             log_lines: self.log_lines.saturating_sub(earlier.log_lines),
+            panics: self.panics.saturating_sub(earlier.panics),
         }
     }
 }

@@ -19,6 +19,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::panics;
+
 /// How long the task polls and only yields while no answer comes, before it begins to sleep
 /// between polls: as long as a worker takes that was asleep, or was kept from its CPU for a
 /// moment. A number of polls would not do: where nothing else runs, hundreds are over in no time.
@@ -83,7 +85,7 @@ pub(super) fn spawn(
 ) -> JoinHandle<()> {
     let pending = HashMap::new();
     let task = Task { port, calls, counts, pending, next_id: 0, active: Instant::now() };
-    tokio::spawn(task.run())
+    panics::spawn(format!("the way of commands to core {}", task.port.worker()), task.run())
 }
 
 impl Task {

@@ -8,6 +8,7 @@
     reason = "an integration test is one test module, and ends where something is not as it must be"
 )]
 
+mod containment;
 mod list_flows;
 mod options;
 mod peek_flow;

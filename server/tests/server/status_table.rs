@@ -125,6 +125,7 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),
         ("- Unavailable SERVER_STOPPING retry 1s", Rejection::Stopping),
         ("- Internal INTERNAL", Rejection::UnexpectedReply(worker_id(3))),
+        ("- Internal INTERNAL", Rejection::Panicked(uuid::Uuid::nil())),
     ];
     rows.extend(
         PageTokenError::ALL.map(|error| ("- InvalidArgument PAGE_TOKEN_INVALID", error.into())),

@@ -14,7 +14,9 @@ pub(crate) fn page() -> String {
         })
         .collect();
     let mosd = "mosd ends with 0 after an end in order, with 2 where the command line, the \
-                configuration or the machine's set-up is at fault, and with 1 otherwise.";
+                configuration or the machine's set-up is at fault, and with 1 otherwise. A panic \
+                of a worker aborts it: SIGABRT, which a shell shows as 134; the last line of the \
+                log says which core.";
     [
         begin("Exit codes", "the table of mosctl"),
         paragraph("The numbers of mosctl are part of its interface."),

@@ -13,16 +13,17 @@ const ROOMS_FOLDER: &str = "server/src/";
 
 /// The rooms of the server, and which others each may import. `words` is the vocabulary of all
 /// rooms.
-const ROOMS: [(&str, &[&str]); 12] = [
-    ("boot", &["api", "health", "log", "net", "replay", "words"]),
-    ("api", &["auth", "events", "filter", "flows", "health", "net", "words", "workers"]),
+const ROOMS: [(&str, &[&str]); 13] = [
+    ("boot", &["api", "health", "log", "net", "panics", "replay", "words"]),
+    ("api", &["auth", "events", "filter", "flows", "health", "net", "panics", "words", "workers"]),
     ("flows", &["filter", "words", "workers"]),
-    ("events", &["filter", "words"]),
-    ("health", &["events", "log", "words", "workers"]),
-    ("net", &["auth", "words"]),
+    ("events", &["filter", "panics", "words"]),
+    ("health", &["events", "log", "panics", "words", "workers"]),
+    ("net", &["auth", "panics", "words"]),
     ("auth", &["words"]),
-    ("workers", &["words"]),
+    ("workers", &["panics", "words"]),
     ("log", &["words"]),
+    ("panics", &["words"]),
     ("filter", &["words"]),
     ("replay", &["words"]),
     ("words", &[]),

@@ -17,6 +17,7 @@ use super::flow::{chunk_memory, count, resolve, stream_offset};
 use crate::{
     api::{convert, rejection::Rejection, state::Control, streams::Admission},
     net::call::{Call, DEADLINE_DEFAULT},
+    panics::{self, Panicked},
     workers::{CallError, Stretch},
 };
 
@@ -58,7 +59,9 @@ async fn run(mut reader: Reader, first: StreamRead, mut admission: Admission) {
     let last = tokio::select! {
         () = messages.closed() => return,
         () = admission.stopped() => Err(Rejection::Stopping),
-        end = reader.follow(first) => end,
+        end = panics::contained(reader.follow(first)) => {
+            end.unwrap_or_else(|Panicked { id }| Err(Rejection::Panicked(id)))
+        }
     };
     let last = last.map(|end| response(Message::End(end))).map_err(Status::from);
     // An error means that the client is gone.

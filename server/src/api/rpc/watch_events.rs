@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use mos_control::Refusal;
 use mos_proto::v1::{self, watch_events_response::Message};
 use tokio_stream::Stream;
 use tonic::{Status, codegen::BoxStream};
@@ -24,11 +25,7 @@ pub(crate) async fn watch_events(
     let kinds = convert::event_kinds(&request.types)?;
     let filter = Filter::parse_for_events(&request.filter).map_err(Rejection::Filter)?;
     let mut admission = control.streams.admit()?;
-    let subscriber = control
-        .events
-        .subscribe(kinds, filter)
-        .await
-        .map_err(|refusal| Rejection::Refused { refusal, resource: "events".to_owned() })?;
+    let subscriber = control.events.subscribe(kinds, filter).await.map_err(refused)?;
     let subscribed = v1::Subscribed {
         boot_id: control.boot.to_string(),
         subscription: format!("subscriptions/{}", subscriber.id()),
@@ -41,14 +38,18 @@ pub(crate) async fn watch_events(
     }))
 }
 
+fn refused(refusal: Refusal) -> Rejection {
+    Rejection::Refused { refusal, resource: "events".to_owned() }
+}
+
 /// The body of the stream.
 struct Watch {
     /// The first message, until it is sent.
     subscribed: Option<v1::Subscribed>,
     subscriber: Subscriber,
     payload: Payload,
-    /// Ready when the service stops; `None` once the stream has told so. It holds the right to
-    /// be open.
+    /// Ready when the service stops; `None` once the stream has told why it ends. It holds the
+    /// right to be open.
     stopped: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -67,10 +68,14 @@ impl Stream for Watch {
             return Poll::Ready(Some(Err(Rejection::Stopping.into())));
         }
         match self.subscriber.poll_next(context) {
-            Poll::Ready(Item::Value(CoreEvent { core, event })) => {
+            Poll::Ready(Ok(Item::Value(CoreEvent { core, event }))) => {
                 said(Message::Event(convert::event(core, &event, self.payload)))
             }
-            Poll::Ready(Item::Lost(loss)) => said(Message::Lost(convert::lost(&loss))),
+            Poll::Ready(Ok(Item::Lost(loss))) => said(Message::Lost(convert::lost(&loss))),
+            Poll::Ready(Err(refusal)) => {
+                self.stopped = None;
+                Poll::Ready(Some(Err(refused(refusal).into())))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -42,6 +42,8 @@ pub(super) enum About {
     State(String),
     /// A bound that was reached: `QuotaFailure`.
     Quota(&'static str),
+    /// This very request, by its id in the log: `RequestInfo`.
+    Request(String),
 }
 
 impl Rejection {
@@ -109,6 +111,7 @@ impl Rejection {
             Self::UnexpectedReply(core) => {
                 explain(Reason::Internal, About::Nothing, &[("core", core)])
             }
+            Self::Panicked(id) => explain(Reason::Internal, About::Request(id.to_string()), &[]),
         }
     }
 }

@@ -52,6 +52,9 @@ impl From<Rejection> for Status {
             About::Quota(name) => {
                 details.add_quota_failure_violation(name, text);
             }
+            About::Request(id) => {
+                details.set_request_info(id, "");
+            }
         }
         Self::with_error_details(code, message, details)
     }

@@ -27,7 +27,7 @@ use super::{
     connection::{Accepted, Connection},
     limits::Limits,
 };
-use crate::auth::Principal;
+use crate::{auth::Principal, panics};
 
 /// Connections that wait for the services to take them, at most.
 const HANDOVER: usize = 16;
@@ -119,7 +119,8 @@ impl Listeners {
         let limits = Limits::new(connections_max);
         let mut tasks = tokio::task::JoinSet::new();
         for listener in self.0 {
-            tasks.spawn(accept_from(listener, sender.clone(), Arc::clone(&limits)));
+            let accepting = accept_from(listener, sender.clone(), Arc::clone(&limits));
+            tasks.spawn(panics::watched("a listener".to_owned(), accepting));
         }
         Incoming { connections, _tasks: tasks }
     }

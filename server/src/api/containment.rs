@@ -1,0 +1,189 @@
+//! A panic while a request is answered: the client gets INTERNAL, and everything else goes on.
+//!
+//! One layer around all services, so that no handler can be forgotten: those of health and
+//! reflection, and the bodies of streams, are covered as well.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{
+        Bytes, Service,
+        http::{HeaderMap, Request, Response},
+    },
+};
+use tower::Layer;
+
+use crate::{
+    api::rejection::Rejection,
+    panics::{self, Panicked},
+};
+
+/// Puts a [`Contained`] around a service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Containment;
+
+/// A service whose panics are answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Contained<S>(S);
+
+impl<S> Layer<S> for Containment {
+    type Service = Contained<S>;
+
+    fn layer(&self, inner: S) -> Contained<S> {
+        Contained(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for Contained<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = panics::caught(|| self.0.call(request));
+        Box::pin(async move {
+            let outcome = match answer {
+                Ok(answer) => panics::contained(answer).await,
+                Err(panicked) => Err(panicked),
+            };
+            match outcome {
+                Ok(answer) => answer.map(|response| response.map(ContainedBody::of)),
+                Err(panicked) => Ok(status(panicked).into_http()),
+            }
+        })
+    }
+}
+
+fn status(Panicked { id }: Panicked) -> Status {
+    Rejection::Panicked(id).into()
+}
+
+/// The body of an answer; `None` once it has panicked.
+struct ContainedBody(Option<Body>);
+
+impl ContainedBody {
+    fn of(body: Body) -> Body {
+        Body::new(Self(Some(body)))
+    }
+}
+
+impl HttpBody for ContainedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        panics::caught(|| Pin::new(body).poll_frame(context)).unwrap_or_else(|panicked| {
+            self.0 = None;
+            let mut trailers = HeaderMap::new();
+            let added = status(panicked).add_header(&mut trailers);
+            Poll::Ready(Some(added.map(|()| Frame::trailers(trailers))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map(Body::size_hint).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::poll_fn};
+
+    use tonic::{Code, codegen::http::HeaderMap};
+
+    use super::*;
+
+    /// Where a service panics.
+    #[derive(Debug, Clone, Copy)]
+    enum Place {
+        Call,
+        Answer,
+        Body,
+    }
+
+    /// Answers with a body of one frame, and panics behind it.
+    struct OneFrame(Option<Frame<Bytes>>);
+
+    impl HttpBody for OneFrame {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            let frame = self.0.take().expect("no second frame");
+            Poll::Ready(Some(Ok(frame)))
+        }
+    }
+
+    impl Service<Request<Body>> for Place {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+        fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _request: Request<Body>) -> Self::Future {
+            let place = *self;
+            assert!(!matches!(place, Self::Call), "in the call");
+            Box::pin(async move {
+                assert!(!matches!(place, Self::Answer), "in the answer");
+                let frame = Frame::data(Bytes::from_static(b"data"));
+                Ok(Response::new(Body::new(OneFrame(Some(frame)))))
+            })
+        }
+    }
+
+    async fn answer(place: Place) -> Response<Body> {
+        Containment.layer(place).call(Request::new(Body::default())).await.unwrap()
+    }
+
+    fn is_internal(headers: &HeaderMap) -> bool {
+        Status::from_header_map(headers).is_some_and(|status| status.code() == Code::Internal)
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_answer_is_the_answer() {
+        for place in [Place::Call, Place::Answer] {
+            let response = answer(place).await;
+            assert!(is_internal(response.headers()), "{place:?}: {response:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_stream_ends_it_with_its_status() {
+        let mut body = answer(Place::Body).await.into_body();
+        let mut frames = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            frames.push(frame.unwrap());
+        }
+        let [data, trailers] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(data.data_ref().map(Bytes::as_ref), Some(&b"data"[..]));
+        assert!(is_internal(trailers.trailers_ref().unwrap()), "{trailers:?}");
+        assert!(body.is_end_stream());
+    }
+}
