@@ -36,6 +36,6 @@ pub use api::{
 pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};
 pub use flows::page_token::PageTokenError;
-pub use health::telemetry::describe_metrics;
+pub use health::{descriptors::Descriptors, telemetry::describe_metrics};
 pub use net::listen::{ListenError, Listeners, PlainTcp};
 pub use workers::{PendingAnswer, WorkerClient};

@@ -37,6 +37,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// The network namespace to run in.
     pub namespace: Option<String>,
+    /// Limits of file descriptors, as `ulimit` takes them; `None` for those of the test.
+    pub descriptors: Option<&'static str>,
 }
 
 impl Setup {
@@ -56,6 +58,13 @@ impl Setup {
     #[must_use]
     pub fn configured(mut self, text: &str) -> Self {
         self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Sets limits of file descriptors: `-Sn 300` for the soft one, `-n 300` for both.
+    #[must_use]
+    pub fn limited(mut self, descriptors: &'static str) -> Self {
+        self.descriptors = Some(descriptors);
         self
     }
 
@@ -341,13 +350,19 @@ fn socket(folder: &Path) -> PathBuf {
 
 fn command(setup: &Setup, folder: &Path) -> Command {
     let mosd = program::ours("mosd");
-    let mut command = match &setup.namespace {
-        Some(namespace) => {
+    let mut command = match (&setup.namespace, setup.descriptors) {
+        (Some(namespace), _) => {
             let mut command = program::command("ip", ["netns", "exec", namespace]);
             command.arg(mosd);
             command
         }
-        None => program::command(mosd, [""; 0]),
+        (None, Some(limits)) => {
+            let script = format!("ulimit {limits} && exec \"$0\" \"$@\"");
+            let mut command = program::command("sh", ["-c", &script]);
+            command.arg(mosd);
+            command
+        }
+        (None, None) => program::command(mosd, [""; 0]),
     };
     command.arg("run").arg("--listen").arg(format!("unix://{}", socket(folder).display()));
     if let Some(text) = &setup.config {

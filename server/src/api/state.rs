@@ -11,7 +11,7 @@ use crate::{
     api::{answers::Answers, etag::Etags, streams::Streams},
     events::FanOut,
     flows::page_token::PageTokens,
-    health::{conditions::Conditions, vitals::Vitals},
+    health::{conditions::Conditions, descriptors::Descriptors, vitals::Vitals},
     workers::Workers,
 };
 
@@ -24,6 +24,8 @@ pub struct Settings {
     pub payload: bool,
     /// Connections at once, at most.
     pub connections_max: usize,
+    /// File descriptors that it needs and may have.
+    pub descriptors: Descriptors,
     /// Name of this machine.
     pub node: String,
 }

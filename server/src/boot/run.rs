@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     api::state::{Control, Settings},
     boot::{args::RunArgs, config::Config, failure::Failure, logging, plan, serve},
-    health::telemetry,
+    health::{descriptors::Descriptors, telemetry},
     net::listen::{Listeners, PlainTcp},
     panics,
 };
@@ -65,6 +65,7 @@ async fn service(
     when_done: WhenDone,
 ) -> Result<(), Failure> {
     let signals = Signals::new().context("cannot listen for signals")?;
+    let descriptors = descriptors(config.server.connections_max);
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
     let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
     if let Some(address) = config.metrics.listen {
@@ -79,7 +80,8 @@ async fn service(
     let settings = Settings {
         limits: planned.limits,
         payload: config.server.payload,
-        connections_max: config.server.connections_max,
+        connections_max: config.server.connections_max.min(descriptors.connections()),
+        descriptors,
         node: node_name(),
     };
     let control = Arc::new(Control::new(links, dataplane.monitor(), settings));
@@ -94,6 +96,23 @@ async fn service(
     stopped.context("the dataplane did not stop cleanly")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Makes sure of the file descriptors that the limits need, or says that there are too few.
+fn descriptors(connections_max: usize) -> Descriptors {
+    let descriptors = Descriptors::raise(connections_max);
+    let Descriptors { needed, available } = descriptors;
+    if !descriptors.suffice() {
+        let connections = descriptors.connections();
+        tracing::warn!(
+            needed,
+            available,
+            connections,
+            "too few file descriptors for server.connections_max: fewer clients may connect; \
+             raise the hard limit (LimitNOFILE= of the unit, ulimit -Hn of a shell)"
+        );
+    }
+    descriptors
 }
 
 /// Completes when the service is to end.

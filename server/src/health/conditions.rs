@@ -10,7 +10,10 @@ use std::{
 use mos_control::{Phase, PortStatus};
 use mos_stack::{Gauges, Stat, WorkerId, limits::RANGES_MAX};
 
-use super::vitals::{Losses, Vitals};
+use super::{
+    descriptors::Descriptors,
+    vitals::{Losses, Vitals},
+};
 use crate::{panics, workers::Workers};
 
 /// A loop that has not turned for this long is late.
@@ -65,6 +68,7 @@ impl Conditions {
         vitals: &Vitals,
         workers: &Workers,
         ports: &[PortStatus],
+        files: Descriptors,
     ) -> Vec<Condition> {
         let losses = Losses::total(workers, ports);
         let lately = vitals.lately(losses);
@@ -75,6 +79,7 @@ impl Conditions {
             checksums(workers),
             control_plane(&panics::fallen(), losses, lately),
             log(losses, lately),
+            descriptors(files),
         ];
         findings.extend(
             workers
@@ -218,6 +223,24 @@ fn log(losses: Losses, lately: Losses) -> Finding {
     finding("log", level, message, next_step)
 }
 
+fn descriptors(files: Descriptors) -> Finding {
+    let Descriptors { needed, available } = files;
+    if files.suffice() {
+        let message = format!("{needed} file descriptors are needed, and there may be {available}");
+        return finding("descriptors", Level::Ok, message, "");
+    }
+    let connections = files.connections();
+    let message = format!(
+        "{needed} file descriptors are needed, but there may be {available} only: {connections} \
+         clients may connect at once"
+    );
+    let next_step = format!(
+        "raise the hard limit to {needed} (LimitNOFILE= of the unit, ulimit -Hn of a shell), or \
+         set server.connections_max = {connections}"
+    );
+    finding("descriptors", Level::Warning, message, &next_step)
+}
+
 fn worker_loop(worker: WorkerId, phase: Phase, age: Duration) -> Finding {
     let kind = format!("core-{worker}");
     let seconds = age.as_secs_f64();
@@ -275,6 +298,8 @@ mod tests {
 
     use super::{super::vitals::WINDOW, *};
 
+    const FILES: Descriptors = Descriptors { needed: 1280, available: 65_536 };
+
     fn worker() -> (CommandPort, WorkerPort) {
         let (port, worker) = link(WorkerId::default());
         worker.board().set_phase(Phase::Running);
@@ -296,7 +321,7 @@ mod tests {
     }
 
     fn level(vitals: &Vitals, workers: &Workers, ports: &[PortStatus], kind: &str) -> Level {
-        let conditions = Conditions::default().judge(vitals, workers, ports);
+        let conditions = Conditions::default().judge(vitals, workers, ports, FILES);
         conditions.iter().find(|condition| condition.kind == kind).unwrap().level
     }
 
@@ -313,7 +338,7 @@ mod tests {
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Ok);
         worker.board().set_phase(Phase::Stopped);
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Critical);
-        assert_eq!(Conditions::default().judge(&vitals, &workers, &[])[0].kind, "core-0");
+        assert_eq!(Conditions::default().judge(&vitals, &workers, &[], FILES)[0].kind, "core-0");
     }
 
     #[tokio::test(start_paused = true)]
@@ -365,5 +390,15 @@ mod tests {
         let fallen = control_plane(&["the observer".to_owned()], losses, Losses::default());
         assert_eq!(fallen.level, Level::Critical);
         assert!(fallen.message.contains("the observer"), "{}", fallen.message);
+    }
+
+    #[test]
+    fn too_few_descriptors_are_told_with_the_way_out() {
+        assert_eq!(descriptors(FILES).level, Level::Ok);
+        let few = descriptors(Descriptors { needed: 1280, available: 1024 });
+        assert_eq!(few.level, Level::Warning);
+        for words in ["LimitNOFILE=", "1280", "connections_max = 768"] {
+            assert!(few.next_step.contains(words), "{}", few.next_step);
+        }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn settings() -> Settings {
         limits: Limits::default(),
         payload: true,
         connections_max: 8,
+        descriptors: mosd::Descriptors { needed: 264, available: 1024 },
         node: "test".to_owned(),
     }
 }

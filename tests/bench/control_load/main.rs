@@ -42,7 +42,7 @@ use mos_dataplane::{
 };
 use mos_stack::{Limits, Stack, WorkerId};
 use mos_text::Address;
-use mosd::{Control, Listeners, PlainTcp, Settings, boot::serve};
+use mosd::{Control, Descriptors, Listeners, PlainTcp, Settings, boot::serve};
 use tokio::runtime::{Builder, Runtime};
 
 use self::load::{Load, Meter, UNPACED};
@@ -232,6 +232,7 @@ fn serve(runtime: &Runtime, commands: CommandPort, events: EventTap, socket: &Pa
         limits: Limits::default(),
         payload: false,
         connections_max: 8,
+        descriptors: Descriptors::raise(8),
         node: "bench".to_owned(),
     };
     let link = WorkerLink { commands, events };
