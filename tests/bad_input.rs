@@ -198,3 +198,9 @@ fn an_interface_that_needs_permission() {
     let failed = Failed { socket_left: socket.exists(), finished };
     check(&failed, USER, &["lo", "permi"]);
 }
+
+#[test]
+fn metrics_beyond_loopback_need_consent_as_the_api_does() {
+    let failed = Mosd::fail(&Setup::demo().with(&["--metrics", "0.0.0.0:0"]));
+    check(&failed, USER, &["0.0.0.0:0", "--insecure"]);
+}

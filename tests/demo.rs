@@ -116,7 +116,7 @@ fn no_other_thread_comes_near_the_cpu_of_a_worker() {
     let [cpu] = &worker.cpus[..] else { panic!("not tied to one CPU: {worker:?}") };
     let near: Vec<_> = others.iter().filter(|thread| thread.cpus.contains(cpu)).collect();
     assert!(near.is_empty(), "on the worker's CPU {cpu}: {near:?}");
-    for name in ["mos-demo", "mos-log", "tokio"] {
+    for name in ["mos-demo", "mos-log", "mos-metrics", "tokio"] {
         assert!(others.iter().any(|thread| thread.name.starts_with(name)), "{name}: {threads:?}");
     }
     mosd.stop(Signal::TERM).in_order();

@@ -1,4 +1,4 @@
-//! File descriptors: the service has what its limits need.
+//! The metrics listener keeps to itself: whatever connects to it, the API has its descriptors.
 
 #![expect(
     clippy::expect_used,
@@ -6,13 +6,40 @@
     reason = "an integration test is one test module, its helpers included"
 )]
 
-use mos_tests::service::{Mosd, Setup};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use mos_tests::service::{Mosd, Setup, free_address};
 use rustix::process::Signal;
 use serde_json::Value;
+
+/// A read that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A few more than a service with few descriptors may have.
+const SILENT: usize = 350;
 
 /// The header of a pcap file: Ethernet, whole frames.
 const EMPTY_CAPTURE: [u8; 24] =
     [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+
+#[track_caller]
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    stream
+}
+
+/// The answer to one request of the page.
+#[track_caller]
+fn page(address: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
 
 /// What the condition of descriptors says, after its level.
 #[track_caller]
@@ -23,6 +50,33 @@ fn descriptors(mosd: &Mosd) -> [String; 2] {
     let found = all.iter().find(|condition| condition.get("type") == kind).expect("it is told");
     ["level", "nextStep"]
         .map(|key| found.get(key).and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+#[track_caller]
+fn open_files(mosd: &Mosd) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", mosd.pid()));
+    files.expect("the service has files").count()
+}
+
+#[test]
+fn silent_connections_take_no_descriptors_and_keep_nobody_out() {
+    let address = free_address();
+    let setup = Setup::demo().with(&["--metrics", &address]).limited("-n 300");
+    let mosd = Mosd::start(&setup);
+    let [level, next_step] = descriptors(&mosd);
+    assert_eq!(level, "CONDITION_LEVEL_WARNING");
+    assert!(next_step.contains("connections_max = 44"), "{next_step}");
+    let before = open_files(&mosd);
+    let silent: Vec<_> = (0..SILENT).map(|_| connect(&address)).collect();
+    let answer = page(&address);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\n# EOF\n"), "{answer}");
+    mosd.json(&["info"]);
+    let taken = open_files(&mosd).saturating_sub(before);
+    assert!(taken <= 32, "{taken} files more than before");
+    assert!(!mosd.log().contains("cannot accept"), "{}", mosd.log());
+    drop(silent);
+    mosd.stop(Signal::TERM).in_order();
 }
 
 #[test]

@@ -9,8 +9,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     api::state::{Control, Settings},
     boot::{args::RunArgs, config::Config, failure::Failure, logging, plan, serve},
-    health::{descriptors::Descriptors, telemetry},
-    net::listen::{Listeners, PlainTcp},
+    health::{descriptors::Descriptors, telemetry::Measured},
+    net::{
+        listen::{Listeners, PlainTcp},
+        scrape::Scrapes,
+    },
     panics,
 };
 
@@ -69,9 +72,11 @@ async fn service(
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
     let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
     if let Some(address) = config.metrics.listen {
-        let exporter = telemetry::install(address).map_err(Failure::user)?;
-        // It serves as long as the process lives; its listener is bound already.
-        drop(tokio::spawn(exporter));
+        let scrapes = Scrapes::bind(address, plain).map_err(Failure::user)?;
+        let address = scrapes.address()?;
+        let measured = Measured::install()?;
+        drop(panics::spawn("the upkeep of the metrics", measured.clone().keep_up()));
+        scrapes.serve(move || measured.text()).context("cannot serve metrics")?;
         tracing::info!(%address, "serving metrics");
     }
     let (dataplane, links) = Dataplane::start(planned, cpus).map_err(|error| {

@@ -3,10 +3,10 @@
 //! Base units, `_total` for counters, no label with an address or a port number of a flow. Losses
 //! before a worker are counted by port: a port does not know which worker a packet was for.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{BuildError, ExporterFuture, PrometheusBuilder};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use mos_control::PortStatus;
 use mos_stack::{Gauges, Stat};
 
@@ -22,39 +22,53 @@ use crate::{
 const SECONDS: [f64; 14] =
     [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.05, 0.25, 1.0, 10.0];
 
+/// Time between two looks after what was measured and not read yet.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Why there are no metrics.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TelemetryError {
-    /// The listener cannot be made.
-    #[error("cannot serve metrics on {address}: {error}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        error: BuildError,
-    },
+    /// The buckets cannot be used.
+    #[error(transparent)]
+    Buckets(#[from] BuildError),
     /// The process has a recorder already.
     #[error("metrics are already recorded elsewhere in this process")]
     Recorder,
 }
 
-/// Binds the metrics listener and becomes the process's recorder. The returned future serves it.
-///
-/// # Errors
-///
-/// When the address cannot be bound.
-pub(crate) fn install(address: SocketAddr) -> Result<ExporterFuture, TelemetryError> {
-    let failed = |error| TelemetryError::Listen { address, error };
-    let (recorder, exporter) = PrometheusBuilder::new()
-        .with_http_listener(address)
-        .set_buckets(&SECONDS)
-        .map_err(failed)?
-        .build()
-        .map_err(failed)?;
-    metrics::set_global_recorder(recorder).map_err(|_already| TelemetryError::Recorder)?;
-    describe_metrics();
-    gauge!("mosd_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok(exporter)
+/// What was measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured(PrometheusHandle);
+
+impl Measured {
+    /// Becomes the process's recorder.
+    ///
+    /// # Errors
+    ///
+    /// When the process has one.
+    pub(crate) fn install() -> Result<Self, TelemetryError> {
+        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+        let measured = Self(recorder.handle());
+        metrics::set_global_recorder(recorder).map_err(|_already| TelemetryError::Recorder)?;
+        describe_metrics();
+        gauge!("mosd_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(measured)
+    }
+
+    /// All metrics, as Prometheus reads them.
+    pub(crate) fn text(&self) -> String {
+        self.0.render()
+    }
+
+    /// Puts what was measured into its buckets every few seconds, so that it does not pile up where
+    /// nobody asks for the text.
+    pub(crate) async fn keep_up(self) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            self.0.run_upkeep();
+        }
+    }
 }
 
 /// Tells the recorder of this thread, or of the process, what each metric means.

@@ -33,7 +33,7 @@ use crate::{auth::Principal, panics};
 const HANDOVER: usize = 16;
 
 /// Pause after a failed accept: out of descriptors, for example.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the service cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -138,24 +138,33 @@ fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
 }
 
 async fn bind_tcp(address: SocketAddr, plain: PlainTcp) -> Result<Listener, ListenError> {
-    if !address.ip().is_loopback() {
-        match plain {
-            PlainTcp::LoopbackOnly => return Err(ListenError::Insecure(address)),
-            PlainTcp::Anywhere => tracing::warn!(
-                %address,
-                "listening in plain text beyond loopback, as asked: anybody on the way can read \
-                 and change what is sent"
-            ),
-        }
+    check_consent(address, plain)?;
+    let bound = TcpListener::bind(address).await;
+    bound.map(Listener::Tcp).map_err(|error| not_bound(address, error))
+}
+
+/// Plain TCP goes beyond loopback only where that is asked for, and is told then.
+pub(super) fn check_consent(address: SocketAddr, plain: PlainTcp) -> Result<(), ListenError> {
+    match plain {
+        _ if address.ip().is_loopback() => {}
+        PlainTcp::LoopbackOnly => return Err(ListenError::Insecure(address)),
+        PlainTcp::Anywhere => tracing::warn!(
+            %address,
+            "listening in plain text beyond loopback, as asked: anybody on the way can read and \
+             change what is sent"
+        ),
     }
-    TcpListener::bind(address).await.map(Listener::Tcp).map_err(|error| {
-        let address = Address::Tcp(address);
-        if error.kind() == io::ErrorKind::AddrInUse {
-            ListenError::InUse(address)
-        } else {
-            ListenError::Io { address, error }
-        }
-    })
+    Ok(())
+}
+
+/// Why a TCP address is not bound.
+pub(super) fn not_bound(address: SocketAddr, error: io::Error) -> ListenError {
+    let address = Address::Tcp(address);
+    if error.kind() == io::ErrorKind::AddrInUse {
+        ListenError::InUse(address)
+    } else {
+        ListenError::Io { address, error }
+    }
 }
 
 impl Listener {
