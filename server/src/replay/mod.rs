@@ -47,7 +47,7 @@ const INCOMPLETE: u8 = 1;
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     // Stderr is not locked: the progress bar writes to it from another thread.
-    replay(args, &mut out, &mut io::stderr()).map(ExitCode::from)
+    replay(args, &mut out, &mut Stderr(io::stderr())).map(ExitCode::from)
 }
 
 fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
@@ -91,8 +91,24 @@ fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
     };
     let outcome = rerun.run(args.repeat, Reader::default).context("cannot start the workers")?;
     let rate = Rate::new(&outcome, args.repeat);
-    rate.print(args.output, out).context("cannot write the record")?;
+    match rate.print(args.output, out) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+        result => result.context("cannot write the record")?,
+    }
     Ok(warn(args, outcome.problem.as_ref(), &outcome.stats, err)?)
+}
+
+/// Stderr as far as it can be written: where it cannot, the exit code has to do.
+struct Stderr(io::Stderr);
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The opened replay; `None` if the user is at fault, which is printed.
