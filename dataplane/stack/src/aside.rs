@@ -179,15 +179,19 @@ pub(crate) type Place = usize;
 
 impl Aside<'_> {
     /// Whether anything is kept.
+    #[inline]
     pub(crate) const fn is_used(&self) -> bool {
         self.traits.has(Trait::HasAside)
     }
 
     /// The places of what is kept of one side, the oldest first.
+    #[inline]
     pub(crate) fn of(&self, from: Side) -> ArrayVec<Place, WAYS> {
-        if !self.is_used() {
-            return ArrayVec::new();
-        }
+        if self.is_used() { self.places_of(from) } else { ArrayVec::new() }
+    }
+
+    #[cold]
+    fn places_of(&self, from: Side) -> ArrayVec<Place, WAYS> {
         let set = self.table.set_of(self.slot);
         let is_mine = |place: &Place| {
             self.get(*place).is_some_and(|kept| kept.slot == self.slot && kept.from == from)
@@ -248,8 +252,7 @@ impl Aside<'_> {
 
     /// Forgets that anything is kept where others have taken all its places.
     pub(crate) fn settle(&mut self) {
-        let is_used = Side::BOTH.into_iter().any(|side| !self.of(side).is_empty());
-        if !is_used {
+        if self.mine().next().is_none() {
             self.traits.clear(Trait::HasAside);
         }
     }
@@ -333,11 +336,16 @@ impl Aside<'_> {
 
     /// Notes that a side has sent something: an answer to what is kept of its peer.
     pub(crate) fn note_answer(&mut self, by: Side) {
-        for place in self.of(by.peer()) {
-            if let Some(kept) = &mut self.table.places[place] {
-                kept.standing = Standing::Answered;
-            }
+        for kept in self.mine().filter(|kept| kept.from == by.peer()) {
+            kept.standing = Standing::Answered;
         }
+    }
+
+    /// Everything that is kept of the flow, in no order.
+    fn mine(&mut self) -> impl Iterator<Item = &mut Kept> {
+        let (set, slot) = (self.table.set_of(self.slot), self.slot);
+        let places = &mut self.table.places[set..set + WAYS];
+        places.iter_mut().flatten().filter(move |kept| kept.slot == slot)
     }
 
     /// A place for something: an empty one, that of the oldest of its kind where the flow has as

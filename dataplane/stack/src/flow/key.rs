@@ -6,6 +6,8 @@ use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use crate::offset::lower_half;
+
 /// Which end of a [`FlowKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum End {
@@ -164,8 +166,15 @@ impl FlowKey {
     /// Whether endpoints of TCP can have both addresses: RFC 1122 section 3.2.1.3, RFC 4291
     /// sections 2.5 and 2.7. A loopback address never leaves its host, so the other one is a
     /// loopback address, too.
+    #[inline]
     pub(crate) fn is_possible(&self) -> bool {
-        let ends = [End::Low, End::High].map(|end| self.endpoint(end).ip());
+        if self.is_v6() { self.is_possible_v6() } else { is_possible_v4(self.head.address) }
+    }
+
+    fn is_possible_v6(&self) -> bool {
+        let KeyTail([l0, h0, h1]) = self.tail;
+        let ends = [(l0, self.head.address), (h0, h1)]
+            .map(|(upper, lower)| Ipv6Addr::from_bits(u128::from(upper) << 64 | u128::from(lower)));
         let [is_loopback, other_is_loopback] = ends.map(|address| address.is_loopback());
         is_loopback == other_is_loopback && ends.into_iter().all(is_unicast)
     }
@@ -217,12 +226,24 @@ const fn bits(address: IpAddr) -> u128 {
     }
 }
 
+/// [`FlowKey::is_possible`] of both addresses of IPv4, side by side. Their first octets tell them
+/// apart in few steps: every unknown packet of a flood comes here.
+fn is_possible_v4(addresses: u64) -> bool {
+    let ends = [addresses >> 32, addresses].map(lower_half);
+    let [is_loopback, other_is_loopback] = ends.map(|address| address >> 24 == 127);
+    let names_one_host = |address: u32| {
+        let is_multicast = address >> 28 == 0xe;
+        let is_anyone = address.wrapping_add(1) <= 1; // 0.0.0.0 and 255.255.255.255
+        !(is_multicast | is_anyone)
+    };
+    is_loopback == other_is_loopback && ends.into_iter().all(names_one_host)
+}
+
 /// Whether an address names one host. An IPv4-mapped one names a host of IPv4: hosts drop a packet
 /// of IPv6 with it.
-fn is_unicast(address: IpAddr) -> bool {
-    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-    let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-    !(address.is_multicast() || address.is_unspecified() || is_broadcast || is_mapped)
+fn is_unicast(address: Ipv6Addr) -> bool {
+    let is_mapped = address.to_ipv4_mapped().is_some();
+    !(address.is_multicast() || address.is_unspecified() || is_mapped)
 }
 
 const fn upper(address: u128) -> u64 {

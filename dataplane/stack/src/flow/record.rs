@@ -13,7 +13,8 @@ use crate::{
     Fact, Instant, OverlapRule, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
     aside::{Aside, Asides, What},
     opening::Opening,
-    reassembly::{BufferPool, Reassembler},
+    reassembly::{Appended, BufferPool, Reassembler},
+    side::BySide,
     socket::MonitorSocket,
     tcp::{
         Arrival, Beginning, Connection, FlowSink, Lifetime, Prediction, Unsynced, Workbench,
@@ -32,7 +33,7 @@ pub(crate) struct Flow {
     /// What comes next. The connection does not count yet what was accepted as predicted.
     prediction: Prediction,
     /// The last timestamp of each side.
-    recent: Sides<u32>,
+    recent: BySide<u32>,
     /// A buffer of capacity 0 is not updated by predicted segments: [`Flow::next_offset`] has its
     /// position.
     pub(crate) buffers: Sides<Reassembler>,
@@ -77,6 +78,17 @@ pub(crate) struct Shared<'a> {
     pub(crate) asides: &'a mut Asides,
 }
 
+/// What became of a segment that may be the predicted one.
+#[derive(Debug)]
+pub(crate) enum Predicted<'a> {
+    /// It is another one: nothing was done.
+    Not,
+    /// It was taken.
+    Taken,
+    /// It was taken, but its payload is still to be placed, except for what was appended.
+    But(Arrival<'a>, Option<Appended>),
+}
+
 /// RFC 7323 section 5.5: after a silence of 24 days, the last timestamp means nothing.
 const STALE: Duration = Duration::from_secs(24 * 24 * 3600);
 
@@ -89,7 +101,7 @@ impl Flow {
         Self {
             last_packet: now,
             prediction: Prediction::none(Traits::new(client, defaults.buffer_bytes)),
-            recent: Sides::default(),
+            recent: BySide::default(),
             buffers: defaults.buffer_bytes.map(Reassembler::new),
             connection: Connection::new(if segment.flags.is_syn() {
                 Beginning::Syn
@@ -103,8 +115,9 @@ impl Flow {
     }
 
     /// The side at one end of the key.
-    pub(crate) fn side_of(&self, end: End) -> Side {
-        if end == self.prediction.traits.client() { Side::Client } else { Side::Server }
+    #[inline]
+    pub(crate) const fn side_of(&self, end: End) -> Side {
+        self.prediction.traits.side_of(end)
     }
 
     /// Takes one segment of the flow, which lives in `slot`.
@@ -184,46 +197,64 @@ impl Flow {
         self.connection.unanswered(side, self.recent[side])
     }
 
-    /// Takes a plain segment that is the predicted one. A flow that has been silent for `idle`
-    /// nanoseconds predicts none. `false`: it is another segment, and nothing was done.
-    #[inline]
-    pub(crate) fn on_predicted<S: FlowSink>(
+    /// Takes a plain segment, if it is the predicted one. A flow that has been silent for `idle`
+    /// nanoseconds predicts none.
+    #[inline(always)]
+    pub(crate) fn on_predicted<'a, S: FlowSink>(
         &mut self,
-        segment: &Segment<'_>,
-        slot: u32,
+        segment: &Segment<'a>,
         Timing { now, idle }: Timing,
-        shared: Shared<'_>,
+        pool: &mut BufferPool,
+        stats: &mut Stats,
         make_sink: impl FnOnce(Orientation) -> S,
-    ) -> bool {
-        let from = self.side_of(segment.from);
+    ) -> Predicted<'a> {
         if self.last_packet.after_nanos(idle) <= now {
-            return false;
+            return Predicted::Not;
         }
-        if !self.prediction.accept(segment, from, &mut self.recent) {
-            return false;
+        if !self.prediction.accept(segment, &mut self.recent) {
+            return Predicted::Not;
         }
         self.last_packet = self.last_packet.max(now);
-        shared.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
-        let (receiver, payload) = (from.peer(), segment.payload);
-        if !payload.is_empty() && self.prediction.traits.has_buffer(receiver) {
-            let Shared { pool, stats, ledger, asides } = shared;
-            let mut sink = make_sink(self.orientation());
-            let buffer = &mut self.buffers[receiver];
-            let arrival = Arrival {
-                side: receiver,
-                offset: buffer.next(),
-                bytes: payload,
-                acknowledged: StreamOffset::ZERO,
-            };
-            if let Err(appended) = arrival.append(buffer, pool, stats, &mut sink) {
-                let shared = Shared { pool, stats, ledger, asides };
-                let (_, mut on) = self.workbench(slot, Sides::default(), shared, sink);
-                on.place_rest(arrival, appended);
-                self.stop_predicting();
-                self.predict_next();
-            }
+        stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
+        let bytes = segment.payload;
+        if bytes.is_empty() || !self.prediction.traits.has_buffer_for(segment.from) {
+            return Predicted::Taken;
         }
-        true
+        let receiver = self.side_of(segment.from).peer();
+        let mut sink = make_sink(self.orientation());
+        let buffer = &mut self.buffers[receiver];
+        let (offset, acknowledged) = (buffer.next(), StreamOffset::ZERO);
+        let arrival = Arrival { side: receiver, offset, bytes, acknowledged };
+        match arrival.append(buffer, pool, stats, &mut sink) {
+            Ok(_) => Predicted::Taken,
+            Err(appended) => Predicted::But(arrival, appended),
+        }
+    }
+
+    /// Places the payload of a predicted segment that could not be appended as usual.
+    pub(crate) fn place_rest(
+        &mut self,
+        arrival: Arrival<'_>,
+        appended: Option<Appended>,
+        slot: u32,
+        shared: Shared<'_>,
+        sink: impl FlowSink,
+    ) {
+        let (_, mut on) = self.workbench(slot, Sides::default(), shared, sink);
+        on.place_rest(arrival, appended);
+        self.stop_predicting();
+        self.predict_next();
+    }
+
+    /// Predicts anew, if a segment may be the next one, but is beyond what the prediction can count
+    /// or beyond the window of the time when it was made. Returns whether it has.
+    pub(crate) fn predict_anew(&mut self, segment: &Segment<'_>) -> bool {
+        let is_next = self.prediction.is_next(segment, self.side_of(segment.from));
+        if is_next {
+            self.stop_predicting();
+            self.predict_next();
+        }
+        is_next
     }
 
     /// Whether the next segments are predicted, so that they need little of the flow.
@@ -262,7 +293,7 @@ impl Flow {
     #[inline]
     pub(crate) fn buffer_for(&self, from: End) -> (&Reassembler, bool) {
         let receiver = self.side_of(from).peer();
-        (&self.buffers[receiver], self.has_buffer(receiver))
+        (&self.buffers[receiver], self.prediction.traits.has_buffer_for(from))
     }
 
     /// What a segment works on; `frozen` are the sides that are no longer monitored.

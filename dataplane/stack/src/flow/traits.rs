@@ -14,11 +14,11 @@ pub(crate) struct Traits(Cell<u8>);
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Trait {
-    /// The client is the high end of the key.
+    /// The client is the high end of the key. The lowest bit: see [`Traits::number_of`].
     ClientIsHigh = 1 << 0,
     /// The client's buffer has a capacity above 0.
     ClientHasBuffer = 1 << 1,
-    /// The server's buffer has a capacity above 0.
+    /// The server's buffer has a capacity above 0: the bit behind the client's.
     ServerHasBuffer = 1 << 2,
     /// Both sides send timestamps.
     HasStamps = 1 << 3,
@@ -73,10 +73,29 @@ impl Traits {
         if self.has(Trait::ClientIsHigh) { End::High } else { End::Low }
     }
 
+    /// The number of the side at one end of the key: its place in [`BySide`](crate::side::BySide).
+    #[inline]
+    pub(crate) const fn number_of(&self, end: End) -> usize {
+        ((self.0.get() ^ end as u8) & Trait::ClientIsHigh as u8) as usize
+    }
+
+    /// The side at one end of the key.
+    #[inline]
+    pub(crate) const fn side_of(&self, end: End) -> Side {
+        if self.number_of(end) == 0 { Side::Client } else { Side::Server }
+    }
+
     /// Whether a side's buffer has a capacity above 0.
     #[inline]
     pub(crate) const fn has_buffer(&self, side: Side) -> bool {
         self.has(Trait::has_buffer(side))
+    }
+
+    /// Whether the buffer for what one end of the key sends has a capacity above 0.
+    #[inline]
+    pub(crate) const fn has_buffer_for(&self, from: End) -> bool {
+        let receiver = self.number_of(from) ^ 1;
+        self.0.get() & ((Trait::ClientHasBuffer as u8) << receiver) != 0
     }
 
     /// Notes the capacity of a side's buffer.

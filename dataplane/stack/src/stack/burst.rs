@@ -20,10 +20,10 @@ use super::{
 use crate::{
     EndCause, EventKind, EventSink, Fact, Frame, FrameSet, Instant, PacketOutcome, Stat,
     assembly::Whole,
-    flow::{Flow, FlowTable, Shared, Tag, Timing},
+    flow::{Flow, FlowTable, Predicted, Shared, Tag, Timing},
     limits::BURST,
-    reassembly::Reassembler,
-    tcp::Lifetime,
+    reassembly::{Appended, Reassembler},
+    tcp::{Arrival, Lifetime},
     wire::{
         Fragment, ParseError, Parsed, Segment, Verify, parse_any, parse_assembled, parse_common,
     },
@@ -269,6 +269,9 @@ impl Stack {
     #[cold]
     #[inline(never)]
     fn handle_unpredicted(&mut self, at: usize, packet: &Packet<'_>, sink: &mut impl EventSink) {
+        if packet.is_plain && packet.likely.is_some() && self.handle_outgrown(packet, sink) {
+            return;
+        }
         let outcome = self.handle_parsed(packet, sink);
         self.stats.count_packet(outcome);
         if !matches!(outcome, PacketOutcome::Monitored) {
@@ -315,7 +318,7 @@ impl Stack {
 
     /// Passes a plain segment to the flow in a slot, if it belongs to it and is predicted. Then no
     /// flow begins or ends, and no deadline comes nearer.
-    #[inline]
+    #[inline(always)]
     fn advance_predicted(
         &mut self,
         slot: u32,
@@ -324,19 +327,62 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> bool {
         let id = needs_handle(sink).then(|| self.table.id(slot));
-        let Self { table, pool, stats, ledger, asides, grown, .. } = self;
+        let Self { table, pool, stats, .. } = self;
         let Some(flow) = table.get_mut_if(slot, &segment.key) else { return false };
         let wants_growth = sink.wanted().contains(EventKind::NewData);
         let read = wants_growth.then(|| flow.next_offsets());
-        let shared = Shared { pool, stats, ledger, asides };
-        let is_predicted = flow.on_predicted(segment, slot, timing, shared, |orientation| {
+        let predicted = flow.on_predicted(segment, timing, pool, stats, |orientation| {
             let tuple = move || orientation.tuple(&segment.key);
-            Emitter { time: timing.now, flow: id, tuple, sink }
+            Emitter { time: timing.now, flow: id, tuple, sink: &mut *sink }
         });
-        if let Some(read) = read.filter(|_| is_predicted) {
-            note_growth(grown, slot, flow, read);
+        match predicted {
+            Predicted::Not => return false,
+            Predicted::Taken => {}
+            Predicted::But(arrival, appended) => {
+                self.place_rest(slot, segment, (arrival, appended), timing.now, sink);
+            }
         }
-        is_predicted
+        if let Some(read) = read
+            && let Some(flow) = self.table.get_mut(slot)
+        {
+            note_growth(&mut self.grown, slot, flow, read);
+        }
+        true
+    }
+
+    /// Places the payload of a predicted segment that could not be appended as usual.
+    #[cold]
+    #[inline(never)]
+    fn place_rest(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        (arrival, appended): (Arrival<'_>, Option<Appended>),
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) {
+        let id = needs_handle(sink).then(|| self.table.id(slot));
+        let Self { table, pool, stats, ledger, asides, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return };
+        let orientation = flow.orientation();
+        let tuple = || orientation.tuple(&segment.key);
+        let emitter = Emitter { time: now, flow: id, tuple, sink };
+        let shared = Shared { pool, stats, ledger, asides };
+        flow.place_rest(arrival, appended, slot, shared, emitter);
+    }
+
+    /// Handles a packet in order that its flow would have predicted if it could count further.
+    #[inline(never)]
+    fn handle_outgrown(&mut self, packet: &Packet<'_>, sink: &mut impl EventSink) -> bool {
+        if let Ok(Parsed::Segment(segment)) = &packet.parsed
+            && let Some(slot) = packet.likely
+            && let Some(flow) = self.table.get_mut_if(slot, &segment.key)
+            && flow.predict_anew(segment)
+        {
+            self.handle_predicted(packet, self.timeouts.of(Lifetime::Established), sink)
+        } else {
+            false
+        }
     }
 
     /// Handles a segment that was not predicted; `known` is the slot of its flow.
@@ -349,7 +395,10 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
-        let fate = known.map_or(Fate::Over(None), |slot| self.fate(slot, segment, now, sink));
+        let fate = match known {
+            Some(slot) => self.fate(slot, segment, now, sink),
+            None => Fate::Over(None),
+        };
         let slot = match fate {
             Fate::GoesOn(slot) => slot,
             Fate::Over(None) if !self.opens_flow(segment) => {

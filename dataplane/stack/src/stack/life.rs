@@ -124,9 +124,13 @@ impl Stack {
     ) -> Fate {
         let Some(flow) = self.table.get_mut(slot) else { return Fate::Over(None) };
         flow.stop_predicting();
+        let is_over = flow.deadline(&self.timeouts) <= now;
+        if !is_over && !segment.flags.is_syn() {
+            return Fate::GoesOn(slot);
+        }
         let (from, silence) = (flow.side_of(segment.from), now.since(flow.last_packet));
         let silent = flow.connection.silent_cause();
-        let (cause, former) = if flow.deadline(&self.timeouts) <= now {
+        let (cause, former) = if is_over {
             (silent.unwrap_or(EndCause::Timeout), None)
         } else if flow.connection.is_superseded_by(segment, from, silence) {
             let asked = flow.unanswered(from).filter(|_| silent.is_none());

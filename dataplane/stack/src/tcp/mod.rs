@@ -205,7 +205,8 @@ impl Connection {
             on.aside.settle();
         }
         self.settle(from, on);
-        if is_taken && self.is_established && !segment.flags.is_syn() {
+        let is_opened = is_taken && self.is_established && !segment.flags.is_syn();
+        if is_opened && on.aside.is_used() {
             on.drop_openings(from);
         }
         self.update_lifetime();
@@ -246,7 +247,9 @@ impl Connection {
             on.suspect(from, Suspicion::NoAck);
             return false;
         }
-        self.choose_opening(segment, from, on);
+        if on.aside.is_used() {
+            self.choose_opening(segment, from, on);
+        }
         self.sides[from.peer()].pass_keepalive(segment.ack);
         self.prove(segment, from, on);
         if !self.introduce(segment, options, from, on) {

@@ -84,7 +84,9 @@ impl Connection {
         if segment.payload_length > 0 {
             on.suspect(from, Suspicion::SynPayload);
         }
-        self.set_aside(segment, Standing::Doubtful, from, on);
+        if segment.payload_length > 0 || segment.flags.is_fin() {
+            self.set_aside(segment, Standing::Doubtful, from, on);
+        }
     }
 
     fn on_syn_ack<S: FlowSink>(
@@ -198,6 +200,7 @@ impl Connection {
 
     /// Of several SYN/ACKs, that counts which the peer acknowledges; with SYN cookies, of several
     /// SYNs, too, that with which it goes on.
+    #[cold]
     pub(super) fn choose_opening<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -206,7 +209,7 @@ impl Connection {
     ) {
         let peer = from.peer();
         let receiver = &self.sides[peer];
-        if !on.aside.is_used() || receiver.is_confirmed() || !receiver.may_move() {
+        if receiver.is_confirmed() || !receiver.may_move() {
             return;
         }
         if receiver.is_own_syn(segment.ack.before(1)) {

@@ -9,6 +9,7 @@ use super::{Connection, TcpSide, TcpState, side::WINDOW_UNKNOWN, window_scale};
 use crate::{
     SeqNum, Side, Sides, StreamOffset,
     flow::{Trait, Traits},
+    side::BySide,
     wire::{Options, Segment, WindowScale},
 };
 
@@ -16,15 +17,15 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Prediction {
     /// The number of the next byte of each side.
-    next: Sides<SeqNum>,
+    next: BySide<SeqNum>,
     /// What its peer has acknowledged.
-    acknowledged: Sides<SeqNum>,
+    acknowledged: BySide<SeqNum>,
     /// The right edge of the window that its peer has granted.
-    edge: Sides<SeqNum>,
+    edge: BySide<SeqNum>,
     /// The window that it has advertised last, unscaled.
-    window: Sides<u16>,
+    window: BySide<u16>,
     /// Segments accepted as predicted, or [`Self::NO_PACKETS`].
-    packets: Sides<u8>,
+    packets: BySide<u8>,
     /// What every packet must know of the flow besides. Here, because there is room.
     pub(crate) traits: Traits,
     #[expect(dead_code, reason = "only its niche is used")]
@@ -52,7 +53,7 @@ pub(crate) struct Unsynced {
 impl Prediction {
     /// In place of a number of packets: nothing is predicted.
     const NO_PACKETS: u8 = u8::MAX;
-    const NOT_PREDICTED: Sides<u8> = Sides { client: Self::NO_PACKETS, server: Self::NO_PACKETS };
+    const NOT_PREDICTED: BySide<u8> = BySide([Self::NO_PACKETS; 2]);
 
     /// Most packets of one prediction. Each has fewer than 2^16 bytes, so that they have fewer than
     /// 2^31 together, and fewer than 2^32 are unacknowledged behind the last.
@@ -60,12 +61,12 @@ impl Prediction {
 
     /// No prediction, of a flow with these traits.
     pub(crate) const fn none(traits: Traits) -> Self {
-        const NOTHING: Sides<SeqNum> = Sides { client: SeqNum(0), server: SeqNum(0) };
+        const NOTHING: BySide<SeqNum> = BySide([SeqNum(0); 2]);
         Self {
             next: NOTHING,
             acknowledged: NOTHING,
             edge: NOTHING,
-            window: Sides { client: 0, server: 0 },
+            window: BySide([0; 2]),
             packets: Self::NOT_PREDICTED,
             traits,
             mark: Mark::Live,
@@ -80,49 +81,50 @@ impl Prediction {
     /// Whether anything is predicted.
     #[inline]
     pub(crate) const fn is_some(&self) -> bool {
-        self.packets.client != Self::NO_PACKETS
+        self.packets.0[0] != Self::NO_PACKETS
     }
 
     /// Accepts a plain segment that is the predicted one: of a steady connection, in order, within
     /// the window, acknowledging nothing that was not captured, and with a timestamp that is not
-    /// older than the one before, or with no options, as the connection has them.
+    /// older than the one before, or without one, as the connection has them.
     /// [`Connection::sync`] later does to the connection what [`Connection::on_segment`] would do
     /// now, except for the payload. `false`: it is another segment, and nothing was done.
-    #[inline]
-    pub(crate) fn accept(
-        &mut self,
-        segment: &Segment<'_>,
-        from: Side,
-        recent: &mut Sides<u32>,
-    ) -> bool {
+    #[inline(always)]
+    pub(crate) fn accept(&mut self, segment: &Segment<'_>, recent: &mut BySide<u32>) -> bool {
         debug_assert!(segment.is_plain(), "nothing else is predicted");
-        let peer = from.peer();
-        let next = segment.seq.plus(segment.payload_length);
-        let outstanding = self.next[peer].bytes_since(segment.ack);
-        let is_predicted = segment.seq == self.next[from]
-            && self.packets[from] < Self::PACKETS_MAX
-            && outstanding <= self.next[peer].bytes_since(self.acknowledged[peer])
-            && self.edge[from].distance_from(next) >= 0;
+        let Self { next: BySide(next), acknowledged: BySide(acknowledged), .. } = self;
+        // Numbers all along: from a `Side`, the compiler makes a comparison for each use.
+        let from = self.traits.number_of(segment.from);
+        let peer = from ^ 1;
+        let end = segment.seq.plus(segment.payload_length);
+        let outstanding = next[peer].bytes_since(segment.ack);
+        let is_predicted = segment.seq == next[from]
+            && self.packets.0[from] < Self::PACKETS_MAX
+            && outstanding <= next[peer].bytes_since(acknowledged[peer])
+            && self.edge.0[from].distance_from(end) >= 0;
         if !is_predicted || !predicts() {
             return false;
         }
-        let has_stamps = self.traits.has(Trait::HasStamps);
-        if segment.options.is_empty() {
-            if has_stamps {
+        if self.traits.has(Trait::HasStamps) {
+            let Some((stamp, rest)) = Options::split_stamp(segment.options) else { return false };
+            let is_older = stamp.wrapping_sub(recent.0[from]).cast_signed() < 0;
+            if is_older || !Options::is_only_sack(rest) {
                 return false;
             }
-        } else {
-            let Some(stamp) = Options::aligned(segment.options) else { return false };
-            if !has_stamps || stamp.wrapping_sub(recent[from]).cast_signed() < 0 {
-                return false;
-            }
-            recent[from] = stamp;
+            recent.0[from] = stamp;
+        } else if !Options::is_only_sack(segment.options) {
+            return false;
         }
-        self.next[from] = next;
-        self.packets[from] += 1;
-        self.window[from] = segment.window;
-        self.acknowledged[peer] = segment.ack;
+        next[from] = end;
+        self.packets.0[from] += 1;
+        self.window.0[from] = segment.window;
+        acknowledged[peer] = segment.ack;
         true
+    }
+
+    /// Whether a plain segment has the number that is predicted.
+    pub(crate) fn is_next(&self, segment: &Segment<'_>, from: Side) -> bool {
+        self.is_some() && segment.seq == self.next[from]
     }
 }
 
@@ -147,10 +149,10 @@ impl Connection {
             } else {
                 on.traits.clear(Trait::HasStamps);
             }
-            on.next = Sides { client: client.next_seq(), server: server.next_seq() };
-            on.acknowledged = Sides { client: of_client, server: of_server };
-            on.edge = Sides { client: client.edge_seq(server), server: server.edge_seq(client) };
-            on.packets = Sides::both(0);
+            on.next = BySide([client.next_seq(), server.next_seq()]);
+            on.acknowledged = BySide([of_client, of_server]);
+            on.edge = BySide([client.edge_seq(server), server.edge_seq(client)]);
+            on.packets = BySide([0; 2]);
         }
     }
 

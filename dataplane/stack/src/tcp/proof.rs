@@ -74,15 +74,25 @@ impl Connection {
 
     /// Lets a segment prove the place of what was kept aside: it acknowledges what its peer sent,
     /// or goes on where its peer has acknowledged.
+    #[inline]
     pub(super) fn prove<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        if !on.aside.is_used() {
-            return;
+        if on.aside.is_used() {
+            self.prove_kept(segment, from, on);
         }
+    }
+
+    #[cold]
+    fn prove_kept<S: FlowSink>(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
         let peer = from.peer();
         if let Some(kept) = on.aside.acknowledged(peer, segment.ack) {
             // The segment was taken, so its timestamp was not too old, and what it acknowledges was
@@ -144,15 +154,25 @@ impl Connection {
 
     /// Takes what was kept aside of a side, below what its peer has acknowledged. Places that hold
     /// another copy by now keep it.
+    #[inline]
     pub(super) fn believe<S: FlowSink>(
         &mut self,
         sender: Side,
         acknowledged: u64,
         on: &mut Workbench<'_, S>,
     ) {
-        if !on.aside.is_used() {
-            return;
+        if on.aside.is_used() {
+            self.believe_kept(sender, acknowledged, on);
         }
+    }
+
+    #[cold]
+    fn believe_kept<S: FlowSink>(
+        &mut self,
+        sender: Side,
+        acknowledged: u64,
+        on: &mut Workbench<'_, S>,
+    ) {
         for place in on.aside.of(sender) {
             let is_data = on.aside.get(place).is_some_and(|kept| kept.what == What::Data);
             if is_data {
@@ -168,6 +188,9 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
+        if !on.aside.is_used() {
+            return;
+        }
         let end = self.aside_end(from, &on.aside);
         let start = self.sides[from].offset_of(segment.seq);
         if end > 0 && start.is_some_and(|start| start >= end.cast_signed()) {

@@ -6,6 +6,7 @@ use crate::{
     aside::{Aside, What},
     flow::LedgerEntry,
     reassembly::{Appended, BufferFact, BufferPool, Overlap, Placed, Reassembler},
+    side::BySide,
     wire::Segment,
 };
 
@@ -35,7 +36,7 @@ pub(crate) struct Workbench<'a, S> {
     /// What is kept aside of the flow.
     pub(crate) aside: Aside<'a>,
     /// The last timestamp of each side: `TS.Recent` of RFC 7323, of its peer.
-    pub(crate) recent: &'a mut Sides<u32>,
+    pub(crate) recent: &'a mut BySide<u32>,
     /// Whether the flow has been silent for so long that `recent` means nothing.
     pub(crate) is_stale: bool,
     /// Takes the facts, except those of frozen sides.
@@ -229,6 +230,7 @@ impl<S: FlowSink> Workbench<'_, S> {
 
     /// Drops what else could have opened the connection with which `from` goes on: its own SYNs,
     /// and the SYN/ACKs of its peer.
+    #[cold]
     pub(super) fn drop_openings(&mut self, from: Side) {
         self.aside.drop_all(from, self.pool, |what| matches!(what, What::Syn(_)));
         self.aside.drop_all(from.peer(), self.pool, |what| matches!(what, What::SynAck(_)));

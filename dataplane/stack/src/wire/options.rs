@@ -60,6 +60,7 @@ impl Options {
     const END: u8 = 0;
     const NO_OPERATION: u8 = 1;
     const WINDOW_SCALE: u8 = 3;
+    const SACK: u8 = 5;
     const TIMESTAMPS: u8 = 8;
     const MD5: u8 = 19;
 
@@ -67,21 +68,46 @@ impl Options {
     /// which nearly all segments with timestamps have.
     const ALIGNED: [u8; 4] = [Self::NO_OPERATION, Self::NO_OPERATION, Self::TIMESTAMPS, 10];
 
-    /// The time of the sender, if timestamps are the only option, in the aligned layout.
+    /// The time of the sender, and the other options, if the first ones are timestamps in the
+    /// aligned layout.
     #[inline(always)]
-    pub(crate) const fn aligned(options: &[u8]) -> Option<u32> {
+    pub(crate) const fn split_stamp(options: &[u8]) -> Option<(u32, &[u8])> {
         match *options {
-            [a, b, c, d, v0, v1, v2, v3, _, _, _, _] => {
+            [a, b, c, d, v0, v1, v2, v3, _, _, _, _, ref rest @ ..] => {
                 let is_aligned =
                     u32::from_be_bytes([a, b, c, d]) == u32::from_be_bytes(Self::ALIGNED);
-                if is_aligned { Some(u32::from_be_bytes([v0, v1, v2, v3])) } else { None }
+                let value = u32::from_be_bytes([v0, v1, v2, v3]);
+                if is_aligned { Some((value, rest)) } else { None }
             }
             _ => None,
         }
     }
 
-    /// Parses the options of a header. Each turn of the loop consumes at least two bytes.
-    pub(crate) fn parse(mut options: &[u8]) -> Self {
+    /// Whether there are no options but the blocks of SACK (RFC 2018), which change nothing here, in
+    /// the layout that all senders use.
+    #[inline(always)]
+    pub(crate) const fn is_only_sack(options: &[u8]) -> bool {
+        options.is_empty() || Self::is_sack(options)
+    }
+
+    #[cold]
+    const fn is_sack(options: &[u8]) -> bool {
+        match *options {
+            [Self::NO_OPERATION, Self::NO_OPERATION, Self::SACK, length, ref blocks @ ..] => {
+                matches!((length as usize).checked_sub(2), Some(length) if length == blocks.len())
+            }
+            _ => false,
+        }
+    }
+
+    /// Parses the options of a header.
+    #[inline]
+    pub(crate) fn parse(options: &[u8]) -> Self {
+        if options.is_empty() { Self::default() } else { Self::parse_some(options) }
+    }
+
+    /// Each turn of the loop consumes at least two bytes.
+    fn parse_some(mut options: &[u8]) -> Self {
         let mut parsed = Self::default();
         while let Some((kind, body, rest)) = Self::next(options) {
             options = rest;
@@ -111,5 +137,33 @@ impl Options {
         let length = usize::from(*length).checked_sub(2).filter(|_| *kind != Self::END)?;
         let (body, rest) = rest.split_at_checked(length)?;
         Some((*kind, body, rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_sack_are_the_only_options_that_change_nothing() {
+        let blocks = [1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        assert!(Options::is_only_sack(&[]));
+        assert!(Options::is_only_sack(&blocks));
+        assert!(!Options::is_only_sack(&blocks[..8]), "cut off");
+        assert!(!Options::is_only_sack(&[&blocks[..], &[19, 2, 1, 0]].concat()), "more behind");
+        assert!(!Options::is_only_sack(&[1, 1, 19, 2]));
+        assert!(!Options::is_only_sack(&[1, 1, 5]));
+    }
+
+    #[test]
+    fn timestamps_come_first_and_are_aligned() {
+        let stamps = [1, 1, 8, 10, 0, 0, 1, 2, 9, 9, 9, 9];
+        assert_eq!(Options::split_stamp(&stamps), Some((0x0102, &[][..])));
+        assert_eq!(
+            Options::split_stamp(&[&stamps[..], &[1, 1, 5]].concat()),
+            Some((0x0102, &[1, 1, 5][..]))
+        );
+        assert_eq!(Options::split_stamp(&stamps[2..]), None);
+        assert_eq!(Options::split_stamp(&[]), None);
     }
 }
