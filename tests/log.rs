@@ -17,7 +17,6 @@ use mos_tests::rpc::Rpc;
 use mos_tests::service::{Mosd, Setup};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
-use serde_json::Value;
 
 /// A wait that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,21 +49,8 @@ impl Changer {
     }
 }
 
-/// The level and message of a condition.
-#[track_caller]
-fn condition(mosd: &Mosd, kind: &str) -> (String, String) {
-    let status = mosd.status();
-    let all = status.get("conditions").and_then(Value::as_array).expect("conditions");
-    let text = |condition: &Value, key| {
-        condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let found = all.iter().find(|condition| text(condition, "type") == kind);
-    let found = found.expect("the condition is told");
-    (text(found, "level"), text(found, "message"))
-}
-
 fn is_warned(mosd: &Mosd) -> bool {
-    condition(mosd, "log").0 == "CONDITION_LEVEL_WARNING"
+    mosd.condition("log")[0] == "CONDITION_LEVEL_WARNING"
 }
 
 #[test]
@@ -72,7 +58,7 @@ fn a_log_on_a_full_disk_is_lost_and_told_and_nothing_else_happens() {
     let full = OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mosd = Mosd::start_logging_to(&Setup::demo(), full);
     Changer::of(&mosd).change(3);
-    assert!(within(PATIENCE, || is_warned(&mosd)), "{:?}", condition(&mosd, "log"));
+    assert!(within(PATIENCE, || is_warned(&mosd)), "{:?}", mosd.condition("log"));
     mosd.stop(Signal::TERM).in_order();
 }
 
@@ -94,7 +80,7 @@ fn a_reader_that_goes_away_is_survived_and_the_next_one_is_told_what_was_lost() 
     drop(first);
     let mut changer = Changer::of(&mosd);
     changer.change(3);
-    assert!(within(PATIENCE, || is_warned(&mosd)), "{:?}", condition(&mosd, "log"));
+    assert!(within(PATIENCE, || is_warned(&mosd)), "{:?}", mosd.condition("log"));
     let mut second = reader(&path);
     let mut text = Vec::new();
     let told = within(PATIENCE, || {

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use mos_tests::service::{Mosd, Setup, free_address};
 use rustix::process::Signal;
-use serde_json::Value;
 
 /// A read that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,17 +40,6 @@ fn page(address: &str) -> String {
     answer
 }
 
-/// What the condition of descriptors says, after its level.
-#[track_caller]
-fn descriptors(mosd: &Mosd) -> [String; 2] {
-    let status = mosd.status();
-    let all = status.get("conditions").and_then(Value::as_array).expect("conditions");
-    let kind = Some(&Value::from("descriptors"));
-    let found = all.iter().find(|condition| condition.get("type") == kind).expect("it is told");
-    ["level", "nextStep"]
-        .map(|key| found.get(key).and_then(Value::as_str).unwrap_or_default().to_owned())
-}
-
 #[track_caller]
 fn open_files(mosd: &Mosd) -> usize {
     let files = std::fs::read_dir(format!("/proc/{}/fd", mosd.pid()));
@@ -63,7 +51,7 @@ fn silent_connections_take_no_descriptors_and_keep_nobody_out() {
     let address = free_address();
     let setup = Setup::demo().with(&["--metrics", &address]).limited("-n 300");
     let mosd = Mosd::start(&setup);
-    let [level, next_step] = descriptors(&mosd);
+    let [level, _, next_step] = mosd.condition("descriptors");
     assert_eq!(level, "CONDITION_LEVEL_WARNING");
     assert!(next_step.contains("connections_max = 44"), "{next_step}");
     let before = open_files(&mosd);
@@ -93,6 +81,7 @@ fn the_soft_limit_of_descriptors_is_raised_to_what_the_limits_need() {
     let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let mut figures = row.expect("a row").split_whitespace();
     assert_eq!(figures.next(), Some("1280"), "{limits}");
-    assert_eq!(descriptors(&mosd), ["CONDITION_LEVEL_OK", ""]);
+    let [level, ..] = mosd.condition("descriptors");
+    assert_eq!(level, "CONDITION_LEVEL_OK");
     mosd.stop(Signal::TERM).in_order();
 }

@@ -197,6 +197,18 @@ impl Mosd {
         parse(&self.mosctl(&["-o", "json", "status"]).text())
     }
 
+    /// A condition of the status, by its type: its level, what it says, and what to do.
+    #[track_caller]
+    pub fn condition(&self, kind: &str) -> [String; 3] {
+        let status = self.status();
+        let all = status.get("conditions").and_then(Value::as_array).expect("conditions");
+        let kind = Some(&Value::from(kind));
+        let found = all.iter().find(|condition| condition.get("type") == kind);
+        let found = found.expect("the condition is told");
+        ["level", "message", "nextStep"]
+            .map(|key| found.get(key).and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
     /// The sum of one figure over all cores of the status.
     #[track_caller]
     pub fn core_total(&self, figure: &str) -> i64 {
