@@ -322,6 +322,9 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
             "leave --offset out, or take one within the offsets above"
         }
         Some(Reason::TooManyStreams) => "wait for another stream to end, then ask again",
+        Some(Reason::TooManyCalls | Reason::AnswersUnread | Reason::SlowConsumer) => {
+            "read answers sooner, or ask for less at once"
+        }
         Some(Reason::ServerStopping) => "ask again when mosd is back",
         Some(Reason::PayloadDisabled) => {
             "the owner of mosd allows it with `payload = true` in [server]"
@@ -340,25 +343,32 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
             "`mosctl help filters` shows fields and operators"
         }
         Some(Reason::PageTokenInvalid) => "mosd was restarted meanwhile: list again",
-        Some(Reason::ArgumentInvalid | Reason::Internal) | None => match code {
-            Code::Unavailable | Code::DeadlineExceeded => "`mosctl status`; asking again is safe",
-            Code::Unimplemented => "`mosctl info` shows version and features of the server",
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::FailedPrecondition
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::Internal
-            | Code::DataLoss
-            | Code::Unauthenticated => return None,
-        },
+        Some(Reason::ArgumentInvalid | Reason::RequestUnfinished | Reason::Internal) | None => {
+            return next_step_of(code);
+        }
     })
+}
+
+/// What to try next where only the code says.
+const fn next_step_of(code: Code) -> Option<&'static str> {
+    match code {
+        Code::Unavailable | Code::DeadlineExceeded => Some("`mosctl status`; asking again is safe"),
+        Code::Unimplemented => Some("`mosctl info` shows version and features of the server"),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => None,
+    }
 }
 
 /// The code as gRPC spells it.

@@ -31,11 +31,15 @@ pub use api::{
     service::Service,
     state::{Control, Settings},
     status::ErrorRow,
-    streams::{Admission, STREAMS_OPEN_MAX, Streams},
+    streams::{Admission, Streams},
 };
 pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};
 pub use flows::page_token::PageTokenError;
 pub use health::{descriptors::Descriptors, telemetry::describe_metrics};
-pub use net::listen::{ListenError, Listeners, PlainTcp};
+pub use net::{
+    Cutoff,
+    listen::{ListenError, Listeners, PlainTcp},
+};
+pub use words::bounds::{Configured, Limit, Scope, Unit, limits};
 pub use workers::{PendingAnswer, WorkerClient};

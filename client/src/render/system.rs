@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use mos_proto::v1::{
-    Condition, ConditionLevel, CoreStatus, GetServerInfoResponse, GetStatusResponse, PortStatus,
+    Condition, ConditionLevel, CoreStatus, GetServerInfoResponse, GetStatusResponse, Limit,
+    LimitScope, LimitUnit, PortStatus,
 };
 
 use super::{Align, Output, Paint, Table, flow, pairs};
@@ -187,19 +188,27 @@ pub(crate) fn info_text(info: &GetServerInfoResponse, now: SystemTime) -> String
             ),
         ));
     }
-    let mut limits: Vec<_> = info.limits.iter().collect();
+    let mut limits: Vec<_> =
+        info.limits.iter().map(|limit| (limit.name.as_str(), limit_text(limit))).collect();
     limits.sort();
-    let limits: Vec<_> =
-        limits.into_iter().map(|(name, limit)| (name.as_str(), limit_text(name, *limit))).collect();
     format!("{}\nLIMITS\n{}", pairs(&lines), pairs(&limits))
 }
 
-fn limit_text(name: &str, limit: i64) -> String {
-    if name.contains("bytes") && limit >= 1024 {
-        format!("{limit} ({})", format_bytes(limit))
-    } else {
-        limit.to_string()
-    }
+fn limit_text(limit: &Limit) -> String {
+    let value = limit.value;
+    let size = match limit.unit() {
+        LimitUnit::Bytes if value >= 1024 => format!(" ({})", format_bytes(value)),
+        LimitUnit::Bytes | LimitUnit::Count | LimitUnit::Milliseconds | LimitUnit::Unspecified => {
+            String::new()
+        }
+    };
+    let scope = match limit.scope() {
+        LimitScope::Principal => " for each principal",
+        LimitScope::Connection => " for each connection",
+        LimitScope::Core => " for each core",
+        LimitScope::Server | LimitScope::Call | LimitScope::Flow | LimitScope::Unspecified => "",
+    };
+    format!("{value}{size}{scope}")
 }
 
 /// The level in words and colour, padded to `width`.

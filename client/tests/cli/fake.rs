@@ -15,10 +15,11 @@ use mos_proto::v1::{
     BufferPositions, Condition, ConditionLevel, CoreStatus, Event, EventType, Flow, FlowData,
     FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetFlowRequest, GetFlowResponse,
     GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse,
-    GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse, Lost, OptionsOrigin,
-    OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt, ReadFlowRequest,
-    ReadFlowResponse, SetSockOptRequest, SetSockOptResponse, Side, SideStats, Subscribed, TcpState,
-    WatchEventsRequest, WatchEventsResponse,
+    GetStatusRequest, GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest,
+    ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse,
+    PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse, SetSockOptRequest,
+    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, WatchEventsRequest,
+    WatchEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -523,10 +524,11 @@ impl SystemService for Answers {
             node: "mos1".to_owned(),
             api_packages: vec!["mos.v1".to_owned()],
             features: vec!["peek-flow".to_owned(), "raw-sock-opt".to_owned()],
-            limits: HashMap::from([
-                ("buffer.client.max_bytes".to_owned(), BUFFER_MAX),
-                ("list.page_size.max".to_owned(), 1000),
-            ]),
+            limits: vec![
+                limit("list.page_size.max", 1000, LimitUnit::Count, LimitScope::Call),
+                limit("buffer.client.max_bytes", BUFFER_MAX, LimitUnit::Bytes, LimitScope::Flow),
+                limit("streams.max", 32, LimitUnit::Count, LimitScope::Principal),
+            ],
             default_options: Some(options()),
             ..GetServerInfoResponse::default()
         }))
@@ -578,4 +580,8 @@ impl SystemService for Answers {
             ports: vec![port],
         }))
     }
+}
+
+fn limit(name: &str, value: i64, unit: LimitUnit, scope: LimitScope) -> Limit {
+    Limit { name: name.to_owned(), value, unit: unit.into(), scope: scope.into() }
 }

@@ -37,11 +37,18 @@ fn info_lists_what_a_client_should_not_guess() {
         "defaults  client buffer 8 KiB, server buffer 8 KiB",
         "buffer.client.max_bytes  16777216 (16 MiB)\n",
         "list.page_size.max       1000\n",
+        "streams.max              32 for each principal\n",
     ] {
         assert!(ended.text().contains(part), "no {part:?} in:\n{}", ended.text());
     }
     let json = Fake::start().run(&["info", "-o", "json"]).code(0).json();
-    assert_eq!(json["limits"]["list.page_size.max"], "1000");
+    let expected = serde_json::json!({
+        "name": "list.page_size.max",
+        "value": "1000",
+        "unit": "LIMIT_UNIT_COUNT",
+        "scope": "LIMIT_SCOPE_CALL",
+    });
+    assert_eq!(json["limits"][0], expected);
     Fake::start().run(&["info", "-o", "name"]).code(2);
 }
 

@@ -83,6 +83,14 @@ reasons! {
     PageTokenInvalid => "PAGE_TOKEN_INVALID";
     /// As many streams are open as may be.
     TooManyStreams => "TOO_MANY_STREAMS";
+    /// As many calls are under way as may be.
+    TooManyCalls => "TOO_MANY_CALLS";
+    /// As many bytes of answers wait for the client to read them as may.
+    AnswersUnread => "ANSWERS_UNREAD";
+    /// The client did not read its answer, or what a stream had for it, in time.
+    SlowConsumer => "SLOW_CONSUMER";
+    /// The request was not complete in time.
+    RequestUnfinished => "REQUEST_UNFINISHED";
     /// The service is about to stop.
     ServerStopping => "SERVER_STOPPING";
     /// An error of mosd itself.

@@ -13,13 +13,10 @@ use dashmap::DashMap;
 use tokio::{sync::OnceCell, time::Instant};
 use uuid::Uuid;
 
-use crate::auth::Principal;
-
-/// How long an answer is kept.
-pub(crate) const RETENTION: Duration = Duration::from_secs(600);
-
-/// Most answers kept; the oldest makes room.
-pub(crate) const ENTRIES_MAX: usize = 65_536;
+use crate::{
+    auth::Principal,
+    words::bounds::{REQUEST_ID_ENTRIES_MAX, REQUEST_ID_RETENTION},
+};
 
 /// A request id belongs to the principal that sent it.
 pub(crate) type AnswerKey = (Option<Principal>, Uuid);
@@ -36,7 +33,7 @@ pub(crate) struct Answers<T> {
 
 impl<T> Default for Answers<T> {
     fn default() -> Self {
-        Self::new(RETENTION, ENTRIES_MAX)
+        Self::new(REQUEST_ID_RETENTION, REQUEST_ID_ENTRIES_MAX)
     }
 }
 

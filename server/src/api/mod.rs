@@ -4,6 +4,7 @@
 pub(crate) mod answers;
 pub(crate) mod containment;
 pub(crate) mod convert;
+pub(crate) mod counted;
 pub(crate) mod etag;
 pub(crate) mod rejection;
 mod rpc;

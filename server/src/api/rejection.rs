@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     filter::FilterError,
     flows::{page_token::PageTokenError, resolve::ResolveError},
+    net::Cutoff,
     workers::CallError,
 };
 
@@ -127,6 +128,9 @@ pub enum Rejection {
         /// Streams that may run at once.
         max: usize,
     },
+    /// The transport ends the call, or does not begin it.
+    #[error(transparent)]
+    Cutoff(#[from] Cutoff),
     /// The service is stopping.
     #[error("mosd is stopping")]
     Stopping,

@@ -110,8 +110,8 @@ impl EventService for Service {
         &self,
         request: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        self.answer("mos.v1.EventService/WatchEvents", request, async |control, _, request| {
-            rpc::watch_events(control, request).await
+        self.answer("mos.v1.EventService/WatchEvents", request, async |control, call, request| {
+            rpc::watch_events(control, call, request).await
         })
         .await
     }

@@ -5,59 +5,59 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
-use crate::api::rejection::Rejection;
-
-/// Streams of all clients at once, at most.
-pub const STREAMS_OPEN_MAX: usize = 128;
+use crate::{
+    api::rejection::Rejection,
+    auth::Peer,
+    net::budget::{Budget, Share},
+    words::bounds::{STREAMS_OPEN_MAX, STREAMS_PER_PRINCIPAL},
+};
 
 /// The streams that run now.
 #[derive(Debug)]
 pub struct Streams {
-    permits: Arc<Semaphore>,
-    max: usize,
+    places: Arc<Budget>,
     stopping: watch::Sender<bool>,
 }
 
 /// The right of one stream to run. Dropping it lets another one in.
 #[derive(Debug)]
 pub struct Admission {
-    _permit: OwnedSemaphorePermit,
+    _place: Share,
     stopping: watch::Receiver<bool>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        Self::new(STREAMS_OPEN_MAX)
+        Self::new(STREAMS_PER_PRINCIPAL, STREAMS_OPEN_MAX)
     }
 }
 
 impl Streams {
-    /// At most `max` streams at once.
-    #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(max)), max, stopping: watch::Sender::new(false) }
+    /// At most `each` streams of one principal at once, and `all` in total.
+    fn new(each: usize, all: usize) -> Self {
+        Self { places: Budget::new(each, all), stopping: watch::Sender::new(false) }
     }
 
-    /// Lets a stream in.
+    /// Lets a stream of this principal in.
     ///
     /// # Errors
     ///
     /// [`Rejection::TooManyStreams`], and [`Rejection::Stopping`] once the service stops.
-    pub fn admit(&self) -> Result<Admission, Rejection> {
+    pub(crate) fn admit(&self, principal: Peer) -> Result<Admission, Rejection> {
         if *self.stopping.borrow() {
             return Err(Rejection::Stopping);
         }
-        let permit = Arc::clone(&self.permits).try_acquire_owned();
-        let permit = permit.map_err(|_full| Rejection::TooManyStreams { max: self.max })?;
-        Ok(Admission { _permit: permit, stopping: self.stopping.subscribe() })
+        let place = self.places.take(principal, 1);
+        let place = place.map_err(|spent| Rejection::TooManyStreams { max: spent.max })?;
+        Ok(Admission { _place: place, stopping: self.stopping.subscribe() })
     }
 
     /// Streams that run now.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.max - self.permits.available_permits()
+        self.places.held()
     }
 
     /// Tells every stream to end, and lets none in from now on.
@@ -77,26 +77,30 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Principal;
 
     #[test]
     fn no_more_streams_run_than_may_and_each_end_makes_room() {
-        let streams = Streams::new(2);
-        let first = streams.admit().unwrap();
-        let _second = streams.admit().unwrap();
+        let streams = Streams::new(2, 3);
+        let [one, other] = [1, 2].map(|uid| Some(Principal::Uid(uid)));
+        let first = streams.admit(one).unwrap();
+        let _second = streams.admit(one).unwrap();
         assert_eq!(streams.open(), 2);
-        assert_eq!(streams.admit().unwrap_err(), Rejection::TooManyStreams { max: 2 });
+        assert_eq!(streams.admit(one).unwrap_err(), Rejection::TooManyStreams { max: 2 });
+        let _third = streams.admit(other).unwrap();
+        assert_eq!(streams.admit(other).unwrap_err(), Rejection::TooManyStreams { max: 3 });
         drop(first);
-        assert_eq!(streams.open(), 1);
-        drop(streams.admit().unwrap());
+        assert_eq!(streams.open(), 2);
+        drop(streams.admit(one).unwrap());
     }
 
     #[tokio::test]
     async fn every_stream_hears_that_the_service_is_to_stop() {
-        let streams = Streams::new(4);
-        let mut admission = streams.admit().unwrap();
+        let streams = Streams::new(4, 4);
+        let mut admission = streams.admit(None).unwrap();
         streams.stop();
         admission.stopped().await;
-        assert_eq!(streams.admit().unwrap_err(), Rejection::Stopping);
+        assert_eq!(streams.admit(None).unwrap_err(), Rejection::Stopping);
         drop(streams);
         admission.stopped().await;
     }

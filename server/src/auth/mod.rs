@@ -2,4 +2,4 @@
 
 mod principal;
 
-pub(crate) use principal::{Peer, Principal};
+pub(crate) use principal::{Peer, Principal, is_administrator};

@@ -14,6 +14,12 @@ pub(crate) enum Principal {
 /// What a connection says of its other end; `None` where it does not say.
 pub(crate) type Peer = Option<Principal>;
 
+/// Whether this is the administrator of this machine: root, on the Unix socket. Others can never
+/// keep root out.
+pub(crate) const fn is_administrator(peer: Peer) -> bool {
+    matches!(peer, Some(Principal::Uid(0)))
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

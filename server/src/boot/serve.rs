@@ -8,28 +8,24 @@ use mos_proto::v1::{
     system_service_server::SystemServiceServer,
 };
 use tokio::{sync::oneshot, time::MissedTickBehavior};
-use tonic::transport::{Server, server::Router};
-use tonic_health::{ServingStatus, server::HealthReporter};
-use tower::layer::util::{Identity, Stack};
+use tonic::{Status, service::Routes};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+use tower::Layer as _;
 
 use crate::{
-    api::{containment::Containment, service::Service, state::Control},
+    api::{
+        containment::Containment, counted::Counted, rejection::Rejection, service::Service,
+        state::Control,
+    },
     health::{telemetry, vitals::OBSERVE_EVERY},
-    net::listen::Listeners,
+    net::{Cutoff, http2, listen::Listeners},
     panics,
-    words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX, STREAMS_MAX},
+    words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX},
 };
-
-/// Streams that a peer may make us reset before we end its connection (RUSTSEC-2024-0003).
-const RESET_STREAMS_MAX: usize = 1024;
-
-/// Bytes that a peer may send ahead of our reading, for a stream and for a connection.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-
-/// Time between two pings of an idle peer, and how long it may take to answer one.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time that requests in flight may take once the service stops.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -44,16 +40,13 @@ pub enum ServeError {
     /// The built-in descriptors cannot be read.
     #[error("cannot build the reflection service: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The transport failed.
-    #[error("the gRPC transport failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 /// Serves until `stop` completes, then lets requests in flight end.
 ///
 /// # Errors
 ///
-/// When the transport fails.
+/// When the reflection service cannot be built.
 pub async fn serve(
     control: Arc<Control>,
     listeners: Listeners,
@@ -61,29 +54,30 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::Serving).await;
-    let router = router(&control, &health)?;
-    let incoming = listeners.accept(control.settings.connections_max);
+    let service = Containment.layer(routes(&control, &health)?.prepare());
+    let incoming = listeners.accept();
     let observer = panics::spawn("the observer", observe(Arc::clone(&control)));
     let (drain, draining) = oneshot::channel::<()>();
-    let serving = router.serve_with_incoming_shutdown(incoming, async {
+    let told = |cutoff: Cutoff| Status::from(Rejection::from(cutoff));
+    let server = http2::Server::new(service, control.settings.connections_max, told);
+    let serving = server.serve(incoming, async {
         // An error means that the sender was dropped, which means the same.
         let _told_or_dropped: Result<(), _> = draining.await;
     });
     let mut serving = std::pin::pin!(serving);
-    let outcome = tokio::select! {
-        outcome = &mut serving => outcome,
+    tokio::select! {
+        () = &mut serving => {}
         () = stop => {
             set_health(&health, ServingStatus::NotServing).await;
             control.streams.stop();
             drop(drain);
-            tokio::time::timeout(DRAIN, &mut serving).await.unwrap_or_else(|_elapsed| {
+            if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
                 tracing::info!("requests still under way were cut off");
-                Ok(())
-            })
+            }
         }
-    };
+    }
     observer.abort();
-    Ok(outcome?)
+    Ok(())
 }
 
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
@@ -92,10 +86,8 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// What stands around all services.
-type Layers = Stack<Containment, Identity>;
-
-fn router(control: &Arc<Control>, health: &HealthReporter) -> Result<Router<Layers>, ServeError> {
+/// All services.
+fn routes(control: &Arc<Control>, health: &HealthReporter) -> Result<Routes, ServeError> {
     let service = Service::new(Arc::clone(control));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -103,34 +95,22 @@ fn router(control: &Arc<Control>, health: &HealthReporter) -> Result<Router<Laye
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_local_error_reset_streams(Some(RESET_STREAMS_MAX))
-        .layer(Containment)
-        .add_service(
-            FlowServiceServer::new(service.clone())
-                .max_decoding_message_size(MESSAGE_IN_MAX)
-                .max_encoding_message_size(MESSAGE_OUT_MAX),
-        )
-        .add_service(
-            EventServiceServer::new(service.clone())
-                .max_decoding_message_size(MESSAGE_IN_MAX)
-                .max_encoding_message_size(MESSAGE_OUT_MAX),
-        )
-        .add_service(
-            SystemServiceServer::new(service)
-                .max_decoding_message_size(MESSAGE_IN_MAX)
-                .max_encoding_message_size(MESSAGE_OUT_MAX),
-        )
-        .add_service(tonic_health::pb::health_server::HealthServer::new(
-            tonic_health::server::HealthService::from_health_reporter(health.clone()),
-        ))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?))
+    let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+    let flows = FlowServiceServer::new(service.clone());
+    let events = EventServiceServer::new(service.clone());
+    let system = SystemServiceServer::new(service);
+    let (max_in, max_out) = (MESSAGE_IN_MAX, MESSAGE_OUT_MAX);
+    Ok(Routes::new(flows.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
+        .add_service(events.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
+        .add_service(system.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
+        .add_service(counted(health, control))
+        .add_service(counted(reflection().build_v1()?, control))
+        .add_service(counted(reflection().build_v1alpha()?, control)))
+}
+
+/// A service of others, which counts its streams.
+fn counted<S>(service: S, control: &Arc<Control>) -> Counted<S> {
+    Counted::new(service, Arc::clone(control))
 }
 
 /// Keeps the vitals and the metrics up to date.

@@ -31,7 +31,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-pub(crate) use self::queue::{CoreEvent, Item, Loss, LossReason, QUEUE_BYTES};
+pub(crate) use self::queue::{CoreEvent, Item, Loss, LossReason};
 use self::queue::{Popped, Queue};
 use crate::filter::Filter;
 

@@ -17,8 +17,7 @@ use mos_control::{Delivery, NumberedEvent};
 use mos_stack::{Instant as EventTime, WorkerId};
 use tokio::time::Instant;
 
-/// Bytes that one queue takes, at most.
-pub(crate) const QUEUE_BYTES: usize = 1024 * 1024;
+use crate::words::bounds::QUEUE_BYTES;
 
 /// Least time between two `Lost` with the same core and reason.
 pub(crate) const LOST_EVERY: Duration = Duration::from_secs(1);

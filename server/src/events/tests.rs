@@ -7,6 +7,7 @@ use mos_stack::{Event, EventKind, EventSink as _, Fact, FlowTuple, Side, StreamO
 use tokio::time::timeout;
 
 use super::*;
+use crate::words::bounds::QUEUE_BYTES;
 
 /// Longer than any pause of a task.
 const SETTLE: Duration = Duration::from_millis(50);

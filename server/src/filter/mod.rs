@@ -23,15 +23,6 @@ use eval::Subject;
 use expr::Expr;
 use field::Scope;
 
-/// Longest text of a filter, in bytes.
-pub(crate) const TEXT_MAX: usize = 2048;
-
-/// Most comparisons in a filter.
-pub(crate) const COMPARISONS_MAX: usize = 32;
-
-/// Deepest nesting of parentheses and negations.
-pub(crate) const DEPTH_MAX: usize = 8;
-
 /// A parsed and checked filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(Option<Expr>);

@@ -7,16 +7,20 @@
 //! ```
 
 use super::{
-    COMPARISONS_MAX, DEPTH_MAX, FilterError, FilterErrorKind, TEXT_MAX,
+    FilterError, FilterErrorKind,
     expr::{Expr, Op},
     field::{Field, Scope, UNAVAILABLE},
     lexer::{Lexer, Token, TokenKind},
 };
+use crate::words::bounds::{FILTER_COMPARISONS_MAX, FILTER_DEPTH_MAX, FILTER_TEXT_MAX};
 
 /// Parses a whole filter; `None` if it is empty.
 pub(super) fn parse(text: &str, scope: Scope) -> Result<Option<Expr>, FilterError> {
-    if text.len() > TEXT_MAX {
-        return Err(invalid(TEXT_MAX + 1, format!("the filter is longer than {TEXT_MAX} bytes")));
+    if text.len() > FILTER_TEXT_MAX {
+        return Err(invalid(
+            FILTER_TEXT_MAX + 1,
+            format!("the filter is longer than {FILTER_TEXT_MAX} bytes"),
+        ));
     }
     let mut lexer = Lexer::new(text);
     let next = lexer.next()?;
@@ -99,8 +103,8 @@ impl<'a> Parser<'a> {
         let column = self.take()?.column;
         let field = field(name, column, self.scope)?;
         self.comparisons += 1;
-        if self.comparisons > COMPARISONS_MAX {
-            return Err(invalid(column, format!("more than {COMPARISONS_MAX} comparisons")));
+        if self.comparisons > FILTER_COMPARISONS_MAX {
+            return Err(invalid(column, format!("more than {FILTER_COMPARISONS_MAX} comparisons")));
         }
         let TokenKind::Op(op) = self.next.kind else {
             return Err(self.unexpected("expected =, !=, <, <=, > or >="));
@@ -161,10 +165,10 @@ fn field(name: &str, column: usize, scope: Scope) -> Result<Field, FilterError> 
 }
 
 fn deeper(depth: usize, column: usize) -> Result<usize, FilterError> {
-    if depth < DEPTH_MAX {
+    if depth < FILTER_DEPTH_MAX {
         Ok(depth + 1)
     } else {
-        Err(invalid(column, format!("nested deeper than {DEPTH_MAX}")))
+        Err(invalid(column, format!("nested deeper than {FILTER_DEPTH_MAX}")))
     }
 }
 

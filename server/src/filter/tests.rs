@@ -17,6 +17,7 @@ use super::{
     field::{Field, Kind, STATES, Value},
     *,
 };
+use crate::words::bounds::{FILTER_COMPARISONS_MAX, FILTER_DEPTH_MAX, FILTER_TEXT_MAX};
 
 fn side(state: TcpState) -> SideSummary {
     SideSummary {
@@ -207,16 +208,16 @@ fn mistakes_are_refused_with_their_column() {
 #[test]
 fn text_comparisons_and_depth_are_bounded() {
     let many = |n: usize| vec!["core = 1"; n].join(" OR ");
-    assert_eq!(Filter::parse(&many(COMPARISONS_MAX)).err(), None);
-    refused(&many(COMPARISONS_MAX + 1), FilterErrorKind::Invalid, 385);
+    assert_eq!(Filter::parse(&many(FILTER_COMPARISONS_MAX)).err(), None);
+    refused(&many(FILTER_COMPARISONS_MAX + 1), FilterErrorKind::Invalid, 385);
     let deep = |n: usize| format!("{}core = 1{}", "(".repeat(n), ")".repeat(n));
-    assert_eq!(Filter::parse(&deep(DEPTH_MAX)).err(), None);
-    refused(&deep(DEPTH_MAX + 1), FilterErrorKind::Invalid, 9);
+    assert_eq!(Filter::parse(&deep(FILTER_DEPTH_MAX)).err(), None);
+    refused(&deep(FILTER_DEPTH_MAX + 1), FilterErrorKind::Invalid, 9);
     let long = |n: usize| format!("{:n$}", "core = 1");
-    assert_eq!(Filter::parse(&long(TEXT_MAX)).err(), None);
-    refused(&long(TEXT_MAX + 1), FilterErrorKind::Invalid, TEXT_MAX + 1);
+    assert_eq!(Filter::parse(&long(FILTER_TEXT_MAX)).err(), None);
+    refused(&long(FILTER_TEXT_MAX + 1), FilterErrorKind::Invalid, FILTER_TEXT_MAX + 1);
     // Hostile nesting is refused before it overflows the stack.
-    refused(&"-".repeat(TEXT_MAX), FilterErrorKind::Invalid, 9);
+    refused(&"-".repeat(FILTER_TEXT_MAX), FilterErrorKind::Invalid, 9);
 }
 
 fn any_address() -> impl Strategy<Value = IpAddr> {
@@ -440,7 +441,7 @@ proptest! {
     #[test]
     fn a_printed_filter_reads_as_the_same_filter(expr in any_expr()) {
         let text = expr.to_string();
-        prop_assume!(text.len() <= TEXT_MAX && size(&expr) <= COMPARISONS_MAX);
+        prop_assume!(text.len() <= FILTER_TEXT_MAX && size(&expr) <= FILTER_COMPARISONS_MAX);
         prop_assert_eq!(Filter::parse(&text), Ok(Filter(Some(expr))), "{}", text);
     }
 

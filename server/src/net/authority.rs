@@ -61,9 +61,9 @@ enum Field {
     /// The length of a string.
     Length(Strings),
     /// More of it.
-    MoreLength { strings: Strings, code: Option<Code>, length: u64, shift: u32 },
+    MoreLength { strings: Strings, code: Option<Symbol>, length: u64, shift: u32 },
     /// So many bytes of a string.
-    Text { strings: Strings, code: Option<Code>, left: u64 },
+    Text { strings: Strings, code: Option<Symbol>, left: u64 },
     /// Not known.
     Lost,
 }
@@ -77,9 +77,9 @@ struct Strings {
     is_authority: bool,
 }
 
-/// The bits of a Huffman code so far.
+/// The bits of a symbol in Huffman code, so far.
 #[derive(Debug, Clone, Copy, Default)]
-struct Code {
+struct Symbol {
     bits: u16,
     count: u32,
 }
@@ -168,7 +168,7 @@ impl Field {
             Self::Index(_) if is_high => self,
             Self::Index(strings) => Self::before(strings),
             Self::Length(strings) => {
-                let code = is_high.then(Code::default);
+                let code = is_high.then(Symbol::default);
                 match low {
                     0x7f => Self::MoreLength { strings, code, length: 0x7f, shift: 0 },
                     length => Self::text(strings, code, length.into()),
@@ -219,14 +219,14 @@ impl Field {
     }
 
     /// At the beginning of a string of this length.
-    fn text(strings: Strings, code: Option<Code>, length: u64) -> Self {
+    fn text(strings: Strings, code: Option<Symbol>, length: u64) -> Self {
         let may_be = strings.count == 2 && u64::try_from(name(code).len()) == Ok(length);
         let is_authority = strings.is_authority || may_be;
         Self::rest(Strings { is_authority, ..strings }, code, length)
     }
 
     /// Before so many bytes of a string.
-    const fn rest(strings: Strings, code: Option<Code>, left: u64) -> Self {
+    const fn rest(strings: Strings, code: Option<Symbol>, left: u64) -> Self {
         match left {
             0 => Self::before(Strings { count: strings.count - 1, ..strings }),
             left => Self::Text { strings, code, left },
@@ -235,7 +235,7 @@ impl Field {
 }
 
 /// The name `:authority` in such a string.
-const fn name(code: Option<Code>) -> &'static [u8] {
+const fn name(code: Option<Symbol>) -> &'static [u8] {
     if code.is_some() { AUTHORITY_CODED } else { AUTHORITY }
 }
 
@@ -246,7 +246,7 @@ fn is_in_place(byte: u8, name: &[u8], left: u64) -> bool {
 }
 
 /// Mends one byte of an authority.
-fn mend(byte: &mut u8, code: Option<&mut Code>) {
+fn mend(byte: &mut u8, code: Option<&mut Symbol>) {
     match code {
         Some(code) => code.mend(byte),
         None if matches!(byte, b'/' | b'%') => *byte = b'-',
@@ -254,7 +254,7 @@ fn mend(byte: &mut u8, code: Option<&mut Code>) {
     }
 }
 
-impl Code {
+impl Symbol {
     /// Mends one byte: sets the bit that makes of `%`, 010101, a full stop, 010111, and of `/`,
     /// 011000, the digit 3, 011001. Of a space, 010100, that makes a hyphen.
     fn mend(&mut self, byte: &mut u8) {

@@ -5,13 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
-use crate::auth::Peer;
-
-/// Longest time that a request may take.
-pub(crate) const DEADLINE_MAX: Duration = Duration::from_secs(10);
-
-/// Time that a request may take when the client does not say.
-pub(crate) const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+use crate::{
+    auth::Peer,
+    words::bounds::{DEADLINE_DEFAULT, DEADLINE_MAX},
+};
 
 /// Subtracted from the client's time limit, so that our answer arrives before it gives up.
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);

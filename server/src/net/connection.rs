@@ -1,4 +1,4 @@
-//! One connection: bytes both ways, its peer, and its place among the others.
+//! One connection: bytes both ways, and its peer.
 
 use std::{
     fmt, io,
@@ -6,10 +6,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::{authority::AuthorityFilter, limits::Place};
+use super::authority::AuthorityFilter;
 use crate::auth::Peer;
 
 /// Bytes both ways, over whatever transport.
@@ -17,51 +16,42 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Send + fmt::Debug {}
 
 impl<T: AsyncRead + AsyncWrite + Send + fmt::Debug> Transport for T {}
 
-/// A transport that has been accepted.
-pub(super) type Stream = Pin<Box<dyn Transport>>;
-
-/// A transport that has been accepted, and what is known of it.
+/// A connection that has been accepted.
 #[derive(Debug)]
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     /// The bytes.
-    pub(super) stream: Stream,
+    pub(super) stream: Pin<Box<dyn Transport>>,
+    /// The first byte, once the other end has sent it, until it is read.
+    pub(super) first: Option<u8>,
     /// Its other end.
     pub(super) principal: Peer,
     /// Mends what comes in, where the authority of requests may be a path.
     pub(super) authority: Option<AuthorityFilter>,
 }
 
-/// One connection.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    accepted: Accepted,
-    _place: Place,
-}
-
-impl Connection {
-    /// A connection that has this place.
-    pub(super) const fn new(accepted: Accepted, place: Place) -> Self {
-        Self { accepted, _place: place }
+impl Accepted {
+    /// Waits until the other end has said something, before anything is kept for it or said to it.
+    pub(super) async fn heard(mut self) -> io::Result<Self> {
+        self.first = Some(self.stream.read_u8().await?);
+        Ok(self)
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.accepted.principal
-    }
-}
-
-impl AsyncRead for Connection {
+impl AsyncRead for Accepted {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Accepted { stream, authority, .. } = &mut self.accepted;
+        let Self { stream, authority, first, .. } = &mut *self;
         let known = buffer.filled().len();
-        let outcome = stream.as_mut().poll_read(context, buffer);
+        let outcome = match first.take_if(|_| buffer.remaining() > 0) {
+            Some(first) => {
+                buffer.put_slice(&[first]);
+                Poll::Ready(Ok(()))
+            }
+            None => stream.as_mut().poll_read(context, buffer),
+        };
         if let Some(authority) = authority {
             authority.pass(&mut buffer.filled_mut()[known..]);
         }
@@ -69,13 +59,13 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for Accepted {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.accepted.stream.as_mut().poll_write(context, bytes)
+        self.stream.as_mut().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -83,18 +73,18 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.accepted.stream.as_mut().poll_write_vectored(context, parts)
+        self.stream.as_mut().poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.accepted.stream.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.accepted.stream.as_mut().poll_flush(context)
+        self.stream.as_mut().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.accepted.stream.as_mut().poll_shutdown(context)
+        self.stream.as_mut().poll_shutdown(context)
     }
 }

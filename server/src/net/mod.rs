@@ -1,9 +1,14 @@
-//! Listeners, connections, and the caller and time limit of a request; the page of metrics.
+//! Listeners, connections, HTTP/2, and the caller and time limit of a request; the page of metrics.
 
 mod authority;
+pub(crate) mod budget;
 pub(crate) mod call;
 mod connection;
-mod limits;
+mod cutoff;
+pub(crate) mod http2;
 pub(crate) mod listen;
 mod openmetrics;
+mod places;
 pub(crate) mod scrape;
+
+pub use cutoff::Cutoff;

@@ -1,7 +1,38 @@
-//! Bounds that more than one room needs.
+//! Every bound that a client can meet: the one table of them.
+//!
+//! The service keeps to these numbers, `GetServerInfo` tells them, and `docs/reference/limits.md`
+//! is made of the table. What one principal can hold is always less than what there is for all, and
+//! root on the Unix socket (the administrator) is not bounded by what others hold.
+
+use std::time::Duration;
 
 use clap::{builder::RangedI64ValueParser, value_parser};
-use mos_stack::WorkerId;
+use mos_control::{COMMAND_RING, EVENT_RING};
+use mos_stack::{Limits, WorkerId, limits::BLOCK_BYTES};
+
+use self::Scope::{Call, Connection, Core, Flow, Principal, Server};
+
+/// Time for the first bytes of a connection: the preface of HTTP/2.
+pub(crate) const PREFACE_MAX: Duration = Duration::from_secs(5);
+
+/// Time that a connection without a call stays open.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(600);
+
+/// Connections of one principal, and how many more than all there are for the administrator.
+pub(crate) const CONNECTIONS_PER_PRINCIPAL: usize = 64;
+pub(crate) const CONNECTIONS_RESERVED: usize = 8;
+
+/// Calls under way on one connection, of one principal, and of all.
+pub(crate) const STREAMS_MAX: u32 = 100;
+pub(crate) const CALLS_PER_PRINCIPAL: usize = 512;
+pub(crate) const CALLS_OPEN_MAX: usize = 2048;
+
+/// Streams of one principal, and of all.
+pub(crate) const STREAMS_PER_PRINCIPAL: usize = 32;
+pub(crate) const STREAMS_OPEN_MAX: usize = 128;
+
+/// Bytes of the headers of a request.
+pub(crate) const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
 /// Largest request, in bytes.
 pub(crate) const MESSAGE_IN_MAX: usize = 1024 * 1024;
@@ -9,13 +40,26 @@ pub(crate) const MESSAGE_IN_MAX: usize = 1024 * 1024;
 /// Largest response, in bytes: what clients take by default.
 pub(crate) const MESSAGE_OUT_MAX: usize = 4 * 1024 * 1024;
 
-/// Concurrent requests of one connection.
-pub(crate) const STREAMS_MAX: u32 = 100;
+/// Longest time that a request may take once it is read, and that time where the client does not
+/// say.
+pub(crate) const DEADLINE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Flows on a page, by default.
+/// Time from the first byte of a request to its answer, or to the first message of a stream. A
+/// little more than a request may take, so that its own answer comes first.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(11);
+
+/// Bytes of answers that wait for a client to take them: on one connection, of one principal, and
+/// of all.
+pub(crate) const ANSWER_BYTES_PER_CONNECTION: usize = 4 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES_PER_PRINCIPAL: usize = 8 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES: usize = 128 * 1024 * 1024;
+
+/// Time for a client to take an answer, or what a stream has for it at once.
+pub(crate) const ANSWER_TAKEN_MAX: Duration = Duration::from_secs(60);
+
+/// Flows on a page, by default and at most.
 pub(crate) const PAGE_DEFAULT: usize = 100;
-
-/// Flows on a page, at most.
 pub(crate) const PAGE_MAX: usize = 1000;
 
 /// Bytes of a page, at most.
@@ -24,11 +68,22 @@ pub(crate) const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Slots visited for one page, at most.
 pub(crate) const PAGE_SLOTS_MAX: u32 = 65_536;
 
-/// Bytes of a peek, by default.
-pub(crate) const PEEK_DEFAULT: usize = 4096;
+/// Bytes of a filter's text, comparisons in it, and how deep parentheses and negations are nested,
+/// at most.
+pub(crate) const FILTER_TEXT_MAX: usize = 2048;
+pub(crate) const FILTER_COMPARISONS_MAX: usize = 32;
+pub(crate) const FILTER_DEPTH_MAX: usize = 8;
 
-/// Bytes of a peek, at most.
+/// Bytes of a peek, by default and at most.
+pub(crate) const PEEK_DEFAULT: usize = 4096;
 pub(crate) const PEEK_MAX: usize = 1024 * 1024;
+
+/// Time for which the answer to a request with an id is kept, and how many are.
+pub(crate) const REQUEST_ID_RETENTION: Duration = Duration::from_secs(600);
+pub(crate) const REQUEST_ID_ENTRIES_MAX: usize = 65_536;
+
+/// Bytes of events that wait for one subscriber.
+pub(crate) const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// Workers of one process, at most.
 pub(crate) const WORKERS_MAX: u16 = WorkerId::MAX + 1;
@@ -36,4 +91,232 @@ pub(crate) const WORKERS_MAX: u16 = WorkerId::MAX + 1;
 /// Parses a number of workers of a command line.
 pub(crate) fn workers() -> RangedI64ValueParser<u16> {
     value_parser!(u16).range(1..=i64::from(WORKERS_MAX))
+}
+
+/// A bound that a client can meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name, which does not change.
+    pub name: &'static str,
+    /// Its value, in `unit`.
+    pub value: u64,
+    /// What `value` counts.
+    pub unit: Unit,
+    /// What has that much: each of these.
+    pub scope: Scope,
+    /// What it bounds.
+    pub meaning: &'static str,
+}
+
+/// What the value of a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+/// What a limit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The server: all clients together.
+    Server,
+    /// A principal: a user on the Unix socket, or a host.
+    Principal,
+    /// A connection.
+    Connection,
+    /// A call.
+    Call,
+    /// A core.
+    Core,
+    /// A flow.
+    Flow,
+}
+
+/// What the configuration decides of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Configured<'a> {
+    /// Bounds of each worker.
+    pub stack: &'a Limits,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Workers.
+    pub cores: usize,
+}
+
+/// The table.
+#[must_use]
+pub fn limits(configured: &Configured<'_>) -> Vec<Limit> {
+    let Configured { stack, connections_max, cores } = *configured;
+    [connections(connections_max), calls(), answers(), requests(), flows(stack, cores)].concat()
+}
+
+#[rustfmt::skip] // A table.
+fn connections(connections_max: usize) -> Vec<Limit> {
+    vec![
+        count("connections.max", connections_max, Server,
+            "open connections (`server.connections_max`); an idle one gives way to a new one"),
+        count("connections_per_principal.max", CONNECTIONS_PER_PRINCIPAL, Principal,
+            "open connections; an idle one gives way to a new one"),
+        count("connections.reserved", CONNECTIONS_RESERVED, Server,
+            "connections that the administrator can open besides"),
+        time("connection.preface_ms", PREFACE_MAX, Connection,
+            "for the preface of HTTP/2"),
+        time("connection.idle_ms", IDLE_MAX, Connection,
+            "without a call, after which it is closed"),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn calls() -> Vec<Limit> {
+    vec![
+        count("streams_per_connection.max", widened(STREAMS_MAX), Connection,
+            "calls under way, streams included"),
+        count("calls_per_principal.max", CALLS_PER_PRINCIPAL, Principal,
+            "calls under way, streams included"),
+        count("calls.max", CALLS_OPEN_MAX, Server,
+            "calls under way, streams included"),
+        count("streams_per_principal.max", STREAMS_PER_PRINCIPAL, Principal,
+            "open streams, those of health and reflection included"),
+        count("streams.max", STREAMS_OPEN_MAX, Server,
+            "open streams, those of health and reflection included"),
+        bytes("request.header_bytes.max", widened(HEADER_BYTES_MAX), Call,
+            "the headers of a request"),
+        bytes("request.bytes.max", MESSAGE_IN_MAX, Call,
+            "a request"),
+        time("request.complete_ms", CALL_MAX, Call,
+            "for a request to be complete and answered, or for a stream to begin"),
+        time("deadline.default_ms", DEADLINE_DEFAULT, Call,
+            "for a complete request to be answered, where the client does not say"),
+        time("deadline.max_ms", DEADLINE_MAX, Call,
+            "for a complete request to be answered"),
+        time("request_id.retention_ms", REQUEST_ID_RETENTION, Call,
+            "for which the answer to a request with an id is kept"),
+        count("request_id.entries.max", REQUEST_ID_ENTRIES_MAX, Server,
+            "answers to requests with an id that are kept"),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn answers() -> Vec<Limit> {
+    vec![
+        bytes("response.bytes.max", MESSAGE_OUT_MAX, Call,
+            "an answer, or a message of a stream"),
+        bytes("response.waiting_bytes_per_connection.max", ANSWER_BYTES_PER_CONNECTION, Connection,
+            "answers that the client has not taken"),
+        bytes("response.waiting_bytes_per_principal.max", ANSWER_BYTES_PER_PRINCIPAL, Principal,
+            "answers that the client has not taken"),
+        bytes("response.waiting_bytes.max", ANSWER_BYTES, Server,
+            "answers that clients have not taken"),
+        time("response.taken_ms", ANSWER_TAKEN_MAX, Call,
+            "for the client to take an answer, or what a stream has for it"),
+        bytes("watch.queue_bytes", QUEUE_BYTES, Call,
+            "events that wait for a subscriber"),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn requests() -> Vec<Limit> {
+    vec![
+        count("list.page_size.default", PAGE_DEFAULT, Call,
+            "flows on a page, where the client does not say"),
+        count("list.page_size.max", PAGE_MAX, Call,
+            "flows on a page"),
+        bytes("list.page_bytes.max", PAGE_BYTES_MAX, Call,
+            "flows on a page"),
+        count("list.slots_per_page.max", widened(PAGE_SLOTS_MAX), Call,
+            "places of flows looked at for a page"),
+        bytes("filter.text_bytes.max", FILTER_TEXT_MAX, Call,
+            "the text of a filter"),
+        count("filter.comparisons.max", FILTER_COMPARISONS_MAX, Call,
+            "comparisons in a filter"),
+        count("filter.depth.max", FILTER_DEPTH_MAX, Call,
+            "how deep parentheses and negations of a filter are nested"),
+        bytes("peek.bytes.default", PEEK_DEFAULT, Call,
+            "payload of a peek, where the client does not say"),
+        bytes("peek.bytes.max", PEEK_MAX, Call,
+            "payload of a peek"),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn flows(stack: &Limits, cores: usize) -> Vec<Limit> {
+    vec![
+        bytes("buffer.client.max_bytes", narrowed(stack.buffer_bytes_max), Flow,
+            "the client's receive buffer (`limits.buffer_max`)"),
+        bytes("buffer.server.max_bytes", narrowed(stack.buffer_bytes_max), Flow,
+            "the server's receive buffer (`limits.buffer_max`)"),
+        bytes("buffer.block_bytes", BLOCK_BYTES, Flow,
+            "what capacities of buffers are rounded up to"),
+        bytes("buffer.pool_bytes_per_core", narrowed(stack.pool_bytes), Core,
+            "memory for receive buffers (`limits.pool`)"),
+        count("flows_per_core.max", widened(stack.flows_max), Core,
+            "flows tracked at once (`limits.flows_max`)"),
+        count("cores", cores, Server,
+            "workers (`dataplane.workers`)"),
+        count("core.commands.max", COMMAND_RING, Core,
+            "commands that wait for a core"),
+        count("core.events.max", EVENT_RING, Core,
+            "events that wait for the control plane"),
+    ]
+}
+
+fn count(name: &'static str, value: usize, scope: Scope, meaning: &'static str) -> Limit {
+    let value = u64::try_from(value).unwrap_or(u64::MAX);
+    Limit { name, value, unit: Unit::Count, scope, meaning }
+}
+
+fn bytes(name: &'static str, value: usize, scope: Scope, meaning: &'static str) -> Limit {
+    Limit { unit: Unit::Bytes, ..count(name, value, scope, meaning) }
+}
+
+fn time(name: &'static str, span: Duration, scope: Scope, meaning: &'static str) -> Limit {
+    let millis = usize::try_from(span.as_millis()).unwrap_or(usize::MAX);
+    Limit { unit: Unit::Milliseconds, ..count(name, millis, scope, meaning) }
+}
+
+fn widened(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn narrowed(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn table() -> Vec<Limit> {
+        limits(&Configured { stack: &Limits::default(), connections_max: 1024, cores: 1 })
+    }
+
+    #[test]
+    fn names_are_distinct_and_say_what_is_counted() {
+        let table = table();
+        let names: BTreeSet<_> = table.iter().map(|limit| limit.name).collect();
+        assert_eq!(names.len(), table.len());
+        for Limit { name, value, unit, .. } in table {
+            assert!(value > 0, "{name}");
+            assert_eq!(name.ends_with("_ms"), unit == Unit::Milliseconds, "{name}");
+            assert_eq!(name.contains("bytes"), unit == Unit::Bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_principal_can_take_all_that_there_is() {
+        for (each, all) in [
+            (CONNECTIONS_PER_PRINCIPAL, 1024),
+            (CALLS_PER_PRINCIPAL, CALLS_OPEN_MAX),
+            (STREAMS_PER_PRINCIPAL, STREAMS_OPEN_MAX),
+            (ANSWER_BYTES_PER_PRINCIPAL, ANSWER_BYTES),
+        ] {
+            assert!(each * 4 <= all, "{each} of {all}");
+        }
+    }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod containment;
+mod hostile;
 mod list_flows;
 mod options;
 mod peek_flow;

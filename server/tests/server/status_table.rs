@@ -8,7 +8,7 @@ use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
 use mos_text::{FlowNameError, Reason};
-use mosd::{ErrorRow, Filter, PageTokenError, Rejection};
+use mosd::{Cutoff, ErrorRow, Filter, PageTokenError, Rejection};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -123,6 +123,10 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- PermissionDenied PAYLOAD_DISABLED", Rejection::PayloadDisabled),
         ("ESTALE Aborted ETAG_MISMATCH", Rejection::EtagMismatch { flow: text(), current: text() }),
         ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),
+        ("- ResourceExhausted TOO_MANY_CALLS retry 1s", Cutoff::TooManyCalls { max: 2 }.into()),
+        ("- ResourceExhausted ANSWERS_UNREAD retry 1s", Cutoff::UnreadAnswers { max: 2 }.into()),
+        ("- ResourceExhausted SLOW_CONSUMER retry 1s", Cutoff::SlowConsumer.into()),
+        ("- DeadlineExceeded REQUEST_UNFINISHED", Cutoff::Unfinished.into()),
         ("- Unavailable SERVER_STOPPING retry 1s", Rejection::Stopping),
         ("- Internal INTERNAL", Rejection::UnexpectedReply(worker_id(3))),
         ("- Internal INTERNAL", Rejection::Panicked(uuid::Uuid::nil())),

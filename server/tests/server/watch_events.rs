@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use mos_control::{EventFeed, WorkerLink, event_ring, link};
 use mos_proto::v1::{
-    self, Event, EventType, WatchEventsRequest, WatchEventsResponse,
-    event_service_client::EventServiceClient, watch_events_response::Message,
+    self, Event, EventType, GetServerInfoRequest, WatchEventsRequest, WatchEventsResponse,
+    event_service_client::EventServiceClient, system_service_client::SystemServiceClient,
+    watch_events_response::Message,
 };
 use mos_stack::{
     EndCause, EventKind, EventKinds, EventSink as _, Fact, FlowId, FlowTuple, Head, Instant,
     OverlapPolicy, OverlapRule, Side, StreamOffset,
 };
-use mosd::{Control, STREAMS_OPEN_MAX, Settings};
+use mosd::{Control, Settings};
 use tokio::time::timeout;
 use tonic::{Code, Streaming, transport::Channel};
 
@@ -208,14 +209,27 @@ fn streams_end_with_unavailable_when_the_service_stops() {
 fn one_stream_too_many_is_refused() {
     run(async {
         let mut watched = Watched::start(settings()).await;
-        let open: Vec<_> =
-            (0..STREAMS_OPEN_MAX).map(|_| watched.control.streams.admit().unwrap()).collect();
+        let mut system = SystemServiceClient::new(watched.served.connect().await);
+        let info = system.get_server_info(GetServerInfoRequest {}).await.unwrap().into_inner();
+        let limits = info.limits.into_iter();
+        let most = limits.filter(|limit| limit.name == "streams_per_principal.max");
+        let most = most.map(|limit| limit.value).sum();
+        let mut open = Vec::new();
+        for _ in 0..most {
+            open.push(watched.watch(&[], "").await);
+        }
         let request = WatchEventsRequest::default();
         let refused = watched.client.watch_events(request.clone()).await.unwrap_err();
         let expected = (Code::ResourceExhausted, "TOO_MANY_STREAMS".to_owned(), String::new());
         assert_eq!(row(&refused), expected);
-        assert_eq!(metadata(&refused, "max"), STREAMS_OPEN_MAX.to_string());
-        drop(open);
+        assert_eq!(metadata(&refused, "max"), most.to_string());
+        open.pop();
+        let gone = async {
+            while watched.control.streams.open() == open.len() + 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, gone).await.unwrap();
         watched.client.watch_events(request).await.unwrap();
     });
 }

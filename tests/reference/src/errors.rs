@@ -20,7 +20,7 @@ const KEYS: [(&str, &str); 18] = [
     ("flows",           "the names of all flows with this tuple, with commas between them"),
     ("freeBytes",       "what the worker has left for receive buffers"),
     ("key",             "the key of the configuration that decides it"),
-    ("max",             "the greatest value allowed, or how many streams may be open"),
+    ("max",             "the greatest value allowed, or the bound that was reached"),
     ("min",             "the least value allowed"),
     ("newestOffset",    "one past the last offset that is held"),
     ("oldestOffset",    "the first offset that is held"),
@@ -61,7 +61,11 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::FilterAmbiguous
         | Reason::FilterFieldUnavailable => &["column"],
         Reason::PageTokenInvalid       => &["cause"],
-        Reason::TooManyStreams         => &["max"],
+        Reason::TooManyStreams
+        | Reason::TooManyCalls
+        | Reason::AnswersUnread        => &["max"],
+        Reason::SlowConsumer
+        | Reason::RequestUnfinished    => &[],
         Reason::ServerStopping         => &[],
         Reason::Internal               => &["core"],
     }

@@ -8,6 +8,7 @@ mod command;
 mod configuration;
 mod errors;
 mod exit_codes;
+mod limits;
 mod manual;
 mod metrics;
 mod page;
@@ -67,5 +68,6 @@ pub fn pages() -> anyhow::Result<Vec<Generated>> {
         page("events.md", api::events()?),
         page("metrics.md", metrics::page()),
         page("exit-codes.md", exit_codes::page()),
+        page("limits.md", limits::page()),
     ])
 }

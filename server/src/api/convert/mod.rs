@@ -5,6 +5,7 @@
 
 mod event;
 mod flow;
+mod limit;
 mod options;
 mod raw;
 mod scalars;
@@ -15,6 +16,7 @@ use mos_stack::SockOptChange;
 pub(crate) use self::{
     event::{event, event_kinds, lost},
     flow::{View, detailed_flow, detailed_stats, flow, flow_name, side, tcp_state, view},
+    limit::limit,
     options::{flow_options, options_origin},
     raw::{raw_answer, raw_query},
     scalars::saturating_i64,

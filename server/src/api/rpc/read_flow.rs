@@ -16,8 +16,9 @@ use tonic::Status;
 use super::flow::{chunk_memory, count, resolve, stream_offset};
 use crate::{
     api::{convert, rejection::Rejection, state::Control, streams::Admission},
-    net::call::{Call, DEADLINE_DEFAULT},
+    net::call::Call,
     panics::{self, Panicked},
+    words::bounds::DEADLINE_DEFAULT,
     workers::{CallError, Stretch},
 };
 
@@ -44,7 +45,7 @@ pub(crate) async fn read_flow(
     let offset = request.offset.map(stream_offset).transpose()?;
     let remaining = bytes_wanted(request.max_bytes)?;
     let flow = resolve(&control, call, &request.flow).await?.id;
-    let admission = control.streams.admit()?;
+    let admission = control.streams.admit(call.principal)?;
     let (messages, receiver) = mpsc::channel(QUEUE);
     let mut reader = Reader { control, flow, side, remaining, chunk: None, messages };
     let first = reader.read(offset, call.deadline).await;

@@ -14,17 +14,19 @@ use crate::{
     api::{convert, rejection::Rejection, state::Control},
     events::{CoreEvent, Item, Subscriber},
     filter::Filter,
+    net::call::Call,
     words::facts::Payload,
 };
 
 /// Opens a stream of events.
 pub(crate) async fn watch_events(
     control: &Control,
+    call: &Call,
     request: v1::WatchEventsRequest,
 ) -> Result<BoxStream<v1::WatchEventsResponse>, Rejection> {
     let kinds = convert::event_kinds(&request.types)?;
     let filter = Filter::parse_for_events(&request.filter).map_err(Rejection::Filter)?;
-    let mut admission = control.streams.admit()?;
+    let mut admission = control.streams.admit(call.principal)?;
     let subscriber = control.events.subscribe(kinds, filter).await.map_err(refused)?;
     let subscribed = v1::Subscribed {
         boot_id: control.boot.to_string(),

@@ -9,6 +9,7 @@ use mos_text::{FlowNameError, Reason};
 use crate::{
     api::{convert::flow_name, rejection::Rejection},
     filter::FilterErrorKind,
+    net::Cutoff,
 };
 
 /// What an error says besides its message.
@@ -104,10 +105,8 @@ impl Rejection {
             Self::TooManyStreams { max } => {
                 explain(Reason::TooManyStreams, About::Quota("streams"), &[("max", max)])
             }
-            Self::Stopping => {
-                let server = About::Resource { kind: "mos.v1.Server", name: "mosd".to_owned() };
-                explain(Reason::ServerStopping, server, &[])
-            }
+            Self::Cutoff(cutoff) => cut_off(*cutoff),
+            Self::Stopping => explain(Reason::ServerStopping, server(), &[]),
             Self::UnexpectedReply(core) => {
                 explain(Reason::Internal, About::Nothing, &[("core", core)])
             }
@@ -127,6 +126,18 @@ fn refused(refusal: Refusal, resource: &str) -> Explanation {
         Refusal::SockOpt(error) => sock_opt(error, resource),
     };
     explanation.saying(refusal)
+}
+
+fn cut_off(cutoff: Cutoff) -> Explanation {
+    let unread = || About::Quota("unread-answers");
+    match cutoff {
+        Cutoff::TooManyCalls { max } => {
+            explain(Reason::TooManyCalls, About::Quota("calls"), &[("max", &max)])
+        }
+        Cutoff::Unfinished => explain(Reason::RequestUnfinished, server(), &[]),
+        Cutoff::UnreadAnswers { max } => explain(Reason::AnswersUnread, unread(), &[("max", &max)]),
+        Cutoff::SlowConsumer => explain(Reason::SlowConsumer, unread(), &[]),
+    }
 }
 
 fn sock_opt(error: SockOptError, resource: &str) -> Explanation {
@@ -212,6 +223,10 @@ fn explain(reason: Reason, about: About, metadata: Metadata<'_>) -> Explanation 
 fn of_core(reason: Reason, core: impl Display) -> Explanation {
     let about = About::Resource { kind: "mos.v1.Core", name: format!("cores/{core}") };
     explain(reason, about, &[("core", &core)])
+}
+
+fn server() -> About {
+    About::Resource { kind: "mos.v1.Server", name: "mosd".to_owned() }
 }
 
 fn flow(name: impl Into<String>) -> About {

@@ -62,6 +62,10 @@ impl ErrorRow {
             Reason::FilterFieldUnavailable => (Code::InvalidArgument,    None,              None),
             Reason::PageTokenInvalid       => (Code::InvalidArgument,    None,              None),
             Reason::TooManyStreams         => (Code::ResourceExhausted,  None,              LATER),
+            Reason::TooManyCalls           => (Code::ResourceExhausted,  None,              LATER),
+            Reason::AnswersUnread          => (Code::ResourceExhausted,  None,              LATER),
+            Reason::SlowConsumer           => (Code::ResourceExhausted,  None,              LATER),
+            Reason::RequestUnfinished      => (Code::DeadlineExceeded,   None,              None),
             Reason::ServerStopping         => (Code::Unavailable,        None,              LATER),
             Reason::Internal               => (Code::Internal,           None,              None),
         };

@@ -9,9 +9,6 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -22,11 +19,7 @@ use tokio::{
 };
 
 use self::socket_file::{SocketFile, Untaken};
-use super::{
-    authority::AuthorityFilter,
-    connection::{Accepted, Connection},
-    limits::Limits,
-};
+use super::{authority::AuthorityFilter, connection::Accepted};
 use crate::{auth::Principal, panics};
 
 /// Connections that wait for the services to take them, at most.
@@ -112,14 +105,13 @@ impl Listeners {
             .collect()
     }
 
-    /// Starts taking connections, at most `connections_max` at once.
+    /// Starts taking connections.
     #[must_use]
-    pub(crate) fn accept(self, connections_max: usize) -> Incoming {
+    pub(crate) fn accept(self) -> Incoming {
         let (sender, connections) = mpsc::channel(HANDOVER);
-        let limits = Limits::new(connections_max);
         let mut tasks = tokio::task::JoinSet::new();
         for listener in self.0 {
-            let accepting = accept_from(listener, sender.clone(), Arc::clone(&limits));
+            let accepting = accept_from(listener, sender.clone());
             tasks.spawn(panics::watched("a listener".to_owned(), accepting));
         }
         Incoming { connections, _tasks: tasks }
@@ -175,7 +167,7 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 let principal = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
                 let authority = Some(AuthorityFilter::new());
-                Ok(Accepted { stream: Box::pin(stream), principal, authority })
+                Ok(Accepted { stream: Box::pin(stream), first: None, principal, authority })
             }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -183,30 +175,24 @@ impl Listener {
                     tracing::debug!(%peer, %error, "cannot switch off Nagle's algorithm");
                 }
                 let principal = Some(Principal::Host(peer.ip()));
-                Ok(Accepted { stream: Box::pin(stream), principal, authority: None })
+                Ok(Accepted { stream: Box::pin(stream), first: None, principal, authority: None })
             }
         }
     }
 }
 
-async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limits: Arc<Limits>) {
-    // Beyond the limit, connections wait in the system's queue.
-    while let Ok(permit) = limits.permit().await {
-        let accepted = match listener.accept().await {
-            Ok(accepted) => accepted,
+async fn accept_from(listener: Listener, sender: mpsc::Sender<Accepted>) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => {
+                if sender.send(accepted).await.is_err() {
+                    return;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let Some(place) = limits.place(permit, accepted.principal) else {
-            let by = accepted.principal;
-            tracing::debug!(?by, "connection refused: too many of one principal");
-            continue;
-        };
-        if sender.send(Connection::new(accepted, place)).await.is_err() {
-            return;
         }
     }
 }
@@ -214,14 +200,13 @@ async fn accept_from(listener: Listener, sender: mpsc::Sender<Connection>, limit
 /// The connections of all listeners. Dropping it stops listening and removes socket files.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    connections: mpsc::Receiver<Connection>,
+    connections: mpsc::Receiver<Accepted>,
     _tasks: tokio::task::JoinSet<()>,
 }
 
-impl tokio_stream::Stream for Incoming {
-    type Item = io::Result<Connection>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.connections.poll_recv(cx).map(|connection| connection.map(Ok))
+impl Incoming {
+    /// The next connection; `None` when nothing listens any more.
+    pub(super) async fn next(&mut self) -> Option<Accepted> {
+        self.connections.recv().await
     }
 }

@@ -32,7 +32,8 @@ const FOLDER_MODE: u32 = 0o750;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// How often the lock of a folder is asked for, and the pause in between. It is held for an instant.
+/// How often the lock of a folder is asked for, and the pause in between. It is held for an
+/// instant.
 const LOCK_ATTEMPTS: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
