@@ -188,11 +188,14 @@ impl Play<'_> {
     }
 
     fn send(&mut self, packet: impl FnOnce(&mut Peer) -> Packet) -> io::Result<()> {
-        for packet in packet(&mut self.peer).build() {
+        let strange = packet(&mut self.peer);
+        let mut pieces = strange.build().into_iter().peekable();
+        while let Some(packet) = pieces.next() {
             // Before the kernel has it, and may answer.
             let time = now();
             self.scene.device.write(&packet)?;
-            self.packets.push(Seen { time, by_kernel: false, packet });
+            let plain = pieces.peek().is_none().then(|| strange.plain());
+            self.packets.push(Seen { time, by_kernel: false, packet, plain });
         }
         Ok(())
     }
@@ -204,7 +207,8 @@ impl Play<'_> {
                 .is_some_and(|(from, to)| from == self.kernel.ip() && to == self.raw.ip());
             if ours {
                 packet::hear(&packet).iter().for_each(|heard| self.peer.hear(heard));
-                self.packets.push(Seen { time: now(), by_kernel: true, packet });
+                let plain = Some(packet.clone());
+                self.packets.push(Seen { time: now(), by_kernel: true, packet, plain });
             }
         }
         Ok(())

@@ -44,6 +44,8 @@ pub struct Flow {
     pub ends: [SocketAddr; 2],
     /// What they sent.
     pub streams: [Stream; 2],
+    /// Nothing of one end was captured: that the other one was received is told to be a guess.
+    pub is_guess: bool,
     /// The record as it is.
     pub line: String,
 }
@@ -55,7 +57,7 @@ pub enum Verdict {
     Right,
     /// With bytes besides, which the kernel answered with RST.
     Besides,
-    /// Otherwise, where nobody can know, and conflicting copies were told.
+    /// Otherwise, where nobody can know, and it was told: conflicting copies, or a guess.
     Told,
     /// Otherwise.
     Wrong {
@@ -125,6 +127,7 @@ fn flow(line: &str) -> Option<Flow> {
     Some(Flow {
         ends: [end("client")?, end("server")?],
         streams: [stream("c2s")?, stream("s2c")?],
+        is_guess: value.get("one_sided")?.as_bool()?,
         line: line.to_owned(),
     })
 }
@@ -154,7 +157,9 @@ pub fn judge(played: &Played, flows: &[Flow]) -> Verdict {
     let is_told = to.iter().any(|stream| stream.conflicting > 0);
     if wrong_from.is_none() && played.resets > 0 && has_all(&to, &read, played) {
         Verdict::Besides
-    } else if wrong_from.is_none() && is_told && is_undecided(played) {
+    } else if wrong_from.is_none() && is_told && is_undecided(played)
+        || is_guessed(played, flows, &read, &sent)
+    {
         Verdict::Told
     } else {
         Verdict::Wrong { to: wrong_to, from: wrong_from }
@@ -176,6 +181,15 @@ pub fn judge_to_kernel(played: &Played, flows: &[Flow]) -> Verdict {
         Some(_) if played.resets > 0 && has_all(&to, &read, played) => Verdict::Besides,
         to => Verdict::Wrong { to, from: None },
     }
+}
+
+/// Whether what differs belongs to flows that are told to be guessed.
+fn is_guessed(played: &Played, flows: &[Flow], read: &[&[u8]], sent: &[&[u8]]) -> bool {
+    let sure = flows.iter().filter(|flow| !flow.is_guess);
+    let sides = sure.map(|flow| (flow, usize::from(flow.ends[0] != played.raw)));
+    let streams = sides.map(|(flow, side)| (&flow.streams[side], &flow.streams[1 - side]));
+    let (to, from): (Vec<_>, Vec<_>) = streams.unzip();
+    differs(&to, read).is_none() && differs(&from, sent).is_none()
 }
 
 /// A flow between other ends than those of the connection.
@@ -207,7 +221,21 @@ fn acknowledged(played: &Played) -> u32 {
     let heard = heard.filter_map(|seen| packet::hear(&seen.packet));
     let acks = heard.filter(|heard| heard.flags & (flags::ACK | flags::RST) == flags::ACK);
     let offsets = acks.map(|heard| heard.ack.wrapping_sub(iss).wrapping_sub(1));
-    offsets.filter(|offset| *offset < 1 << 20).max().unwrap_or(0)
+    let sent = end_of_raw(played);
+    offsets.filter(|offset| *offset <= sent).max().unwrap_or(0)
+}
+
+/// The end of what the raw peer has sent behind its number, a FIN counted. What is acknowledged
+/// behind that belongs to another connection.
+fn end_of_raw(played: &Played) -> u32 {
+    let first = played.script.setup.iss.wrapping_add(1);
+    let sent = played.packets.iter().filter(|seen| !seen.by_kernel);
+    let heard = sent.filter_map(|seen| packet::hear(seen.plain.as_ref()?));
+    let ends = heard.filter(|heard| heard.flags & flags::SYN == 0).map(|heard| {
+        let length = u32::try_from(heard.payload).unwrap_or(0);
+        heard.seq.wrapping_sub(first).wrapping_add(length).wrapping_add(1)
+    });
+    ends.filter(|end| *end < 1 << 20).max().unwrap_or(0)
 }
 
 /// Whether all that was read is shown, and nothing besides is shown as received.

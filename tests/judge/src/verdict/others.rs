@@ -51,7 +51,7 @@ fn flow(ends: [SocketAddr; 2], bytes: [&[u8]; 2]) -> Flow {
         missing: 0,
         conflicting: 0,
     };
-    Flow { ends, streams: bytes.map(stream), line: format!("{ends:?}") }
+    Flow { ends, streams: bytes.map(stream), is_guess: false, line: format!("{ends:?}") }
 }
 
 /// tcpflow writes a file for each direction: `ADDRESS.PORT-ADDRESS.PORT`, and `c1` for the next

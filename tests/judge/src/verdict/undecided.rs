@@ -3,8 +3,11 @@
 //! An acknowledgement says what its sender took. Where two different copies of a byte came before
 //! the first acknowledgement of it, it does not say which: nobody can know without guessing at the
 //! receiver, and a monitor is right if it tells of the conflict.
+//!
+//! A packet with a strange IP header is a copy only if the kernel shows that it had it.
 
 use crate::scene::Played;
+use crate::wire::capture::Seen;
 use crate::wire::packet::{self, Heard, flags};
 
 /// Streams of connections here are shorter.
@@ -20,8 +23,9 @@ pub fn is_undecided(played: &Played) -> bool {
     let first = played.script.setup.iss.wrapping_add(1);
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut acknowledged = 0;
-    for seen in &played.packets {
-        let Some(heard) = packet::hear(&seen.packet) else { continue };
+    for (at, seen) in played.packets.iter().enumerate() {
+        let Some(plain) = &seen.plain else { continue };
+        let Some(heard) = packet::hear(plain) else { continue };
         if seen.by_kernel {
             let offset = heard.ack.wrapping_sub(first);
             if heard.flags & flags::ACK != 0 && offset < STREAM_MAX {
@@ -29,9 +33,15 @@ pub fn is_undecided(played: &Played) -> bool {
                 // What was next was taken or not; of what lies behind a hole this says nothing.
                 open.retain(|(begin, _)| *begin > acknowledged);
             }
-        } else if packet::is_sound(&seen.packet) && is_plausible(&heard) {
-            let begin = heard.seq.wrapping_sub(first);
-            let payload = seen.packet.get(heard.at..).unwrap_or_default();
+        } else if packet::is_sound(plain) && is_plausible(&heard) {
+            // What lies before the stream is cut off.
+            let before = first.wrapping_sub(heard.seq) as usize;
+            let skipped = if before < heard.payload { before } else { 0 };
+            let begin = if skipped > 0 { 0 } else { heard.seq.wrapping_sub(first) };
+            let payload = plain.get(heard.at + skipped..).unwrap_or_default();
+            if !packet::is_sound(&seen.packet) && !was_taken(played, at, begin, payload) {
+                continue;
+            }
             if open.iter().any(|other| differ(*other, (begin, payload))) {
                 return true;
             }
@@ -39,6 +49,18 @@ pub fn is_undecided(played: &Played) -> bool {
         }
     }
     false
+}
+
+/// Whether the kernel has answered the packet at a place at once, or its application has read some
+/// of the payload: then the IP header was no reason to discard it.
+fn was_taken(played: &Played, at: usize, begin: u32, payload: &[u8]) -> bool {
+    let begin = begin as usize;
+    let is_answered = played.packets.get(at + 1).is_some_and(|seen: &Seen| seen.by_kernel);
+    let is_in = |bytes: &[u8]| {
+        let rest = bytes.get(begin..).unwrap_or_default();
+        rest.iter().zip(payload).any(|(read, sent)| read == sent)
+    };
+    is_answered || played.read.iter().any(|read| is_in(&read.bytes))
 }
 
 /// Whether two segments have different bytes at the same place.

@@ -23,6 +23,8 @@ pub struct Seen {
     pub by_kernel: bool,
     /// The packet, from its IP header on.
     pub packet: Vec<u8>,
+    /// Its segment in an ordinary IP packet; `None` of all fragments but the last that was sent.
+    pub plain: Option<Vec<u8>>,
 }
 
 /// Writes packets as a capture.

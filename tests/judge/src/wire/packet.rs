@@ -124,6 +124,12 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// The segment in an ordinary IP packet.
+    #[must_use]
+    pub fn plain(&self) -> Vec<u8> {
+        Self { ip: Ip::default(), ..self.clone() }.wrap(&self.segment(), None)
+    }
+
     /// The packets as bytes: one, or a fragment for each piece.
     #[must_use]
     pub fn build(&self) -> Vec<Vec<u8>> {
