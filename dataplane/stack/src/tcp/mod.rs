@@ -187,7 +187,8 @@ impl Connection {
         let is_taken = if segment.flags.is_rst() {
             // Before the handshake is complete, a RST has the number that the segment which it
             // refuses has acknowledged: that proves nothing.
-            if self.is_established {
+            let sender = &self.sides[from];
+            if self.is_established && (sender.is_confirmed() || !sender.has_sent_syn()) {
                 self.prove(segment, from, on);
             }
             self.on_reset(segment, &options, from, on)

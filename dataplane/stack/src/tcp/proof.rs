@@ -94,7 +94,9 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) {
         let peer = from.peer();
-        if let Some(kept) = on.aside.acknowledged(peer, segment.ack) {
+        if segment.flags.is_ack()
+            && let Some(kept) = on.aside.acknowledged(peer, segment.ack)
+        {
             // The segment was taken, so its timestamp was not too old, and what it acknowledges was
             // sent.
             let (stretch, ack, stamp) = (kept.stretch, kept.ack, kept.stamp);
@@ -204,6 +206,19 @@ impl Connection {
         for side in Side::BOTH {
             for place in on.aside.of(side) {
                 self.take_genuine(place, side, on);
+            }
+        }
+    }
+
+    /// Tells where what was kept aside of a side differs from what its peer holds, and nothing was
+    /// answered: the peer resets the connection, so that nothing says any more which it has taken.
+    pub(super) fn tell_undecided<S: FlowSink>(&mut self, of: Side, on: &mut Workbench<'_, S>) {
+        for place in on.aside.of(of) {
+            let is_open =
+                |kept: &Kept| kept.what == What::Data && kept.standing != Standing::Answered;
+            if on.aside.get(place).is_some_and(is_open) {
+                let held = on.buffers[of.peer()].next().0;
+                self.take(place, held, of, on);
             }
         }
     }

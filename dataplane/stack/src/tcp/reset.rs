@@ -14,8 +14,8 @@ impl Connection {
     ///
     /// Other numbers in the window do not end the connection: the receiver sends a challenge ACK,
     /// and a genuine sender repeats the reset with the exact number. Such a reset is pending until
-    /// its sender sends something else; so is one whose signature the receiver does not expect.
-    /// `false`: not accepted.
+    /// its sender sends something else; so is one whose signature the receiver does not expect, or
+    /// that ends beyond the window. `false`: not accepted.
     pub(super) fn on_reset<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -34,7 +34,11 @@ impl Connection {
                 let edge = sender.edge(&self.sides[from.peer()]).max(next.cast_signed());
                 let in_window = next.min(sender.snd_una()).cast_signed()..=edge;
                 let is_foreign = options.has_md5 != sender.offer.has_md5();
-                if in_window.contains(&offset) && (!exact || is_foreign) {
+                let length = segment.payload_length
+                    + u32::from(segment.flags.is_syn())
+                    + u32::from(segment.flags.is_fin());
+                let is_long = length > 0 && offset + i64::from(length) > edge;
+                if in_window.contains(&offset) && (!exact || is_foreign || is_long) {
                     on.suspect(from, Suspicion::Reset);
                     self.pending_reset = Some(from);
                     return true;
@@ -44,6 +48,7 @@ impl Connection {
             None => self.is_refusal(segment, from, on),
         };
         if is_exact {
+            self.tell_undecided(from.peer(), on);
             self.ended = Some(EndCause::Rst);
             for side in Side::BOTH {
                 on.enter(side, &mut self.sides[side], TcpState::Closed);

@@ -305,6 +305,68 @@ fn a_reset_that_the_endpoints_did_not_believe_does_not_end_the_flow() {
 }
 
 #[test]
+fn a_reset_that_ends_beyond_the_window_counts_if_its_sender_falls_silent() {
+    let full = |world: &mut World| {
+        let server = FrameBuilder::between(world.server, world.client).flags(".");
+        world.play("C> P. 101 301 good");
+        world.send(&server.seq(301, 105).window(0));
+    };
+    let mut world = world_of_zero();
+    full(&mut world);
+    // Its exact number does not help: the receiver has no room for its payload.
+    world.play("C> R. 105 301 EVIL\n C> S 105");
+    let server = FrameBuilder::between(world.server, world.client).flags(".");
+    world.send(&server.seq(301, 105).window(500));
+    world.play("C> P. 105 301 more\n S> . 301 109");
+    assert_eq!(world.received(Side::Server), "goodmore");
+    let mut world = world_of_zero();
+    full(&mut world);
+    world.play("C> R. 105 301 EVIL").wait(Duration::from_secs(400));
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Rst));
+    // A SYN takes room, too.
+    let mut world = world_of_zero();
+    full(&mut world);
+    world.play("C> SR. 105 301");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+}
+
+/// An established connection whose server grants exactly four bytes.
+fn world_of_zero() -> World {
+    let mut world = World::new();
+    world.play("C> S 100");
+    world.send(
+        &FrameBuilder::between(world.server, world.client).flags("S.").seq(300, 101).window(4),
+    );
+    world.play("C> . 101 301");
+    world
+}
+
+#[test]
+fn a_reset_that_refuses_a_segment_does_not_prove_what_that_acknowledged() {
+    // The flow begins in the middle, so it counts as established, and then has a handshake.
+    let mut world = adopting();
+    world.play("C> P 100 0 EVIL\n C> S 99\n S> S. 300 100");
+    world.play("C> . 100 900301\n S> R 900301\n C> . 100 301");
+    world.play("C> P. 100 301 good\n S> P. 301 104 well");
+    assert_eq!(world.received(Side::Server), "good");
+    assert_eq!(world.received(Side::Client), "well");
+    assert_eq!(world.flow().sides.client.buffer.gaps, 0);
+}
+
+#[test]
+fn where_the_receiver_resets_which_copy_it_took_is_told_as_open() {
+    let mut world = established();
+    world.events();
+    world.play("C> FP. 101 300 EVIL\n C> P. 101 301 good\n S> R 301");
+    assert!(world.events().contains("server conflict 0+4 good EVIL doubtful"));
+    assert_eq!(world.flow().sides.server.buffer.conflicting_bytes, 4);
+    // It has acknowledged less: so it has not taken it.
+    let mut world = established();
+    world.play("C> FP. 101 300 EVIL\n S> . 301 101\n C> P. 101 301 good\n S> R 301");
+    assert_eq!(world.flow().sides.server.buffer.conflicting_bytes, 0);
+}
+
+#[test]
 fn what_is_kept_aside_takes_a_bounded_part_of_the_pool_and_gives_it_back() {
     let mut world = established();
     for n in 0..2000u32 {
