@@ -27,8 +27,8 @@ pub enum Suspicion {
     Syn,
     /// Payload of a SYN, or of a SYN/ACK. Kept aside: RFC 7413 section 4.2.
     SynPayload,
-    /// A segment without SYN of a side that has not answered the SYN. Kept aside: RFC 9293 section
-    /// 3.10.7.3.
+    /// A segment without SYN of a side that has not answered the SYN, or from below the SYN of a
+    /// side that was not answered. Kept aside: RFC 9293 section 3.10.7.3.
     BeforeSyn,
     /// A FIN below bytes that were received, or with another number than the one before. What the
     /// stream reaches first counts: RFC 9293 section 3.10.7.4, eighth check.

@@ -16,7 +16,7 @@ pub(crate) use prediction::{Prediction, Unsynced};
 pub(crate) use side::TcpSide;
 use side::WINDOW_UNKNOWN;
 pub use state::TcpState;
-use verdict::Verdict;
+use verdict::{Verdict, ticks_behind};
 pub(crate) use workbench::{Arrival, FlowSink, Workbench, fact_of};
 
 use core::time::Duration;
@@ -129,10 +129,11 @@ impl Connection {
         }
         let is_late = silence >= COPY_LIFETIME;
         if self.ended.is_some() {
-            // RFC 9293 section 3.10.7.4: in TIME-WAIT, a higher number begins another connection.
+            // RFC 9293 section 3.10.7.4: in TIME-WAIT, a higher number begins another connection;
+            // hosts compare it with the next one that they expect, behind the FIN.
             let is_higher = sender
                 .offset_of(segment.seq)
-                .is_none_or(|offset| offset > sender.snd_nxt().cast_signed());
+                .is_none_or(|offset| offset > sender.sent_with_fin().cast_signed());
             let is_unsure = self.ended == Some(EndCause::Fin) && !receiver.is_unheard();
             return is_higher || is_late || !is_unsure;
         }
@@ -374,7 +375,7 @@ impl Connection {
         let next = on.buffers[from.peer()].next().0.cast_signed();
         let is_in_order =
             self.sides[from].offset_of(segment.seq).is_some_and(|start| start <= next);
-        let is_newer = stamp.value.wrapping_sub(on.recent[from]).cast_signed() >= 0;
+        let is_newer = ticks_behind(stamp.value, on.recent[from]) <= 0;
         if is_in_order && (is_newer || on.is_stale || on.recent[from] == 0) {
             on.recent[from] = stamp.value;
         }

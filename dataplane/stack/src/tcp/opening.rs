@@ -3,7 +3,7 @@
 //! A SYN is a question. What stands already, stands until the peer answers: a SYN/ACK that
 //! acknowledges it begins with it; anything else does not.
 
-use super::{Connection, FlowSink, TcpSide, Workbench, window};
+use super::{Connection, FlowSink, TcpSide, Workbench, ticks_behind, window};
 use crate::{
     Roles, Side, StreamOffset, Suspicion,
     aside::{Aside, Standing, What},
@@ -53,7 +53,7 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) -> bool {
         let has_stamps = self.sides[from].offer.has_timestamps() && opening.offer.has_timestamps();
-        let is_older = opening.stamp.wrapping_sub(on.recent[from]).cast_signed() < 0;
+        let is_older = ticks_behind(opening.stamp, on.recent[from]) > 0;
         if has_stamps && is_older {
             on.suspect(from, Suspicion::Timestamp);
         }

@@ -28,6 +28,12 @@ pub(super) enum Verdict {
 /// How much older than the last one a timestamp may be: Linux allows for one tick.
 const TICKS_BACK: i32 = 1;
 
+/// How many ticks a timestamp is older than another, negative if it is newer. Of two that are 2^31
+/// apart neither is older: RFC 7323 section 5.2 calls s older than t if 0 < t - s < 2^31.
+pub(super) const fn ticks_behind(stamp: u32, other: u32) -> i32 {
+    other.wrapping_sub(stamp).cast_signed()
+}
+
 impl Connection {
     /// Judges a segment of sides that were both captured, or whose numbers the peer has named.
     pub(super) fn judge<S: FlowSink>(
@@ -41,8 +47,12 @@ impl Connection {
         let Some(start) = sender.offset_of(segment.seq) else { return Verdict::Taken };
         let end = start + i64::from(segment.payload_length);
         let closes = segment.flags.is_fin();
-        if let Some(reason) = self.doubtful_options(options, from, on) {
+        if let Some(reason) = self.doubtful_options(segment, options, from, on) {
             return Verdict::Doubtful(reason);
+        }
+        if receiver.is_unheard() && sender.has_sent_syn() && start < 0 && end > start {
+            // From before its SYN, which was not answered: of the connection that it had before.
+            return Verdict::Doubtful(Suspicion::BeforeSyn);
         }
         if end + i64::from(closes) > start && self.has_foreign_echo(options, from, on) {
             return Verdict::Doubtful(Suspicion::Timestamp);
@@ -87,6 +97,7 @@ impl Connection {
     /// Why the options make a segment doubtful.
     fn doubtful_options<S: FlowSink>(
         &self,
+        segment: &Segment<'_>,
         options: &Options,
         from: Side,
         on: &Workbench<'_, S>,
@@ -99,7 +110,10 @@ impl Connection {
         // RFC 7323 section 5.5: after 24 days without a segment, the last timestamp means nothing.
         // Some hosts begin with 0, and Linux does not compare with that.
         let recent = on.recent[from];
-        let is_old = stamp.value.wrapping_sub(recent).cast_signed() < -TICKS_BACK;
+        let behind = ticks_behind(stamp.value, recent);
+        // 2^31 apart, less than one tick decides, and the receiver's last timestamp may be an
+        // earlier one. Payload can wait for the acknowledgement.
+        let is_old = behind > TICKS_BACK || behind == i32::MIN && segment.payload_length > 0;
         (is_old && recent != 0 && !on.is_stale).then_some(Suspicion::Timestamp)
     }
 

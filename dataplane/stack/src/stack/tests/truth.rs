@@ -342,6 +342,23 @@ fn world_of_zero() -> World {
 }
 
 #[test]
+fn of_two_timestamps_2_to_the_31_apart_neither_is_older() {
+    let half = 1000_u32.wrapping_add(1 << 31);
+    let mut world = stamped();
+    data(&mut world, 101, "", &stamp(half, 2000));
+    data(&mut world, 101, "EVIL", &stamp(1001, 2000));
+    data(&mut world, 101, "good", &stamp(half, 2000));
+    assert_eq!(world.received(Side::Server), "good");
+    assert_eq!(counted(&world, Suspicion::Timestamp), 1);
+    // Payload waits until it is acknowledged.
+    let mut world = stamped();
+    data(&mut world, 101, "took", &stamp(half, 2000));
+    assert_eq!(world.received(Side::Server), "");
+    world.play("S> . 301 105");
+    assert_eq!(world.received(Side::Server), "took");
+}
+
+#[test]
 fn a_reset_that_refuses_a_segment_does_not_prove_what_that_acknowledged() {
     // The flow begins in the middle, so it counts as established, and then has a handshake.
     let mut world = adopting();
@@ -351,6 +368,26 @@ fn a_reset_that_refuses_a_segment_does_not_prove_what_that_acknowledged() {
     assert_eq!(world.received(Side::Server), "good");
     assert_eq!(world.received(Side::Client), "well");
     assert_eq!(world.flow().sides.client.buffer.gaps, 0);
+}
+
+#[test]
+fn in_time_wait_a_syn_with_the_next_number_begins_nothing() {
+    let closed = "C> F. 101 301\n S> F. 301 102\n C> . 102 302";
+    for (number, flows) in [(101, 0), (102, 0), (103, 1)] {
+        let mut world = established();
+        world.play(&format!("{closed}\n C> S {number}"));
+        assert_eq!(world.ended.flows.len(), flows, "{number}");
+    }
+}
+
+#[test]
+fn what_a_side_goes_on_with_below_its_unanswered_syn_is_not_of_that_connection() {
+    let mut world = established();
+    world.play("C> F. 101 301\n S> F. 301 102\n C> . 102 302\n C> S 110\n S> . 302 102");
+    world.play("C> P. 101 302 data of the old one\n S> . 302 102");
+    assert_eq!(world.received(Side::Server), "");
+    world.play("S> S. 900 111\n C> . 111 901\n C> P. 111 901 good");
+    assert_eq!(world.received(Side::Server), "good");
 }
 
 #[test]
