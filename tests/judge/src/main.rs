@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Parser;
+use mos_judge::ends::setup::Version;
 use mos_judge::script::Script;
 use mos_judge::strategies::{cases, draw};
 use mos_judge::trial::POLICIES;
@@ -115,15 +116,20 @@ fn main() -> io::Result<()> {
 
 /// How another tool shows the same connections.
 fn league(tool: Tool, scripts: impl Iterator<Item = Script> + Send) {
-    let Some(name) = tool.name() else { return println!("{tool:?} is not installed") };
+    let name = tool.name();
+    if !tool.is_there() {
+        return println!("{name} is not installed");
+    }
+    let is_known = |script: &Script| tool.knows_ipv6() || script.setup.version == Version::V4;
     let mut report = Report::default();
-    court::each_batch(scripts, |batch, capture| {
+    court::each_batch(scripts.filter(is_known), |batch, capture| {
         for (played, flows) in batch.iter().zip(tool.replay(capture, batch)) {
             let verdict = verdict::judge_to_kernel(played, &flows);
             report.count(&Case { played, policy: name, flows: &flows, verdict });
         }
     });
-    println!("{name}\n{}", report.totals_table());
+    let only = if tool.knows_ipv6() { "" } else { ", IPv4 alone" };
+    println!("{name}{only}\n{}", report.totals_table());
 }
 
 fn scripts(args: &Args) -> impl Iterator<Item = Script> + Send {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mos_tests::program;
 
@@ -17,18 +17,46 @@ pub enum Tool {
     Tcpflow,
     /// `tshark -z follow,tcp`.
     Tshark,
+    /// libnids, by the program in `league/nids.c`.
+    Nids,
+    /// gopacket/reassembly, by the program in `league/gopacket.go`.
+    Gopacket,
 }
 
 impl Tool {
-    /// Whether it is installed, and its name.
+    /// Its name.
     #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        let name = match self {
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Tcpflow => "tcpflow",
             Self::Tshark => "tshark",
-        };
-        let mut command = program::command("which", [name]);
-        command.output().is_ok_and(|output| output.status.success()).then_some(name)
+            Self::Nids => "nids",
+            Self::Gopacket => "gopacket",
+        }
+    }
+
+    /// Whether it is installed, or, of a library, whether `scripts/league.sh` has built its
+    /// program.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::Tcpflow | Self::Tshark => {
+                let mut command = program::command("which", [self.name()]);
+                command.output().is_ok_and(|output| output.status.success())
+            }
+            Self::Nids | Self::Gopacket => self.built().exists(),
+        }
+    }
+
+    /// Whether it knows IPv6.
+    #[must_use]
+    pub const fn knows_ipv6(self) -> bool {
+        !matches!(self, Self::Nids)
+    }
+
+    /// Where `scripts/league.sh` builds the program of a library.
+    fn built(self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/league").join(self.name())
     }
 
     /// What it shows of each connection of a capture.
@@ -38,6 +66,7 @@ impl Tool {
         match self {
             Self::Tcpflow => tcpflow(capture, played),
             Self::Tshark => tshark(capture, played),
+            Self::Nids | Self::Gopacket => ours(&self.built(), capture, played),
         }
     }
 }
@@ -110,6 +139,30 @@ fn tshark(capture: &Path, played: &[Played]) -> Vec<Vec<Flow>> {
         streams.insert(number, flow([first, second], [&bytes[0], &bytes[1]]));
     }
     sort(streams.into_values(), played)
+}
+
+/// A program of ours prints a line for each connection: address and port of both ends, and what
+/// each of them sent, in hexadecimal digits behind an `x`.
+#[track_caller]
+fn ours(program: &Path, capture: &Path, played: &[Played]) -> Vec<Vec<Flow>> {
+    let finished = program::run(&mut program::command(program, [capture]), LIMIT).succeeded();
+    let flows = finished.text();
+    let flows = flows
+        .lines()
+        .map(|line| line_of(line).unwrap_or_else(|| panic!("a line that nobody can read: {line}")));
+    sort(flows, played)
+}
+
+fn line_of(line: &str) -> Option<Flow> {
+    let mut words = line.split(' ');
+    let mut end = || {
+        let address: IpAddr = words.next()?.parse().ok()?;
+        Some(SocketAddr::new(address, words.next()?.parse().ok()?))
+    };
+    let ends = [end()?, end()?];
+    let mut bytes = || words.next()?.strip_prefix('x').map(unhex);
+    let bytes = [bytes()?, bytes()?];
+    Some(flow(ends, [&bytes[0], &bytes[1]]))
 }
 
 fn unhex(text: &str) -> Vec<u8> {
