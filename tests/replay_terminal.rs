@@ -1,7 +1,11 @@
 //! `mosd replay` on a terminal: a progress bar is drawn, and the replay ends. It also ends where
 //! nobody reads what it says.
 
-#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+#![expect(
+    clippy::expect_used,
+    clippy::tests_outside_test_module,
+    reason = "an integration test is one test module, its helpers included"
+)]
 
 use std::io::Write as _;
 use std::time::Duration;
