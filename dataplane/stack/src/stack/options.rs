@@ -37,6 +37,7 @@ impl Stack {
             applied.discarded_bytes = flow
                 .adopt(planned, slot, &mut self.pool, &mut self.ledger, |fact| emitter.emit(fact))
                 .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
+            applied.revision = flow.revision(slot, &self.ledger);
         }
         if is_ending {
             emitter.emit(Fact::FlowEnded(Some(EndCause::Stopped)));
@@ -44,7 +45,8 @@ impl Stack {
         Ok(applied)
     }
 
-    /// What [`Self::set_sock_opt`] would answer, without doing it.
+    /// What [`Self::set_sock_opt`] would do, without doing it. The revision is the one in force:
+    /// nobody can know the next one, because others may change the options first.
     ///
     /// # Errors
     ///
@@ -84,8 +86,7 @@ impl Stack {
         if growth > free_bytes {
             return Err(SockOptError::PoolExhausted { requested_bytes: growth, free_bytes });
         }
-        let unchanged = planned == flow.options();
-        let revision = current.wrapping_add(u32::from(!unchanged));
+        let (unchanged, revision) = (planned == flow.options(), current);
         Ok((slot, planned, Applied { options: planned, revision, unchanged, discarded_bytes }))
     }
 }

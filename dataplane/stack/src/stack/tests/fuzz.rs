@@ -324,9 +324,17 @@ impl Run {
         let before = self.stack.summary(id);
         let checked = self.stack.check_sock_opt(id, &change, None);
         let done = self.stack.set_sock_opt(id, &change, None, self.now, &mut self.listener);
-        assert_eq!(checked, done, "a dry run says what will be");
-        if done.is_err() {
-            assert_eq!(self.stack.summary(id), before, "what is refused changes nothing");
+        match (before, checked, done) {
+            (Ok(before), Ok(checked), Ok(done)) => {
+                let revision = before.revision + u32::from(!done.unchanged);
+                assert_eq!(checked.revision, before.revision, "a dry run changes nothing");
+                assert_eq!(done, Applied { revision, ..checked }, "a dry run says what will be");
+            }
+            (before, checked, done) => {
+                assert_eq!(checked, done, "a dry run says what will be");
+                assert!(done.is_err(), "only a live flow is changed");
+                assert_eq!(self.stack.summary(id), before, "what is refused changes nothing");
+            }
         }
     }
 

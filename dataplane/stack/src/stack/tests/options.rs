@@ -56,8 +56,27 @@ fn a_change_is_checked_first_and_applied_whole_or_not_at_all() {
     let stale = world.stack.set_sock_opt(id, &buffers(Some(0), None), Some(7), world.now, &mut ());
     assert_eq!(stale, Err(SockOptError::RevisionMismatch { current: 0 }));
     let checked = world.stack.check_sock_opt(id, &buffers(Some(4096), None), Some(0));
-    assert_eq!(checked.map(|applied| (applied.revision, applied.unchanged)), Ok((1, false)));
+    assert_eq!(checked.map(|applied| (applied.revision, applied.unchanged)), Ok((0, false)));
     assert_eq!(world.flow(), before);
+}
+
+#[test]
+fn a_check_tells_what_the_change_will_do_and_the_revision_in_force() {
+    let mut world = established();
+    world.play("C> P. 101 301 abc\n S> P. 301 104 xyz");
+    for (change, discarded_bytes) in [
+        (buffers(Some(65_536), Some(4096)), 0),
+        (buffers(Some(0), None), 3),
+        (stop(StopScope::Server), 3),
+    ] {
+        let revision = world.flow().revision;
+        let checked = world.stack.check_sock_opt(world.id(), &change, Some(revision));
+        let checked = checked.expect("it is allowed");
+        assert_eq!((checked.revision, checked.discarded_bytes), (revision, discarded_bytes));
+        assert_eq!(world.flow().revision, revision);
+        let applied = set(&mut world, &change).expect("it is allowed");
+        assert_eq!(applied, Applied { revision: revision + 1, ..checked });
+    }
 }
 
 #[test]
