@@ -96,10 +96,12 @@ fn check(refused: &Refused, errno: &str, code: Code, reason: &str) {
 }
 
 #[test]
-fn eacces_when_the_core_named_is_no_running_worker() {
+fn eacces_when_the_core_named_is_no_worker() {
     let mut scene = Scene::new();
-    let refused = scene.refuse_own(RawSockOpt { core: Some(77), ..raw(MOS_CLIBUF, 65536) });
-    check(&refused, "EACCES", Code::Unavailable, "CORE_NOT_RUNNING");
+    for core in [1, 77, 600, -1, i32::MAX] {
+        let refused = scene.refuse_own(RawSockOpt { core: Some(core), ..raw(MOS_CLIBUF, 65536) });
+        check(&refused, "EACCES", Code::NotFound, "CORE_NOT_FOUND");
+    }
     scene.end();
 }
 

@@ -27,7 +27,7 @@ mod words;
 mod workers;
 
 pub use api::{
-    rejection::Rejection,
+    rejection::{Rejection, Unserved},
     service::Service,
     state::{Control, Settings},
     status::ErrorRow,

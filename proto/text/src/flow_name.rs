@@ -15,7 +15,10 @@ use std::{
     str::FromStr,
 };
 
-use crate::digits::{is_digits, port};
+use crate::{
+    Echo,
+    digits::{is_digits, port},
+};
 
 /// The largest VLAN id that a frame can carry. 4095 is reserved, and is seen all the same.
 const VLAN_MAX: u16 = 4095;
@@ -47,17 +50,24 @@ pub enum FlowNameError {
     /// Nothing was given.
     #[error("a flow is required: flows/{{16 hex digits}} or tcp/CLIENT:PORT-SERVER:PORT[@vlan]")]
     Empty,
+    /// It is longer than any name of a flow; the bytes that it has.
+    #[error("a name of {0} bytes is not that of a flow: {max} at most", max = FlowName::TEXT_MAX)]
+    TooLong(usize),
     /// It names something, but no flow.
-    #[error("{0:?} does not name a flow: flows begin with flows/ or tcp/")]
+    #[error("{} does not name a flow: flows begin with flows/ or tcp/", Echo(.0))]
     OtherResource(String),
     /// The handle is not 16 hexadecimal digits below 2^63.
     #[error(
-        "{0:?} is not a flow handle: 16 hexadecimal digits, the first of them 0 to 7, such as \
-         flows/00c004a900c901f2"
+        "{} is not a flow handle: 16 hexadecimal digits, the first of them 0 to 7, such as \
+         flows/00c004a900c901f2",
+        Echo(.0)
     )]
     Handle(String),
     /// The tuple cannot be read.
-    #[error("{text:?} is not a flow tuple: {problem}; write tcp/10.0.0.1:43512-192.0.2.10:443")]
+    #[error(
+        "{} is not a flow tuple: {problem}; write tcp/10.0.0.1:43512-192.0.2.10:443",
+        Echo(text)
+    )]
     Tuple {
         /// What was given.
         text: String,
@@ -67,6 +77,9 @@ pub enum FlowNameError {
 }
 
 impl FlowName {
+    /// Longest text that is read, in bytes. The longest tuple has 104, blanks apart.
+    pub const TEXT_MAX: usize = 256;
+
     /// What a handle's full name begins with.
     pub const COLLECTION: &str = "flows/";
 
@@ -81,6 +94,9 @@ impl FromStr for FlowName {
     type Err = FlowNameError;
 
     fn from_str(given: &str) -> Result<Self, FlowNameError> {
+        if given.len() > Self::TEXT_MAX {
+            return Err(FlowNameError::TooLong(given.len()));
+        }
         let text = given.trim();
         if text.is_empty() {
             return Err(FlowNameError::Empty);
@@ -271,6 +287,15 @@ mod tests {
             let error = text.parse::<FlowName>();
             assert!(matches!(error, Err(FlowNameError::OtherResource(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_name_is_not_read() {
+        let padded = |length: usize| format!("{:>length$}", "10.0.0.1:1-10.0.0.2:2");
+        check(&padded(256), "tcp/10.0.0.1:1-10.0.0.2:2");
+        let error = padded(257).parse::<FlowName>().unwrap_err();
+        assert_eq!(error, FlowNameError::TooLong(257));
+        assert_eq!(error.to_string(), "a name of 257 bytes is not that of a flow: 256 at most");
     }
 
     #[test]

@@ -14,12 +14,13 @@
 //! | reason of an error | `FLOW_NOT_FOUND` | [`Reason`] |
 //!
 //! Numbers are ASCII digits: no sign, no blank between digits, no digit of another script. An
-//! error repeats the text and says what would be right, with an example.
+//! error repeats the text, as [`Echo`] does, and says what would be right, with an example.
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod digits;
+mod echo;
 mod flow_name;
 pub mod mos;
 mod prefix;
@@ -30,6 +31,7 @@ mod span;
 pub use self::{
     address::{Address, Endpoint},
     digits::port,
+    echo::Echo,
     flow_name::{FlowName, FlowNameError, Tuple},
     prefix::Prefix,
     reason::{DOMAIN, Reason},
@@ -39,7 +41,7 @@ pub use self::{
 
 /// Why a text is not of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} {problem}")]
+#[error("{} {problem}", Echo(text))]
 pub struct TextError {
     /// What was given.
     pub text: String,

@@ -73,6 +73,8 @@ reasons! {
     CoreAckTimeout => "CORE_ACK_TIMEOUT";
     /// A field that is not an option has a value out of range.
     ArgumentInvalid => "ARGUMENT_INVALID";
+    /// The request id has come with another request before.
+    RequestIdReused => "REQUEST_ID_REUSED";
     /// The filter cannot be read.
     FilterInvalid => "FILTER_INVALID";
     /// AND and OR stand side by side without parentheses.
@@ -93,6 +95,20 @@ reasons! {
     RequestUnfinished => "REQUEST_UNFINISHED";
     /// The service is about to stop.
     ServerStopping => "SERVER_STOPPING";
+    /// mosd has no such method.
+    MethodUnknown => "METHOD_UNKNOWN";
+    /// The health or the reflection service does not know the name that it was asked for.
+    NameUnknown => "NAME_UNKNOWN";
+    /// The bytes sent are no request of this method.
+    RequestUnreadable => "REQUEST_UNREADABLE";
+    /// The request has more bytes than mosd takes.
+    RequestTooLarge => "REQUEST_TOO_LARGE";
+    /// The request is compressed, which mosd does not read.
+    CompressionUnsupported => "COMPRESSION_UNSUPPORTED";
+    /// The time that the client gave the call has passed.
+    DeadlineExceeded => "DEADLINE_EXCEEDED";
+    /// The client has cancelled the call.
+    CallCancelled => "CALL_CANCELLED";
     /// An error of mosd itself.
     Internal => "INTERNAL";
 }

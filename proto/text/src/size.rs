@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
-    TextError,
+    Echo, TextError,
     digits::{Wrong, times},
 };
 
@@ -76,12 +76,16 @@ impl FromStr for Size {
             None if unit.is_empty() => Some(1),
             None => {
                 return Err(error(match readings(unit) {
-                    Some((binary, decimal)) => format!(
-                        "is ambiguous: write {number}{binary} (powers of 1024) or \
-                         {number}{decimal} (powers of 1000)"
-                    ),
+                    Some((binary, decimal)) => {
+                        let number = Echo(number).head();
+                        format!(
+                            "is ambiguous: write {number}{binary} (powers of 1024) or \
+                             {number}{decimal} (powers of 1000)"
+                        )
+                    }
                     None => format!(
-                        "has the unknown unit {unit:?}: use B, KiB, MiB, GiB, TiB, kB, MB, GB or TB"
+                        "has the unknown unit {}: use B, KiB, MiB, GiB, TiB, kB, MB, GB or TB",
+                        Echo(unit)
                     ),
                 }));
             }

@@ -2,15 +2,20 @@
 
 use mos_control::Refusal;
 use mos_stack::{FlowId, PeekError, WorkerId};
-use mos_text::{FlowName, FlowNameError};
+use mos_text::{Echo, FlowName, FlowNameError};
 use uuid::Uuid;
 
 use crate::{
+    api::answers::IdReused,
     filter::FilterError,
     flows::{page_token::PageTokenError, resolve::ResolveError},
     net::Cutoff,
+    words::bounds::MESSAGE_IN_MAX,
     workers::CallError,
 };
+
+/// Names of flows that one error tells, at most.
+const FLOWS_TOLD: usize = 16;
 
 /// Why a request is not carried out. A rejected request has changed nothing, except after
 /// [`Refusal::NoAnswer`], where that is not known.
@@ -42,9 +47,17 @@ pub enum Rejection {
         /// Workers of this process.
         cores: usize,
     },
-    /// The raw form names a core that is not a running worker.
-    #[error("core {0} is not a running worker")]
-    CoreUnusable(i32),
+    /// The raw form names a core that this process does not have.
+    #[error("core {core} does not exist: there are {cores} cores")]
+    NoSuchCore {
+        /// The number given.
+        core: i32,
+        /// Workers of this process.
+        cores: usize,
+    },
+    /// The raw form names a core whose worker does not run.
+    #[error("core {0} is not running")]
+    CoreNotRunning(WorkerId),
     /// The raw form names a core that does not own the flow.
     #[error("core {core} does not own {flow}: core {owner} does")]
     NotOwner {
@@ -62,11 +75,13 @@ pub enum Rejection {
     #[error("no live flow matches {0}")]
     NoMatch(String),
     /// More than one flow has this tuple.
-    #[error("{name} fits {} flows: {}", flows.len(), flows.join(", "))]
+    #[error("{name} fits {count} flows: {}", flows.join(", "))]
     AmbiguousFlow {
-        /// The tuple as given.
+        /// The tuple.
         name: String,
-        /// The names of the flows that it fits.
+        /// How many flows it fits.
+        count: usize,
+        /// The names of the first [`FLOWS_TOLD`] of them.
         flows: Vec<String>,
     },
     /// A change that sets nothing.
@@ -103,6 +118,9 @@ pub enum Rejection {
         /// What is wrong with it.
         problem: String,
     },
+    /// The request id has come with another request before.
+    #[error("request_id was used for another request before: take a new one")]
+    RequestIdReused,
     /// The filter cannot be used.
     #[error("filter, column {}: {}", _0.column, _0.message)]
     Filter(FilterError),
@@ -134,12 +152,44 @@ pub enum Rejection {
     /// The service is stopping.
     #[error("mosd is stopping")]
     Stopping,
+    /// gRPC itself does not serve the call.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
     /// A worker answered one command with the reply to another: our own error.
     #[error("internal error: core {0} answered with an unexpected reply")]
     UnexpectedReply(WorkerId),
     /// The request made us panic: our own error. The log has the id.
     #[error("internal error: the log of mosd says more of {0}")]
     Panicked(Uuid),
+}
+
+/// Why a call ends before it reaches a method of ours, or without one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unserved {
+    /// No service of mosd has this method.
+    #[error("mosd has no such method: server reflection lists those that it has")]
+    NoSuchMethod,
+    /// The health or the reflection service does not know the name that it was asked for.
+    #[error("no service, file or symbol has this name: server reflection lists the services")]
+    NoSuchName,
+    /// The bytes sent are no request of this method; what is wrong with them.
+    #[error("the request cannot be read: {}", Echo(.0))]
+    Unreadable(String),
+    /// The request is larger than mosd takes.
+    #[error("the request is too large: {MESSAGE_IN_MAX} bytes at most")]
+    RequestTooLarge,
+    /// The request is compressed.
+    #[error("mosd does not read compressed requests")]
+    Compression,
+    /// The time that the client gave the call has passed.
+    #[error("the time that the client gave this call has passed")]
+    Late,
+    /// The client has cancelled the call.
+    #[error("the client has cancelled the call")]
+    Cancelled,
+    /// A service other than those of `mos.v1` ended a call with this code and without a reason.
+    #[error("internal error: a call ended with the code {0} and without a reason")]
+    Unexplained(i32),
 }
 
 impl Rejection {
@@ -158,20 +208,29 @@ impl Rejection {
         Self::of_call(error, name_of(flow))
     }
 
-    /// The rejection for a name that stands for no flow.
+    /// The rejection for a name that stands for no flow. The name is told as mosd writes it, not as
+    /// it was sent.
     pub(crate) fn of_name(error: ResolveError, name: &str) -> Self {
+        let name = || name.parse::<FlowName>().map(|name| name.to_string()).unwrap_or_default();
         match error {
             ResolveError::Name(error) => Self::FlowName(error),
             ResolveError::CoreNotFound { flow, cores } => {
                 Self::CoreNotFound { flow, core: flow.worker(), cores }
             }
-            ResolveError::NoMatch => Self::NoMatch(name.to_owned()),
+            ResolveError::NoMatch => Self::NoMatch(name()),
             ResolveError::Ambiguous(flows) => Self::AmbiguousFlow {
-                name: name.to_owned(),
-                flows: flows.into_iter().map(name_of).collect(),
+                name: name(),
+                count: flows.len(),
+                flows: flows.into_iter().take(FLOWS_TOLD).map(name_of).collect(),
             },
-            ResolveError::Call(error) => Self::of_call(error, name),
+            ResolveError::Call(error) => Self::of_call(error, name()),
         }
+    }
+}
+
+impl From<IdReused> for Rejection {
+    fn from(_: IdReused) -> Self {
+        Self::RequestIdReused
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Principal {
     /// The user of a process on this machine, by the Unix socket's credentials.
     Uid(u32),

@@ -19,7 +19,7 @@ use tower::Layer as _;
 use crate::{
     api::{
         containment::Containment, counted::Counted, rejection::Rejection, service::Service,
-        state::Control,
+        state::Control, status::completion::Completion,
     },
     health::{telemetry, vitals::OBSERVE_EVERY},
     net::{Cutoff, http2, listen::Listeners},
@@ -54,7 +54,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::Serving).await;
-    let service = Containment.layer(routes(&control, &health)?.prepare());
+    let service = Completion.layer(Containment.layer(routes(&control, &health)?.prepare()));
     let incoming = listeners.accept();
     let observer = panics::spawn("the observer", observe(Arc::clone(&control)));
     let (drain, draining) = oneshot::channel::<()>();

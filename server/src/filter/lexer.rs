@@ -1,5 +1,7 @@
 //! Splits the text of a filter into tokens.
 
+use mos_text::Echo;
+
 use super::{FilterError, FilterErrorKind, expr::Op};
 
 /// A token and where it begins.
@@ -37,7 +39,7 @@ impl TokenKind<'_> {
             Self::And => "AND".to_owned(),
             Self::Or => "OR".to_owned(),
             Self::Not => "NOT".to_owned(),
-            Self::Word(text) | Self::Quoted(text) => format!("{text:?}"),
+            Self::Word(text) | Self::Quoted(text) => Echo(text).to_string(),
             Self::End => "the end".to_owned(),
         }
     }

@@ -6,6 +6,8 @@
 //! comparison = field op value
 //! ```
 
+use mos_text::Echo;
+
 use super::{
     FilterError, FilterErrorKind,
     expr::{Expr, Op},
@@ -124,7 +126,8 @@ impl<'a> Parser<'a> {
         let column = self.take()?.column;
         let Some(value) = field.kind().value(text) else {
             let expected = field.kind().expected();
-            let message = format!("{} is compared with {expected}, not {text:?}", field.name());
+            let (field, text) = (field.name(), Echo(text));
+            let message = format!("{field} is compared with {expected}, not {text}");
             return Err(invalid(column, message));
         };
         Ok(Expr::Compare { field, op, value })
@@ -159,7 +162,8 @@ fn field(name: &str, column: usize, scope: Scope) -> Result<Field, FilterError> 
                 Scope::Flow => "flows",
                 Scope::Event => "events",
             };
-            Err(invalid(column, format!("{what} have no field {name:?}: there are {}", names())))
+            let (name, names) = (Echo(name), names());
+            Err(invalid(column, format!("{what} have no field {name}: there are {names}")))
         }
     }
 }

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::walk::Position;
+use crate::words::bounds::PAGE_TOKEN_MAX;
 
 const BODY: usize = 38;
 const TOKEN: usize = BODY + 32;
@@ -117,9 +118,9 @@ impl PageTokens {
         text: &str,
         request: RequestDigest,
     ) -> Result<Position, PageTokenError> {
-        let bytes: [u8; TOKEN] = URL_SAFE_NO_PAD
-            .decode(text)
-            .ok()
+        let short = (text.len() <= PAGE_TOKEN_MAX).then_some(text);
+        let bytes: [u8; TOKEN] = short
+            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(PageTokenError::Malformed)?;
         let (body, tag) = bytes.split_at(BODY);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::metadata::MetadataMap;
+use tonic::codegen::http::HeaderMap;
 
 use crate::{
     auth::Peer,
@@ -26,7 +26,8 @@ impl Call {
     /// The call that this request makes.
     #[must_use]
     pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
-        let asked = grpc_timeout(request.metadata()).unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX);
+        let asked =
+            grpc_timeout(request.metadata().as_ref()).unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX);
         let patience = asked.saturating_sub(ANSWER_MARGIN.min(asked / 10));
         Self {
             principal: request.extensions().get::<Peer>().copied().flatten(),
@@ -43,8 +44,8 @@ impl Call {
 }
 
 /// The client's time limit: at most 8 digits and a unit, as the gRPC protocol spells it.
-fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 {
         return None;
@@ -79,11 +80,11 @@ mod tests {
             ("5x", None),
             ("", None),
         ] {
-            let mut metadata = MetadataMap::new();
+            let mut metadata = HeaderMap::new();
             metadata.insert("grpc-timeout", text.parse().unwrap());
             assert_eq!(grpc_timeout(&metadata), expected, "{text:?}");
         }
-        assert_eq!(grpc_timeout(&MetadataMap::new()), None);
+        assert_eq!(grpc_timeout(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{builder::RangedI64ValueParser, value_parser};
 use mos_control::{COMMAND_RING, EVENT_RING};
 use mos_stack::{Limits, WorkerId, limits::BLOCK_BYTES};
+use mos_text::FlowName;
 
 use self::Scope::{Call, Connection, Core, Flow, Principal, Server};
 
@@ -57,6 +58,10 @@ pub(crate) const ANSWER_BYTES: usize = 128 * 1024 * 1024;
 
 /// Time for a client to take an answer, or what a stream has for it at once.
 pub(crate) const ANSWER_TAKEN_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of an etag and of a page token, at most; ours have 37 and 94.
+pub(crate) const ETAG_MAX: usize = 128;
+pub(crate) const PAGE_TOKEN_MAX: usize = 128;
 
 /// Flows on a page, by default and at most.
 pub(crate) const PAGE_DEFAULT: usize = 100;
@@ -229,6 +234,12 @@ fn requests() -> Vec<Limit> {
             "flows on a page"),
         count("list.slots_per_page.max", widened(PAGE_SLOTS_MAX), Call,
             "places of flows looked at for a page"),
+        bytes("flow.text_bytes.max", FlowName::TEXT_MAX, Call,
+            "the name of a flow"),
+        bytes("etag.text_bytes.max", ETAG_MAX, Call,
+            "an etag"),
+        bytes("page_token.text_bytes.max", PAGE_TOKEN_MAX, Call,
+            "a page token"),
         bytes("filter.text_bytes.max", FILTER_TEXT_MAX, Call,
             "the text of a filter"),
         count("filter.comparisons.max", FILTER_COMPARISONS_MAX, Call,

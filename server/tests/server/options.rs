@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use mos_control::CommandPort;
+use mos_control::{CommandPort, Phase, link};
 use mos_dataplane::{command::apply, traffic::Conversations};
 use mos_proto::v1::{
     FlowOptions, GetSockOptRequest, GetSockOptResponse, ListFlowsRequest, OverlapPolicy,
@@ -159,8 +159,8 @@ fn each_errno_of_the_page_has_its_cause() {
         let digits = u64::from_str_radix(flow.trim_start_matches("flows/"), 16).unwrap();
         let gone = format!("flows/{:016x}", digits ^ 1);
         for (name, raw, errno, code, reason) in [
-            (&flow, core(7), "EACCES", Code::Unavailable, "CORE_NOT_RUNNING"),
-            (&flow, core(-1), "EACCES", Code::Unavailable, "CORE_NOT_RUNNING"),
+            (&flow, core(7), "EACCES", Code::NotFound, "CORE_NOT_FOUND"),
+            (&flow, core(-1), "EACCES", Code::NotFound, "CORE_NOT_FOUND"),
             (&gone, raw(MOS_CLIBUF, 1), "EBADF", Code::NotFound, ""),
             (
                 &flow,
@@ -218,6 +218,22 @@ fn a_core_that_does_not_own_the_flow_does_not_know_it() {
         let status = service.set_sock_opt(request).await.unwrap_err();
         assert_eq!(row(&status), (Code::NotFound, "FLOW_NOT_FOUND".into(), "EBADF".into()));
         assert_eq!(metadata(&status, "owner"), "0");
+    });
+}
+
+#[test]
+fn a_core_whose_worker_does_not_run_may_be_asked_again() {
+    run(async {
+        for phase in [Phase::Starting, Phase::Stopped] {
+            let (port, worker) = link(worker_id(0));
+            worker.board().set_phase(phase);
+            let service = Service::new(control(vec![port], settings()));
+            let raw = RawSockOpt { core: Some(0), ..raw(MOS_CLIBUF, 65_536) };
+            let request = Request::new(raw_request("flows/0000000000000001", raw));
+            let status = service.set_sock_opt(request).await.unwrap_err();
+            let expected = (Code::Unavailable, "CORE_NOT_RUNNING".into(), "EACCES".into());
+            assert_eq!(row(&status), expected);
+        }
     });
 }
 
@@ -282,6 +298,64 @@ fn validate_only_answers_as_if_done_and_does_nothing() {
         let answer = scene.set(request).await.unwrap();
         assert_eq!(answer.options.unwrap().client_buffer_bytes, Some(65_536));
         assert_eq!((scene.get(&flow).await, *changes.borrow()), (before, 0));
+    });
+}
+
+#[test]
+fn the_etag_of_a_dry_run_is_the_one_in_force() {
+    run(async {
+        let (scene, _) = scene();
+        let flow = scene.a_flow().await;
+        let dry =
+            |bytes| SetSockOptRequest { validate_only: true, ..typed(&flow, client_buffer(bytes)) };
+        let with = |etag: &str, bytes| SetSockOptRequest {
+            etag: etag.to_owned(),
+            ..typed(&flow, client_buffer(bytes))
+        };
+        let before = scene.get(&flow).await;
+        let answer = scene.set(dry(32_768)).await.unwrap();
+        assert_eq!((answer.etag.as_str(), answer.unchanged), (before.etag.as_str(), false));
+        scene.set(with("", 65_536)).await.unwrap();
+        let status = scene.refused(with(&answer.etag, 32_768), &flow).await;
+        assert_eq!(row(&status).1, "ETAG_MISMATCH", "the other change is not overwritten");
+        let answer = scene.set(dry(32_768)).await.unwrap();
+        scene.set(with(&answer.etag, 32_768)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_request_id_is_not_used_again_for_another_request() {
+    run(async {
+        let (scene, changes) = scene();
+        let flow = scene.a_flow().await;
+        let with = |request: SetSockOptRequest| SetSockOptRequest {
+            request_id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".to_owned(),
+            ..request
+        };
+        // A refused request leaves its id free.
+        let refused = scene.refused(with(typed(&flow, client_buffer(-1))), &flow).await;
+        assert_eq!(row(&refused).1, "OPTION_VALUE_INVALID");
+        scene.set(with(typed(&flow, client_buffer(4096)))).await.unwrap();
+        let etag = scene.get(&flow).await.etag;
+        for other in [
+            typed(&flow, client_buffer(65_536)),
+            typed("flows/0000000000000001", client_buffer(4096)),
+            typed("garbage", FlowOptions::default()),
+            raw_request(&flow, raw(MOS_CLIBUF, 4096)),
+            SetSockOptRequest { etag, ..typed(&flow, client_buffer(4096)) },
+            SetSockOptRequest { validate_only: true, ..typed(&flow, client_buffer(0)) },
+        ] {
+            let status = scene.refused(with(other.clone()), &flow).await;
+            assert_eq!(
+                row(&status),
+                (Code::InvalidArgument, "REQUEST_ID_REUSED".into(), "".into()),
+                "{other:?}"
+            );
+            assert_eq!(fields(&status), ["request_id"]);
+        }
+        assert_eq!(*changes.borrow(), 1);
+        let dry = SetSockOptRequest { validate_only: true, ..typed(&flow, client_buffer(4096)) };
+        assert!(scene.set(with(dry)).await.unwrap().unchanged, "the same request may be checked");
     });
 }
 

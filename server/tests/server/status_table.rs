@@ -8,7 +8,7 @@ use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
 use mos_text::{FlowNameError, Reason};
-use mosd::{Cutoff, ErrorRow, Filter, PageTokenError, Rejection};
+use mosd::{Cutoff, ErrorRow, Filter, PageTokenError, Rejection, Unserved};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -82,9 +82,11 @@ fn names() -> Vec<(&'static str, Rejection)> {
     let invalid = "EBADF InvalidArgument FLOW_NAME_INVALID";
     vec![
         ("EACCES NotFound CORE_NOT_FOUND", Rejection::CoreNotFound { flow, core, cores: 2 }),
-        ("EACCES Unavailable CORE_NOT_RUNNING retry 1s", Rejection::CoreUnusable(-1)),
+        ("EACCES NotFound CORE_NOT_FOUND", Rejection::NoSuchCore { core: -1, cores: 2 }),
+        ("EACCES Unavailable CORE_NOT_RUNNING retry 1s", Rejection::CoreNotRunning(core)),
         ("EBADF NotFound FLOW_NOT_FOUND", Rejection::NotOwner { core: 1, flow, owner: core }),
         (invalid, FlowNameError::Empty.into()),
+        (invalid, FlowNameError::TooLong(257).into()),
         (invalid, FlowNameError::Handle(text()).into()),
         (invalid, FlowNameError::Tuple { text: text(), problem: "p" }.into()),
         (
@@ -94,7 +96,7 @@ fn names() -> Vec<(&'static str, Rejection)> {
         ("EBADF NotFound FLOW_NOT_FOUND", Rejection::NoMatch(text())),
         (
             "- FailedPrecondition AMBIGUOUS_FLOW",
-            Rejection::AmbiguousFlow { name: text(), flows: vec![text(), text()] },
+            Rejection::AmbiguousFlow { name: text(), count: 2, flows: vec![text(), text()] },
         ),
     ]
 }
@@ -117,6 +119,7 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
             "EINVAL InvalidArgument ARGUMENT_INVALID",
             Rejection::Argument { field: "f", problem: text() },
         ),
+        ("- InvalidArgument REQUEST_ID_REUSED", Rejection::RequestIdReused),
         ("- InvalidArgument FILTER_INVALID", filter("x")),
         ("- InvalidArgument FILTER_AMBIGUOUS", filter("core=1 AND core=1 OR core=1")),
         ("- InvalidArgument FILTER_FIELD_UNAVAILABLE", filter("policy = x")),
@@ -128,6 +131,14 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- ResourceExhausted SLOW_CONSUMER retry 1s", Cutoff::SlowConsumer.into()),
         ("- DeadlineExceeded REQUEST_UNFINISHED", Cutoff::Unfinished.into()),
         ("- Unavailable SERVER_STOPPING retry 1s", Rejection::Stopping),
+        ("- Unimplemented METHOD_UNKNOWN", Unserved::NoSuchMethod.into()),
+        ("- NotFound NAME_UNKNOWN", Unserved::NoSuchName.into()),
+        ("- InvalidArgument REQUEST_UNREADABLE", Unserved::Unreadable(text()).into()),
+        ("- ResourceExhausted REQUEST_TOO_LARGE", Unserved::RequestTooLarge.into()),
+        ("- Unimplemented COMPRESSION_UNSUPPORTED", Unserved::Compression.into()),
+        ("- DeadlineExceeded DEADLINE_EXCEEDED retry 1s", Unserved::Late.into()),
+        ("- Cancelled CALL_CANCELLED", Unserved::Cancelled.into()),
+        ("- Internal INTERNAL", Unserved::Unexplained(15).into()),
         ("- Internal INTERNAL", Rejection::UnexpectedReply(worker_id(3))),
         ("- Internal INTERNAL", Rejection::Panicked(uuid::Uuid::nil())),
     ];
@@ -255,7 +266,7 @@ fn numbers_that_a_program_needs_are_in_the_metadata() {
     assert_eq!(metadata(&status, "oldestOffset"), "10");
     assert_eq!(metadata(&status, "newestOffset"), "20");
     let flows = vec!["a".to_owned(), "b".to_owned()];
-    let status = Status::from(Rejection::AmbiguousFlow { name: resource(), flows });
+    let status = Status::from(Rejection::AmbiguousFlow { name: resource(), count: 2, flows });
     assert_eq!(metadata(&status, "flows"), "a,b");
     let ended = Refusal::Lookup(LookupError::Ended { cause: Some(EndCause::Rst) });
     let status = Status::from(Rejection::Refused { refusal: ended, resource: resource() });

@@ -4,23 +4,26 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Durati
 
 use hyper_util::rt::TokioIo;
 use mos_proto::v1::{
-    GetServerInfoRequest, GetStatusRequest, ListFlowsRequest,
-    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
+    FlowData, GetFlowRequest, GetServerInfoRequest, GetStatusRequest, ListFlowsRequest,
+    SetSockOptRequest, flow_service_client::FlowServiceClient,
+    system_service_client::SystemServiceClient,
 };
 use mos_text::Address;
 use mosd::{Control, ListenError, Listeners, PlainTcp, boot::serve::serve};
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 use tonic::{
-    Code,
+    Code, Request, Status,
+    codegen::http::uri::PathAndQuery,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_prost::ProstCodec;
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::support::{Table, control, row, run, settings, worker};
+use crate::support::{Table, control, metadata, row, run, settings, worker};
 
 /// A service on a socket of its own.
 pub(crate) struct Served {
@@ -111,7 +114,100 @@ fn a_request_above_a_mebibyte_is_refused() {
         let filter = "x".repeat(1024 * 1024 + 1);
         let request = ListFlowsRequest { filter, ..Default::default() };
         let status = flows.list_flows(request).await.unwrap_err();
-        assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+        assert_eq!(row(&status).0, Code::ResourceExhausted, "{status:?}");
+        assert_eq!(row(&status).1, "REQUEST_TOO_LARGE");
+        assert_eq!(metadata(&status, "max"), (1024 * 1024).to_string());
+        drop(flows);
+        served.end().await;
+    });
+}
+
+/// Sends a message to a path, whatever the method there takes.
+async fn misdirected(channel: Channel, path: &'static str, encoding: Option<&str>) -> Status {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let mut request = Request::new(FlowData { offset: 7, data: vec![0xff] });
+    if let Some(encoding) = encoding {
+        request.metadata_mut().insert("grpc-encoding", encoding.parse().unwrap());
+    }
+    let codec = ProstCodec::<FlowData, FlowData>::default();
+    grpc.unary(request, PathAndQuery::from_static(path), codec).await.unwrap_err()
+}
+
+#[test]
+fn what_grpc_itself_refuses_has_a_reason() {
+    run(async {
+        let served = Served::start().await;
+        let channel = served.connect().await;
+        let long = "x".repeat(5000);
+        let get_flow = "/mos.v1.FlowService/GetFlow";
+        for (path, encoding, code, reason) in [
+            ("/mos.v1.FlowService/Nope", None, Code::Unimplemented, "METHOD_UNKNOWN"),
+            ("/mos.v1.Nope/GetFlow", None, Code::Unimplemented, "METHOD_UNKNOWN"),
+            ("/", None, Code::Unimplemented, "METHOD_UNKNOWN"),
+            (get_flow, None, Code::InvalidArgument, "REQUEST_UNREADABLE"),
+            (get_flow, Some("gzip"), Code::Unimplemented, "COMPRESSION_UNSUPPORTED"),
+            (get_flow, Some(long.as_str()), Code::Unimplemented, "COMPRESSION_UNSUPPORTED"),
+        ] {
+            let status = misdirected(channel.clone(), path, encoding).await;
+            assert_eq!(row(&status), (code, reason.into(), "".into()), "{path} {encoding:?}");
+            assert!(status.message().len() < 300, "{status:?}");
+        }
+        let service = "x".repeat(100_000);
+        let status = HealthClient::new(channel.clone()).check(HealthCheckRequest { service }).await;
+        let status = status.unwrap_err();
+        assert_eq!(row(&status), (Code::NotFound, "NAME_UNKNOWN".into(), "".into()));
+        let question = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::FileContainingSymbol("x".repeat(100_000))),
+        };
+        let mut reflection = ServerReflectionClient::new(channel);
+        let answers = reflection.server_reflection_info(tokio_stream::iter([question])).await;
+        let status = answers.unwrap().into_inner().message().await.unwrap_err();
+        assert_eq!(row(&status), (Code::NotFound, "NAME_UNKNOWN".into(), "".into()));
+        drop(reflection);
+        served.end().await;
+    });
+}
+
+#[test]
+fn no_error_repeats_much_of_what_was_sent() {
+    run(async {
+        let served = Served::start().await;
+        let mut flows = FlowServiceClient::new(served.connect().await);
+        for text in ["x".repeat(100_000), "\u{1}".repeat(256), "é".repeat(1000)] {
+            let flow = |flow: &str| GetFlowRequest { flow: flow.to_owned(), view: 0 };
+            let set = |etag: &str, request_id: &str| SetSockOptRequest {
+                flow: "flows/0000000000000001".to_owned(),
+                etag: etag.to_owned(),
+                request_id: request_id.to_owned(),
+                ..Default::default()
+            };
+            let list = |filter: &str, page_token: &str| ListFlowsRequest {
+                filter: filter.to_owned(),
+                page_token: page_token.to_owned(),
+                ..Default::default()
+            };
+            let statuses = [
+                flows.get_flow(flow(&text)).await.unwrap_err(),
+                flows.get_flow(flow(&format!("tcp/{text}"))).await.unwrap_err(),
+                flows.get_flow(flow(&format!("cores/{text}"))).await.unwrap_err(),
+                flows.set_sock_opt(set(&text, "")).await.unwrap_err(),
+                flows.set_sock_opt(set("", &text)).await.unwrap_err(),
+                flows.list_flows(list("", &text)).await.unwrap_err(),
+                flows.list_flows(list(&text, "")).await.unwrap_err(),
+                flows.list_flows(list(&format!("core = \"{text}\""), "")).await.unwrap_err(),
+                flows.list_flows(list(&format!("\"{text}\""), "")).await.unwrap_err(),
+            ];
+            for status in statuses {
+                // What a client takes of an error: 8 KiB of headers, base64 included.
+                let length = status.message().len() + status.details().len() * 4 / 3;
+                assert!(length < 2500, "{length}: {status:?}");
+                let longest = text.char_indices().nth(200).map_or(text.len(), |(at, _)| at);
+                assert!(!status.message().contains(&text[..longest]), "{status:?}");
+                assert_ne!(row(&status).1, "", "{status:?}");
+            }
+        }
         drop(flows);
         served.end().await;
     });

@@ -17,7 +17,7 @@ const KEYS: [(&str, &str); 18] = [
     ("core",            "the number of the core in question"),
     ("currentEtag",     "the etag of the options in force"),
     ("currentRevision", "the revision of the options in force"),
-    ("flows",           "the names of all flows with this tuple, with commas between them"),
+    ("flows",           "the names of flows with this tuple, 16 at most, with commas between them"),
     ("freeBytes",       "what the worker has left for receive buffers"),
     ("key",             "the key of the configuration that decides it"),
     ("max",             "the greatest value allowed, or the bound that was reached"),
@@ -56,17 +56,25 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::CoreDraining
         | Reason::CoreQueueFull
         | Reason::CoreAckTimeout       => &["core"],
-        Reason::ArgumentInvalid        => &[],
+        Reason::ArgumentInvalid
+        | Reason::RequestIdReused      => &[],
         Reason::FilterInvalid
         | Reason::FilterAmbiguous
         | Reason::FilterFieldUnavailable => &["column"],
         Reason::PageTokenInvalid       => &["cause"],
         Reason::TooManyStreams
         | Reason::TooManyCalls
-        | Reason::AnswersUnread        => &["max"],
+        | Reason::AnswersUnread
+        | Reason::RequestTooLarge      => &["max"],
         Reason::SlowConsumer
-        | Reason::RequestUnfinished    => &[],
-        Reason::ServerStopping         => &[],
+        | Reason::RequestUnfinished
+        | Reason::ServerStopping
+        | Reason::MethodUnknown
+        | Reason::NameUnknown
+        | Reason::RequestUnreadable
+        | Reason::CompressionUnsupported
+        | Reason::DeadlineExceeded
+        | Reason::CallCancelled        => &[],
         Reason::Internal               => &["core"],
     }
 }
@@ -110,9 +118,10 @@ pub(crate) fn page() -> String {
         paragraph("What the error is about stands in one more message of `google.rpc`:"),
         table(&["message", "says", "gRPC codes"], &details()),
         paragraph(
-            "What gRPC itself refuses has no details: a method that does not exist, a message \
-             that cannot be read or is too large, a deadline that passed at the client. mosctl \
-             makes an [exit code](exit-codes.md) of the gRPC code.",
+            "What gRPC itself refuses has a reason, too: a method that does not exist, a message \
+             that cannot be read or is too large. A deadline that passes at the client, and a lost \
+             connection, have none: they are the client's words. mosctl makes an \
+             [exit code](exit-codes.md) of the gRPC code.",
         ),
     ]
     .concat()
@@ -124,7 +133,7 @@ fn details() -> Vec<Vec<String>> {
         ("BadRequest", "the field, by its path", "INVALID_ARGUMENT, OUT_OF_RANGE"),
         (
             "ResourceInfo",
-            "the flow, the core or the server, by its name",
+            "the flow, the core, the server or the service, by its name",
             "NOT_FOUND, ABORTED, UNAVAILABLE, DEADLINE_EXCEEDED; PERMISSION_DENIED of a flow",
         ),
         ("PreconditionFailure", "the flow that is not in the state needed", "FAILED_PRECONDITION"),

@@ -19,15 +19,28 @@ pub(super) async fn resolve(
     resolved.map_err(|error| Rejection::of_name(error, name))
 }
 
+/// A field is no longer than what is ever read of it, in bytes.
+pub(super) fn check_length(field: &'static str, text: &str, max: usize) -> Result<(), Rejection> {
+    if text.len() <= max {
+        return Ok(());
+    }
+    let problem = format!("{} bytes are too many: {max} at most", text.len());
+    Err(Rejection::Argument { field, problem })
+}
+
 /// The core that the raw form names is a running worker. mOS: the mctx is valid.
 pub(super) fn check_core(control: &Control, core: Option<i32>) -> Result<(), Rejection> {
     let Some(core) = core else { return Ok(()) };
-    let is_running = u16::try_from(core)
-        .ok()
-        .and_then(WorkerId::new)
-        .and_then(|worker| control.workers.get(worker).ok())
-        .is_some_and(|client| matches!(client.board().phase(), Phase::Running | Phase::Drained));
-    if is_running { Ok(()) } else { Err(Rejection::CoreUnusable(core)) }
+    let worker = u16::try_from(core).ok().and_then(WorkerId::new);
+    let client = worker.and_then(|worker| control.workers.get(worker).ok());
+    let client = client.ok_or_else(|| {
+        let cores = control.workers.iter().len();
+        Rejection::NoSuchCore { core, cores }
+    })?;
+    match client.board().phase() {
+        Phase::Running | Phase::Drained => Ok(()),
+        Phase::Starting | Phase::Stopped => Err(Rejection::CoreNotRunning(client.worker())),
+    }
 }
 
 /// The core that the raw form names owns the flow. mOS: the socket is one of this mctx.

@@ -6,29 +6,36 @@
 use mos_control::Refusal;
 use mos_proto::v1;
 use mos_stack::{Applied, FlowId, SockOptError};
+use mos_text::Echo;
 use uuid::{Uuid, Variant};
 
-use super::flow::{check_core, check_owner, resolve};
+use super::flow::{check_core, check_length, check_owner, resolve};
 use crate::{
-    api::{convert, rejection::Rejection, state::Control},
+    api::{answers::RequestDigest, convert, rejection::Rejection, state::Control},
     flows::resolve::Resolved,
     net::call::Call,
+    words::bounds::ETAG_MAX,
     workers::{CallError, Change},
 };
 
-/// Changes options of one flow; a repeated request id gets the first answer.
+/// Bytes of a UUID with its hyphens.
+const UUID_LEN: usize = 36;
+
+/// Changes options of one flow; a repeated request gets the first answer.
 pub(crate) async fn set_sock_opt(
     control: &Control,
     call: &Call,
     request: v1::SetSockOptRequest,
 ) -> Result<v1::SetSockOptResponse, Rejection> {
-    match request_id(&request.request_id)? {
-        Some(id) if !request.validate_only => {
-            let key = (call.principal, id);
-            control.answers.once(key, apply(control, call, request)).await
-        }
-        Some(_) | None => apply(control, call, request).await,
+    let Some(id) = request_id(&request.request_id)? else {
+        return apply(control, call, request).await;
+    };
+    let (key, digest) = ((call.principal, id), RequestDigest::of(&request));
+    if request.validate_only {
+        control.answers.check(key, digest)?;
+        return apply(control, call, request).await;
     }
+    control.answers.once(key, digest, apply(control, call, request)).await
 }
 
 async fn apply(
@@ -37,6 +44,7 @@ async fn apply(
     request: v1::SetSockOptRequest,
 ) -> Result<v1::SetSockOptResponse, Rejection> {
     let v1::SetSockOptRequest { flow, change, etag, validate_only, .. } = request;
+    check_length("etag", &etag, ETAG_MAX)?;
     let core = match &change {
         Some(v1::set_sock_opt_request::Change::Raw(raw)) => raw.core,
         Some(v1::set_sock_opt_request::Change::Options(_)) | None => None,
@@ -106,17 +114,10 @@ fn request_id(text: &str) -> Result<Option<Uuid>, Rejection> {
     if text.is_empty() {
         return Ok(None);
     }
-    match Uuid::parse_str(text) {
-        Ok(id)
-            if id.get_version_num() == 4
-                && id.get_variant() == Variant::RFC4122
-                && text.len() == 36 =>
-        {
-            Ok(Some(id))
-        }
-        Ok(_) | Err(_) => Err(Rejection::Argument {
-            field: "request_id",
-            problem: format!("{text:?} is not a UUID of version 4"),
-        }),
-    }
+    let id = if text.len() == UUID_LEN { Uuid::parse_str(text).ok() } else { None };
+    let is_random = |id: &Uuid| id.get_version_num() == 4 && id.get_variant() == Variant::RFC4122;
+    id.filter(is_random).map(Some).ok_or_else(|| Rejection::Argument {
+        field: "request_id",
+        problem: format!("{} is not a UUID of version 4", Echo(text)),
+    })
 }

@@ -4,12 +4,16 @@ use std::fmt::Display;
 
 use mos_control::Refusal;
 use mos_stack::{EndCause, LookupError, PeekError, SockOptError};
-use mos_text::{FlowNameError, Reason};
+use mos_text::{Echo, FlowNameError, Reason};
 
 use crate::{
-    api::{convert::flow_name, rejection::Rejection},
+    api::{
+        convert::flow_name,
+        rejection::{Rejection, Unserved},
+    },
     filter::FilterErrorKind,
     net::Cutoff,
+    words::bounds::MESSAGE_IN_MAX,
 };
 
 /// What an error says besides its message.
@@ -54,19 +58,23 @@ impl Rejection {
             Self::Refused { refusal, resource } => refused(*refusal, resource),
             Self::Peek { error, resource } => peek(*error, resource),
             Self::CoreNotFound { core, .. } => of_core(Reason::CoreNotFound, core),
-            Self::CoreUnusable(core) => of_core(Reason::CoreNotRunning, core),
+            Self::NoSuchCore { core, .. } => of_core(Reason::CoreNotFound, core),
+            Self::CoreNotRunning(core) => of_core(Reason::CoreNotRunning, core),
             Self::NotOwner { core, flow: id, owner } => {
                 let metadata: Metadata<'_> = &[("core", core), ("owner", owner)];
                 explain(Reason::FlowNotFound, flow(flow_name(*id)), metadata)
             }
             Self::NoMatch(name) => explain(Reason::FlowNotFound, flow(name), &[]),
             Self::FlowName(FlowNameError::OtherResource(name)) => {
-                explain(Reason::FlowNotMonitored, state(name), &[])
+                explain(Reason::FlowNotMonitored, state(Echo(name).head()), &[])
             }
             Self::FlowName(
-                FlowNameError::Empty | FlowNameError::Handle(_) | FlowNameError::Tuple { .. },
+                FlowNameError::Empty
+                | FlowNameError::TooLong(_)
+                | FlowNameError::Handle(_)
+                | FlowNameError::Tuple { .. },
             ) => explain(Reason::FlowNameInvalid, field("flow"), &[]),
-            Self::AmbiguousFlow { name, flows } => {
+            Self::AmbiguousFlow { name, flows, .. } => {
                 explain(Reason::AmbiguousFlow, state(name), &[("flows", &flows.join(","))])
             }
             Self::NoChange(path) => explain(Reason::OptionValueInvalid, field(*path), &[]),
@@ -90,6 +98,7 @@ impl Rejection {
             Self::Argument { field: path, .. } => {
                 explain(Reason::ArgumentInvalid, field(*path), &[])
             }
+            Self::RequestIdReused => explain(Reason::RequestIdReused, field("request_id"), &[]),
             Self::Filter(error) => {
                 explain(filter_reason(error.kind), field("filter"), &[("column", &error.column)])
             }
@@ -107,11 +116,31 @@ impl Rejection {
             }
             Self::Cutoff(cutoff) => cut_off(*cutoff),
             Self::Stopping => explain(Reason::ServerStopping, server(), &[]),
+            Self::Unserved(why) => unserved(why),
             Self::UnexpectedReply(core) => {
                 explain(Reason::Internal, About::Nothing, &[("core", core)])
             }
             Self::Panicked(id) => explain(Reason::Internal, About::Request(id.to_string()), &[]),
         }
+    }
+}
+
+fn unserved(why: &Unserved) -> Explanation {
+    match why {
+        Unserved::NoSuchMethod => explain(Reason::MethodUnknown, About::Nothing, &[]),
+        Unserved::NoSuchName => {
+            let service = About::Resource { kind: "grpc.Service", name: String::new() };
+            explain(Reason::NameUnknown, service, &[])
+        }
+        Unserved::Unreadable(_) => explain(Reason::RequestUnreadable, field(""), &[]),
+        Unserved::RequestTooLarge => {
+            let quota = About::Quota("request.bytes.max");
+            explain(Reason::RequestTooLarge, quota, &[("max", &MESSAGE_IN_MAX)])
+        }
+        Unserved::Compression => explain(Reason::CompressionUnsupported, About::Nothing, &[]),
+        Unserved::Late => explain(Reason::DeadlineExceeded, server(), &[]),
+        Unserved::Cancelled => explain(Reason::CallCancelled, About::Nothing, &[]),
+        Unserved::Unexplained(_) => explain(Reason::Internal, About::Nothing, &[]),
     }
 }
 

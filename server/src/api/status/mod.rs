@@ -2,8 +2,10 @@
 //!
 //! `rows` says what each reason is: its code, its errno and when to try again. `explain` has one
 //! arm for each [`Rejection`]: its reason, what it is about, and the numbers that a program may
-//! want. Clients decide by `(code, reason)`; message texts may change.
+//! want. `completion` gives the statuses of gRPC itself the same details. Clients decide by
+//! `(code, reason)`; message texts may change.
 
+pub(crate) mod completion;
 mod explain;
 mod rows;
 

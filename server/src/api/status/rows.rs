@@ -57,6 +57,7 @@ impl ErrorRow {
             Reason::CoreQueueFull          => (Code::Unavailable,        Some("EAGAIN"),    SOON),
             Reason::CoreAckTimeout         => (Code::DeadlineExceeded,   Some("ETIMEDOUT"), LATER),
             Reason::ArgumentInvalid        => (Code::InvalidArgument,    Some("EINVAL"),    None),
+            Reason::RequestIdReused        => (Code::InvalidArgument,    None,              None),
             Reason::FilterInvalid          => (Code::InvalidArgument,    None,              None),
             Reason::FilterAmbiguous        => (Code::InvalidArgument,    None,              None),
             Reason::FilterFieldUnavailable => (Code::InvalidArgument,    None,              None),
@@ -67,6 +68,13 @@ impl ErrorRow {
             Reason::SlowConsumer           => (Code::ResourceExhausted,  None,              LATER),
             Reason::RequestUnfinished      => (Code::DeadlineExceeded,   None,              None),
             Reason::ServerStopping         => (Code::Unavailable,        None,              LATER),
+            Reason::MethodUnknown          => (Code::Unimplemented,      None,              None),
+            Reason::NameUnknown            => (Code::NotFound,           None,              None),
+            Reason::RequestUnreadable      => (Code::InvalidArgument,    None,              None),
+            Reason::RequestTooLarge        => (Code::ResourceExhausted,  None,              None),
+            Reason::CompressionUnsupported => (Code::Unimplemented,      None,              None),
+            Reason::DeadlineExceeded       => (Code::DeadlineExceeded,   None,              LATER),
+            Reason::CallCancelled          => (Code::Cancelled,          None,              None),
             Reason::Internal               => (Code::Internal,           None,              None),
         };
         Self { reason, code, errno, retry }
