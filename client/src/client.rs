@@ -1,6 +1,6 @@
 //! Typed calls to mosd, each bounded in time.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use mos_proto::v1::{
     GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
@@ -25,7 +25,15 @@ pub enum CallError {
         /// The timeout that passed.
         after: Duration,
     },
-    /// The server, or the way to it, answered with an error.
+    /// The connection was lost, or what is at its other end does not speak gRPC. Whether the server
+    /// acted is not known.
+    Lost {
+        /// Service and method.
+        method: String,
+        /// What happened to the connection.
+        cause: String,
+    },
+    /// The server answered with an error.
     Status {
         /// Service and method.
         method: String,
@@ -40,24 +48,39 @@ impl CallError {
         // tonic enforces `grpc-timeout` in the client, too, and returns this as if the server had
         // sent it.
         let own_clock = status.code() == Code::Cancelled && status.message() == "Timeout expired";
+        let method = method.to_owned();
         if own_clock {
-            Self::TimedOut { method: method.to_owned(), after }
-        } else {
-            Self::Status { method: method.to_owned(), status: Box::new(status) }
+            return Self::TimedOut { method, after };
+        }
+        // What tonic makes of an error of the connection has a source, and a code that no server
+        // has sent.
+        match status.source() {
+            Some(error) => Self::Lost { method, cause: root_cause(error) },
+            None => Self::Status { method, status: Box::new(status) },
         }
     }
+}
+
+/// The innermost cause of an error.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut { method, after } => write!(f, "{method}: no answer within {after:?}"),
+            Self::Lost { method, cause } => write!(f, "{method}: connection lost: {cause}"),
             Self::Status { method, status } => write!(f, "{method}: {}", status.message()),
         }
     }
 }
 
-impl std::error::Error for CallError {}
+impl Error for CallError {}
 
 /// A connection to mosd. Clones share it.
 #[derive(Debug, Clone)]

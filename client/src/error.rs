@@ -158,7 +158,9 @@ impl Failure {
             {
                 Exit::NotAllowed
             }
-            Self::Connect(_) | Self::Call(CallError::TimedOut { .. }) => Exit::Unreachable,
+            Self::Connect(_) | Self::Call(CallError::TimedOut { .. } | CallError::Lost { .. }) => {
+                Exit::Unreachable
+            }
             Self::Call(CallError::Status { status, .. }) => Exit::of_status(status.code()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) | Self::Contract(_) => Exit::Other,
@@ -190,6 +192,17 @@ impl Failure {
                     fact(
                         "next",
                         "`mosctl status`; asking again is safe; --timeout gives more time",
+                    ),
+                ],
+            },
+            Self::Call(CallError::Lost { method, cause }) => Explanation {
+                headline: format!("the connection to mosd was lost: {cause}"),
+                facts: vec![
+                    fact("call", method),
+                    fact(
+                        "next",
+                        "is mosd running, and does --endpoint name its gRPC address? asking again \
+                         is safe",
                     ),
                 ],
             },
@@ -343,14 +356,28 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
             "`mosctl help filters` shows fields and operators"
         }
         Some(Reason::PageTokenInvalid) => "mosd was restarted meanwhile: list again",
-        Some(Reason::ArgumentInvalid | Reason::RequestUnfinished | Reason::Internal) | None => {
-            return next_step_of(code);
+        Some(Reason::RequestIdReused) => "every request needs an id of its own",
+        Some(Reason::MethodUnknown | Reason::NameUnknown) => {
+            "`mosctl info` shows version and features of the server"
         }
+        Some(Reason::DeadlineExceeded) => {
+            "`mosctl status`; asking again is safe; --timeout gives more time"
+        }
+        Some(
+            Reason::ArgumentInvalid
+            | Reason::RequestUnreadable
+            | Reason::RequestTooLarge
+            | Reason::CompressionUnsupported
+            | Reason::RequestUnfinished
+            | Reason::CallCancelled
+            | Reason::Internal,
+        )
+        | None => return next_step_by_code(code),
     })
 }
 
-/// What to try next where only the code says.
-const fn next_step_of(code: Code) -> Option<&'static str> {
+/// What to try next where the code is all that is known.
+const fn next_step_by_code(code: Code) -> Option<&'static str> {
     match code {
         Code::Unavailable | Code::DeadlineExceeded => Some("`mosctl status`; asking again is safe"),
         Code::Unimplemented => Some("`mosctl info` shows version and features of the server"),
@@ -436,6 +463,21 @@ mod tests {
                 )],
             }
         );
+    }
+
+    #[test]
+    fn only_a_status_that_the_server_sent_is_told_as_its_word() {
+        let cause = io::Error::from(io::ErrorKind::ConnectionReset);
+        let mut lost = Status::cancelled("operation was canceled");
+        lost.set_source(std::sync::Arc::new(cause));
+        let failure = Failure::from(CallError::new("S/M", lost, std::time::Duration::ZERO));
+        assert_eq!(failure.exit(), Exit::Unreachable);
+        let Explanation { headline, facts } = failure.explain();
+        assert_eq!(headline, "the connection to mosd was lost: connection reset");
+        assert!(facts.last().is_some_and(|(label, _)| label == "next"), "{facts:?}");
+        let sent = Status::cancelled("mosd says so");
+        let failure = Failure::from(CallError::new("S/M", sent, std::time::Duration::ZERO));
+        assert_eq!(failure.exit(), Exit::Interrupted);
     }
 
     #[test]

@@ -123,7 +123,7 @@ async fn answers(
     let uri = PathAndQuery::try_from(format!("/{path}"))
         .map_err(|error| Failure::Usage(format!("{path}: {error}")))?;
     let mut grpc = Grpc::new(session.client.channel());
-    grpc.ready().await.map_err(|error| failed(Status::unavailable(error.to_string())))?;
+    grpc.ready().await.map_err(|error| failed(Status::from_error(error.into())))?;
     let mut request = Request::new(tokio_stream::iter(requests));
     if let Some(limit) = limit {
         request.set_timeout(limit);
