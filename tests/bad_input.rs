@@ -6,7 +6,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use mos_tests::program;
+use mos_tests::program::{self, Finished};
 use mos_tests::service::{Failed, Mosd, Setup};
 use rustix::process::Signal;
 
@@ -60,7 +60,7 @@ fn a_value_out_of_range_is_named() {
 
 #[test]
 fn more_memory_than_there_is_is_not_populated() {
-    let limits = "[limits]\nflows_max = 16777216\npool = \"1000000TiB\"\npopulate = true\n";
+    let limits = "[limits]\nflows_max = 16777216\npool = \"4TiB\"\npopulate = true\n";
     let failed = Mosd::fail(&Setup::demo().configured(limits));
     check(&failed, USER, &["limits.populate", "available", "limits.pool"]);
 }
@@ -81,6 +81,60 @@ fn check_explains_what_is_wrong_and_starts_nothing() {
     let finished = program::run(&mut command, COMMAND_MAX);
     assert_eq!(finished.code(), Some(USER), "{}", finished.stderr);
     assert!(finished.stderr.contains("flows_max"), "{}", finished.stderr);
+}
+
+#[test]
+fn check_refuses_what_run_refuses_with_the_same_words() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("mosd.toml");
+    let socket = format!("unix://{}", folder.path().join("mosd.sock").display());
+    let long = format!("unix:///tmp/{}", "x".repeat(200));
+    let listen = |addresses: &str| format!("[server]\nlisten = [{addresses}]\n");
+    let both = "\"127.0.0.1:21651\"";
+    for text in [
+        listen(""),
+        listen("\"0.0.0.0:21650\""),
+        listen(&format!("{both}, {both}")),
+        listen(&format!("\"{long}\"")),
+        listen(both) + "[metrics]\nlisten = \"127.0.0.1:21651\"\n",
+        "[dataplane]\nworkers = 2\ncpus = [1]\n".to_owned(),
+        "[dataplane]\nworkers = 2\ncpus = [1, 1]\n".to_owned(),
+        "[dataplane]\ncpus = [9999]\n".to_owned(),
+        "[limits]\npool = \"999999TiB\"\n".to_owned(),
+        "[limits]\npool = 0\n".to_owned(),
+        "[limits]\nbuffer_max = \"128MiB\"\npool = \"64MiB\"\n".to_owned(),
+        "[limits]\nflows_max = 10\nhalf_open_max = 100\n".to_owned(),
+        "[timeouts]\nidle = \"0s\"\n".to_owned(),
+        "[log]\nlevel = \"loud\"\n".to_owned(),
+        "ports = [\"capture:/nowhere.pcap\"]\n".to_owned(),
+        "ports = [\"af_packet:nowhere0\"]\n".to_owned(),
+        "ports = [\"demo\", \"x.pcap\"]\n".to_owned(),
+    ] {
+        let demo = if text.contains("ports = ") { "" } else { "ports = [\"demo\"]\n" };
+        std::fs::write(&path, format!("{demo}{text}")).expect("a file");
+        let own = if text.contains("listen = ") { &[][..] } else { &["--listen", &socket] };
+        let [check, run] = [("check", &[][..]), ("run", own)].map(|(command, more)| {
+            let mut mosd = program::command(program::ours("mosd"), [command, "--config"]);
+            program::run(mosd.arg(&path).args(more), COMMAND_MAX)
+        });
+        let error = |ended: &Finished| {
+            assert_eq!(ended.code(), Some(USER), "{text}{}", ended.stderr);
+            let line = ended.stderr.lines().find(|line| line.starts_with("error: "));
+            line.expect("an error").to_owned()
+        };
+        assert_eq!(error(&check), error(&run), "{text}");
+    }
+}
+
+#[test]
+fn a_configuration_without_an_end_is_refused() {
+    for command in ["check", "run"] {
+        let arguments = [command, "--config", "/dev/zero"];
+        let finished =
+            program::run(&mut program::command(program::ours("mosd"), arguments), COMMAND_MAX);
+        assert_eq!(finished.code(), Some(USER), "{}", finished.stderr);
+        assert!(finished.stderr.contains("not a regular file"), "{}", finished.stderr);
+    }
 }
 
 #[test]

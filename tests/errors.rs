@@ -25,10 +25,10 @@ const MOS_CLIOVERLAP: i32 = 0x0f;
 const MOS_SVROVERLAP: i32 = 0x10;
 const MOS_SIDE_CLI: i32 = 0;
 
-/// One option is locked, and a buffer may be larger than the pool.
+/// One option is locked, and a buffer may be as large as the pool, which others use, too.
 const CONFIG: &str = r#"
 [limits]
-pool = "4MiB"
+pool = "16MiB"
 buffer_max = "16MiB"
 
 [options]

@@ -23,7 +23,8 @@ impl Cpus {
     ///
     /// # Errors
     ///
-    /// `wished` names fewer CPUs than there are workers, or one that may not be used.
+    /// `wished` names fewer CPUs than there are workers, one of them twice, or one that may not be
+    /// used.
     pub fn share(wished: &[usize], workers: u16) -> Result<Self, StartError> {
         Self::share_of(allowed(), wished, workers)
     }
@@ -48,15 +49,32 @@ pub fn allowed() -> Vec<usize> {
     )
 }
 
+/// Checks the CPUs that are wished for, as far as that needs no machine.
+///
+/// # Errors
+///
+/// They are fewer than the workers, or two workers would share one.
+pub(crate) fn check(wished: &[usize], workers: u16) -> Result<(), StartError> {
+    let count = usize::from(workers);
+    if wished.is_empty() {
+        return Ok(());
+    }
+    let Some(taken) = wished.get(..count) else {
+        return Err(StartError::TooFewCpus { given: wished.len(), workers });
+    };
+    match taken.iter().enumerate().find(|(index, cpu)| taken[..*index].contains(cpu)) {
+        Some((_, cpu)) => Err(StartError::CpuTwice(*cpu)),
+        None => Ok(()),
+    }
+}
+
 /// A CPU for each worker: the wished ones in order, or else the allowed ones, the first one last.
 fn choose(wished: &[usize], workers: u16, allowed: &[usize]) -> Result<Vec<usize>, StartError> {
     let count = usize::from(workers);
     if wished.is_empty() {
         return Ok((1..=count).map(|worker| allowed[worker % allowed.len()]).collect());
     }
-    if wished.len() < count {
-        return Err(StartError::TooFewCpus { given: wished.len(), workers });
-    }
+    check(wished, workers)?;
     match wished.iter().find(|cpu| !allowed.contains(cpu)) {
         Some(cpu) => Err(StartError::CpuNotAllowed { cpu: *cpu, allowed: allowed.to_vec() }),
         None => Ok(wished[..count].to_vec()),
@@ -111,6 +129,8 @@ mod tests {
     fn wished_cpus_are_taken_in_order_and_must_be_allowed() {
         assert_eq!(share(&[5, 6, 7], &[7, 5, 6], 2), (vec![7, 5], vec![6]));
         assert_eq!(refusal(&[5, 6], &[5], 2), "cpus names 1 CPUs for 2 workers");
+        assert_eq!(refusal(&[5, 6], &[5, 5], 2), "cpus names CPU 5 for two workers");
+        assert_eq!(share(&[5, 6, 7], &[5, 6, 5], 2), (vec![5, 6], vec![7]));
         let foreign = "this process may not use CPU 9; it may use [5, 6]";
         assert_eq!(refusal(&[5, 6], &[9], 1), foreign);
     }

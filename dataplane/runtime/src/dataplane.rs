@@ -84,6 +84,41 @@ impl Clock for WorkerClock {
 }
 
 impl Dataplane {
+    /// Checks what can be checked without the machine: what this refuses, [`Dataplane::start`]
+    /// refuses with the same words.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts itself. That no port is configured is left to the start.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        check(config).map(drop)
+    }
+
+    /// Looks for what the configuration names on this machine: CPUs, captures and interfaces.
+    /// Opens no port. What needs a capability is left to the start.
+    ///
+    /// # Errors
+    ///
+    /// What is not there.
+    pub fn probe(config: &Config) -> Result<(), StartError> {
+        let _cpus: Cpus = Cpus::share(&config.cpus, config.workers)?;
+        for port in &config.ports {
+            match port {
+                // To open a pipe would wait for somebody who writes.
+                PortConfig::Capture(path) if !path.exists() || path.is_file() => {
+                    let _source: CaptureSource = CaptureSource::open(path, Share::ALL)?;
+                }
+                PortConfig::Capture(_)
+                | PortConfig::Dpdk(_)
+                | PortConfig::Demo(_)
+                | PortConfig::Looped(_) => {}
+            }
+        }
+        #[cfg(feature = "dpdk")]
+        dpdk::probe(config)?;
+        Ok(())
+    }
+
     /// Opens the ports and starts the workers, each on its CPU of `cpus` and everything else on
     /// the others. Gives the control plane's end of each worker's rings, in the order of the
     /// workers.
@@ -93,6 +128,9 @@ impl Dataplane {
     /// One clear reason; then nothing is left running.
     pub fn start(config: &Config, cpus: &Cpus) -> Result<(Self, Vec<WorkerLink>), StartError> {
         let ids = check(config)?;
+        if config.ports.is_empty() {
+            return Err(StartError::NoPorts);
+        }
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
         let stacks = stacks::make(&ids, config.limits, seed, &cpus.workers)?;
         let (links, ends): (Vec<_>, Vec<_>) = ids.into_iter().map(join).unzip();
@@ -237,11 +275,12 @@ impl Drop for Dataplane {
 fn check(config: &Config) -> Result<Vec<WorkerId>, StartError> {
     let ids: Option<Vec<WorkerId>> = (0..config.workers).map(WorkerId::new).collect();
     let ids = ids.filter(|ids| !ids.is_empty()).ok_or(StartError::Workers(config.workers))?;
+    cpu::check(&config.cpus, config.workers)?;
+    config.limits.check()?;
     let is_capture = |port: &&PortConfig| matches!(port, PortConfig::Capture(_));
     match (config.ports.as_slice(), config.ports.iter().find(is_capture)) {
-        ([], _) => Err(StartError::NoPorts),
         ([_, _, ..], Some(capture)) => Err(StartError::CaptureNotAlone(capture.clone())),
-        ([_], Some(_)) | ([_, ..], None) => Ok(ids),
+        ([] | [_], _) | ([_, ..], None) => Ok(ids),
     }
 }
 

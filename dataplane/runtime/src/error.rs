@@ -31,6 +31,9 @@ pub enum StartError {
         /// How many are needed.
         workers: u16,
     },
+    /// A CPU is named for two workers.
+    #[error("cpus names CPU {0} for two workers")]
+    CpuTwice(usize),
     /// This process may not use a CPU that is named.
     #[error("this process may not use CPU {cpu}; it may use {allowed:?}")]
     CpuNotAllowed {
@@ -132,6 +135,7 @@ impl StartError {
             | Self::NoPorts
             | Self::CaptureNotAlone(_)
             | Self::TooFewCpus { .. }
+            | Self::CpuTwice(_)
             | Self::CpuNotAllowed { .. }
             | Self::Memory { .. }
             | Self::Capture(_) => true,

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{SockOptNames, SockOpts};
+use crate::{Side, SockOptNames, SockOpts};
 
 /// Most frames handled at once: one receive burst.
 pub const BURST: usize = 32;
@@ -33,6 +33,9 @@ pub const RANGES_MAX: usize = 4088;
 
 /// Most slots of a worker's flow table: what a [`FlowId`](crate::FlowId) can name.
 pub const FLOWS_CEILING: u32 = 1 << 24;
+
+/// Largest pool, in bytes: an index names 2^32 - 2 blocks at most.
+pub const POOL_BYTES_CEILING: u64 = (u32::MAX as u64 - 1) * BLOCK_BYTES as u64;
 
 /// Least time between the end of a flow and the reuse of its slot, while there are other slots
 /// (see [`FlowId`](crate::FlowId)).
@@ -119,6 +122,35 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Checks the bounds, without the memory that they need.
+    ///
+    /// # Errors
+    ///
+    /// A bound that is out of range.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        if !(1..=FLOWS_CEILING).contains(&self.flows_max) {
+            return Err(LimitsError::Flows(self.flows_max));
+        }
+        if self.half_open_max == 0 {
+            return Err(LimitsError::HalfOpen);
+        }
+        if self.buffer_bytes_max > BUFFER_BYTES_CEILING {
+            return Err(LimitsError::Buffer(self.buffer_bytes_max));
+        }
+        let max = self.buffer_bytes_max;
+        for default in [Side::Client, Side::Server].map(|side| self.defaults.buffer_bytes[side]) {
+            if default > max {
+                return Err(LimitsError::DefaultBuffer { default, max });
+            }
+        }
+        if self.pool_bytes > POOL_BYTES_CEILING {
+            return Err(LimitsError::Pool(self.pool_bytes));
+        }
+        Ok(())
+    }
+}
+
 /// Why a stack cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitsError {
@@ -140,7 +172,7 @@ pub enum LimitsError {
         max: u64,
     },
     /// The pool has more blocks than an index can name.
-    #[error("pool_bytes {0} is too large")]
+    #[error("pool_bytes {0} is above {POOL_BYTES_CEILING}")]
     Pool(u64),
     /// The memory could not be reserved.
     #[error("cannot reserve {0} bytes")]

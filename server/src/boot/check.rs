@@ -1,4 +1,4 @@
-//! `mosd check`: what a configuration would start, or what is wrong with it.
+//! `mosd check`: what a configuration would start on this machine, or what is wrong with it.
 
 use std::io::{self, Write as _};
 
@@ -13,7 +13,8 @@ use crate::boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging
 /// What is wrong with the configuration, or a stdout that cannot be written to.
 pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     let file = ConfigFile::read(&args.config).map_err(Failure::user)?;
-    let planned = plan::dataplane(&file).map_err(Failure::user)?;
+    let planned = plan::plan(&file).map_err(Failure::user)?;
+    plan::probe(&planned).map_err(Failure::user)?;
     logging::filter(&file.config.log).map_err(Failure::user)?;
     let config = &file.config;
     let mut lines = vec![format!("{} is right. It would start:", args.config.display())];

@@ -1,15 +1,99 @@
-//! From the configuration to what the dataplane is started with.
+//! From the configuration to what is started, checked as far as that needs no machine.
+//!
+//! `mosd run` and `mosd check` both make the plan, so that they say the same.
 
-use mos_dataplane::config::{self as runtime, DemoConfig, IdleMode, MemoryConfig, PortConfig};
+use std::net::{IpAddr, SocketAddr};
 
-use crate::boot::config::{Config, ConfigError, ConfigFile, Hugepages, Idle};
+use mos_dataplane::{
+    Dataplane, StartError,
+    config::{self as runtime, DemoConfig, IdleMode, MemoryConfig, PortConfig},
+};
+use mos_text::Address;
 
-/// What the dataplane starts with.
+use crate::{
+    boot::config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
+    net::listen::ListenError,
+};
+
+/// Bytes of a Unix socket's path, at most: `sun_path` without its end.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// What the dataplane starts with; the listeners are checked, too.
 ///
 /// # Errors
 ///
-/// A port that cannot be read, with its place in the file, or limits that contradict each other.
-pub(super) fn dataplane(file: &ConfigFile) -> Result<runtime::Config, ConfigError> {
+/// A port that cannot be read, with its place in the file, or values that contradict each other.
+pub(super) fn plan(file: &ConfigFile) -> Result<runtime::Config, ConfigError> {
+    let planned = dataplane(file)?;
+    Dataplane::check(&planned).map_err(|error| ConfigError::Contradiction(error.to_string()))?;
+    listeners(&file.config)?;
+    Ok(planned)
+}
+
+/// Looks for what the plan names on this machine.
+///
+/// # Errors
+///
+/// The CPU, the capture or the interface that is not there.
+pub(super) fn probe(planned: &runtime::Config) -> Result<(), StartError> {
+    Dataplane::probe(planned)
+}
+
+/// Checks where the process listens.
+fn listeners(config: &Config) -> Result<(), ConfigError> {
+    let contradiction = |text: String| Err(ConfigError::Contradiction(text));
+    let addresses = &config.server.listen;
+    if addresses.is_empty() {
+        return contradiction("server.listen names no address: nobody could be served".to_owned());
+    }
+    let metrics = config.metrics.listen.map(Address::Tcp);
+    let mut taken: Vec<&Address> = Vec::new();
+    for address in addresses.iter().chain(&metrics) {
+        if taken.iter().any(|other| overlap(address, other)) {
+            return contradiction(format!("{address} is listened on twice"));
+        }
+        taken.push(address);
+        match address {
+            Address::Unix(path) if path.as_os_str().len() > SOCKET_PATH_MAX => {
+                let length = path.as_os_str().len();
+                return contradiction(format!(
+                    "the path of {address} has {length} bytes: a socket's has {SOCKET_PATH_MAX} \
+                     at most"
+                ));
+            }
+            Address::Unix(_) | Address::Tcp(_) => {}
+        }
+    }
+    for address in addresses {
+        match address {
+            Address::Tcp(tcp) if !tcp.ip().is_loopback() && !config.server.insecure => {
+                return contradiction(ListenError::Insecure(*tcp).to_string());
+            }
+            Address::Tcp(_) | Address::Unix(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether two sockets cannot both listen there. Port 0 is never the same.
+fn overlap(a: &Address, b: &Address) -> bool {
+    let covers = |a: SocketAddr, b: SocketAddr| match (a.ip(), b.ip()) {
+        // The unspecified IPv6 address takes connections of IPv4, too.
+        (IpAddr::V6(ip), _) if ip.is_unspecified() => true,
+        (IpAddr::V4(ip), IpAddr::V4(_)) if ip.is_unspecified() => true,
+        (a, b) => a == b,
+    };
+    match (a, b) {
+        (Address::Tcp(a), Address::Tcp(b)) => {
+            a.port() == b.port() && a.port() != 0 && (covers(*a, *b) || covers(*b, *a))
+        }
+        (Address::Unix(a), Address::Unix(b)) => a == b,
+        (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
+    }
+}
+
+/// What the dataplane starts with.
+fn dataplane(file: &ConfigFile) -> Result<runtime::Config, ConfigError> {
     let Config { ports, dataplane, demo, .. } = &file.config;
     let demo = DemoConfig { flows: demo.flows, rate_pps: demo.rate_pps, seed: demo.seed.into() };
     let ports = ports
@@ -77,5 +161,47 @@ mod tests {
         file.config.ports = vec![Spanned::new(0..0, "nowhere".to_owned())];
         let error = dataplane(&file).unwrap_err().to_string();
         assert!(error.starts_with("--port: "), "{error}");
+    }
+
+    #[track_caller]
+    fn refused(text: &str, part: &str) {
+        let error = plan(&read(text)).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+
+    #[test]
+    fn listeners_that_cannot_all_be_bound_are_refused() {
+        let server = |listen: &str| format!("[server]\nlisten = [{listen}]\n");
+        let unix = |length: usize| format!("\"unix:///{}\"", "x".repeat(length - 1));
+        refused(&server(""), "names no address");
+        refused(&server("\"192.0.2.1:1\""), "--insecure");
+        refused(&server(&unix(108)), "107 at most");
+        plan(&read(&server(&unix(107)))).unwrap();
+        for (a, b) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "127.0.0.1:1"),
+            ("[::]:1", "0.0.0.0:1"),
+            ("unix:///x", "unix:/x"),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                let listen = server(&format!("\"{a}\", \"{b}\"")) + "insecure = true\n";
+                refused(&listen, "listened on twice");
+            }
+        }
+        for listen in ["\"127.0.0.1:0\", \"127.0.0.1:0\"", "\"127.0.0.1:1\", \"[::1]:1\""] {
+            plan(&read(&server(listen))).unwrap();
+        }
+        let metrics = server("\"127.0.0.1:1\"") + "[metrics]\nlisten = \"127.0.0.1:1\"\n";
+        refused(&metrics, "listened on twice");
+    }
+
+    #[test]
+    fn what_the_dataplane_would_refuse_is_refused() {
+        refused("[dataplane]\nworkers = 2\ncpus = [1]\n", "1 CPUs for 2 workers");
+        refused("[dataplane]\nworkers = 2\ncpus = [1, 1]\n", "CPU 1 for two workers");
+        refused("ports = [\"x.pcap\", \"demo\"]\n", "must be the only port");
+        refused("[limits]\nbuffer_max = \"4KiB\"\n", "buffer_max");
+        assert_eq!(plan(&ConfigFile::default()).unwrap().ports, [], "they may come later");
     }
 }

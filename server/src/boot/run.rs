@@ -43,7 +43,7 @@ enum WhenDone {
 /// before a signal does.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let file = args.config().map_err(Failure::user)?;
-    let planned = plan::dataplane(&file).map_err(Failure::user)?;
+    let planned = plan::plan(&file).map_err(Failure::user)?;
     let cpus = Cpus::share(&planned.cpus, planned.workers).map_err(Failure::user)?;
     // A thread inherits the CPUs of the one that starts it: none then runs on a worker's CPU.
     cpu::tie_this_thread(&cpus.others).context("cannot keep off the CPUs of the workers")?;

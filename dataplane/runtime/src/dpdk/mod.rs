@@ -22,6 +22,6 @@ pub(crate) use self::{
     eal::Eal,
     inject::Injector,
     lcore::Registration,
-    open::{OpenPort, Opened, open},
+    open::{OpenPort, Opened, open, probe},
     source::{HandoffSource, PortSource},
 };

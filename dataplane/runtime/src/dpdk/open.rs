@@ -97,6 +97,18 @@ pub(crate) fn open(config: &Config, cpus: &[usize]) -> Result<Opened, StartError
     Ok(opened)
 }
 
+/// Whether the interfaces that the ports need are there; starts nothing.
+///
+/// # Errors
+///
+/// What is not there, or devargs that cannot be read.
+pub(crate) fn probe(config: &Config) -> Result<(), StartError> {
+    let plans = plan(config)?;
+    plans
+        .iter()
+        .try_for_each(|plan| find_interfaces(&plan.devargs).map_err(|problem| plan.failed(problem)))
+}
+
 impl Plan<'_> {
     fn failed(&self, problem: PortProblem) -> StartError {
         StartError::Port { port: self.config.clone(), problem }
@@ -240,10 +252,8 @@ fn memory_mib(plans: &[Plan<'_>], pages: Pages) -> u64 {
 
 /// Checks for causes of failure that drivers do not name plainly.
 fn check(devargs: &Devargs) -> Result<(), PortProblem> {
+    find_interfaces(devargs)?;
     for name in devargs.interfaces() {
-        if !interface::exists(name) {
-            return Err(PortProblem::NoInterface(name.to_owned()));
-        }
         if !interface::may_open_packet_sockets() {
             return Err(PortProblem::Permission {
                 what: format!("packet sockets on {name}"),
@@ -258,6 +268,13 @@ fn check(devargs: &Devargs) -> Result<(), PortProblem> {
         check_tap()?;
     }
     Ok(())
+}
+
+fn find_interfaces(devargs: &Devargs) -> Result<(), PortProblem> {
+    match devargs.interfaces().into_iter().find(|name| !interface::exists(name)) {
+        Some(absent) => Err(PortProblem::NoInterface(absent.to_owned())),
+        None => Ok(()),
+    }
 }
 
 fn check_tap() -> Result<(), PortProblem> {

@@ -15,11 +15,11 @@ use arrayvec::ArrayVec;
 
 use self::life::{GROWN_MAX, Growth};
 use crate::{
-    EndCause, EventSink, FrameSet, Instant, Limits, LimitsError, Side, Stats, WorkerId,
+    EndCause, EventSink, FrameSet, Instant, Limits, LimitsError, Stats, WorkerId,
     aside::Asides,
     assembly::Assemblies,
     flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel},
-    limits::{BLOCK_BYTES, BUFFER_BYTES_CEILING, FLOWS_CEILING},
+    limits::BLOCK_BYTES,
     reassembly::BufferPool,
 };
 
@@ -82,21 +82,7 @@ impl Stack {
     ///
     /// A bound is out of range, or the kernel does not give the memory.
     pub fn new(worker: WorkerId, limits: Limits, seed: u64) -> Result<Self, LimitsError> {
-        if !(1..=FLOWS_CEILING).contains(&limits.flows_max) {
-            return Err(LimitsError::Flows(limits.flows_max));
-        }
-        if limits.half_open_max == 0 {
-            return Err(LimitsError::HalfOpen);
-        }
-        if limits.buffer_bytes_max > BUFFER_BYTES_CEILING {
-            return Err(LimitsError::Buffer(limits.buffer_bytes_max));
-        }
-        for side in Side::BOTH {
-            let default = limits.defaults.buffer_bytes[side];
-            if default > limits.buffer_bytes_max {
-                return Err(LimitsError::DefaultBuffer { default, max: limits.buffer_bytes_max });
-            }
-        }
+        limits.check()?;
         let table = FlowTable::new(worker, limits.flows_max, seed);
         let ledger = Ledger::new(limits.flows_max);
         let wheel = TimerWheel::new(limits.flows_max);

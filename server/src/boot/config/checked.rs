@@ -3,7 +3,9 @@
 use std::{fmt::Display, ops::RangeInclusive};
 
 use mos_stack::limits::FLOWS_CEILING;
+use mos_text::{Echo, Span};
 use serde::{Deserialize, Deserializer, de::Error};
+use tracing::level_filters::LevelFilter;
 
 use crate::words::bounds::WORKERS_MAX;
 
@@ -45,4 +47,29 @@ pub(super) fn demo_flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u
 
 pub(super) fn demo_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     ranged(deserializer, "rate_pps", 1..=10_000_000)
+}
+
+/// A span in which something may happen.
+pub(super) fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    let span = Span::deserialize(deserializer)?;
+    if span.0.is_zero() {
+        return Err(D::Error::custom("0s leaves no time: write more, such as 1s"));
+    }
+    Ok(span)
+}
+
+/// The level of the log. A directive that is a word alone is a level: `tracing` would take any
+/// other word for the only target that may log.
+pub(super) fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let level = String::deserialize(deserializer)?;
+    let is_unknown = |word: &&str| {
+        !word.contains(['=', '[']) && (word.is_empty() || word.parse::<LevelFilter>().is_err())
+    };
+    match level.split(',').map(str::trim).find(is_unknown) {
+        Some(word) => Err(D::Error::custom(format_args!(
+            "{} is no level: write error, warn, info, debug or trace, or TARGET=LEVEL",
+            Echo(word)
+        ))),
+        None => Ok(level),
+    }
 }

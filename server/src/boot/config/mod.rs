@@ -10,18 +10,26 @@ mod options;
 mod tests;
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use mos_stack::{Limits, SockOptName, SockOptValue, Timeouts, round_up_to_block};
+use mos_stack::{
+    Limits, SockOptName, SockOptValue, Timeouts,
+    limits::{BLOCK_BYTES, POOL_BYTES_CEILING},
+    round_up_to_block,
+};
 use mos_text::{Address, Size, Span};
 use serde::Deserialize;
 pub use toml::Spanned;
 
 pub use self::options::Options;
 pub use crate::log::LogFormat;
+
+/// Bytes of a configuration file, at most.
+const FILE_MAX: u64 = 1024 * 1024;
 
 /// Everything that the configuration decides.
 #[derive(Debug, Clone, PartialEq, Deserialize, Default)]
@@ -203,14 +211,19 @@ impl Default for Bounds {
 #[serde(default, deny_unknown_fields)]
 pub struct Spans {
     /// Before the handshake is complete.
+    #[serde(deserialize_with = "checked::span")]
     pub half_open: Span,
     /// While established.
+    #[serde(deserialize_with = "checked::span")]
     pub idle: Span,
     /// After the first FIN.
+    #[serde(deserialize_with = "checked::span")]
     pub closing: Span,
     /// For the fragments of an IP packet.
+    #[serde(deserialize_with = "checked::span")]
     pub fragments: Span,
     /// After both FINs were acknowledged, or a reset.
+    #[serde(deserialize_with = "checked::span")]
     pub time_wait: Span,
 }
 
@@ -232,6 +245,7 @@ impl Default for Spans {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Least level, or directives by target, as `tracing` reads them.
+    #[serde(deserialize_with = "checked::level")]
     pub level: String,
     /// Form of a line.
     pub format: LogFormat,
@@ -288,8 +302,8 @@ impl ConfigFile {
     ///
     /// When it cannot be read or has a mistake, with its place.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        let text =
+            read(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
         Self::parse(path, text)
     }
 
@@ -323,14 +337,50 @@ impl ConfigFile {
     }
 }
 
+/// The text of a file that has an end.
+fn read(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    let length = File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
+    if length as u64 > FILE_MAX {
+        return Err(io::Error::other(format!("it is larger than {}", Size(FILE_MAX))));
+    }
+    Ok(text)
+}
+
 impl Config {
     /// Bounds and defaults of each worker's stack.
     ///
     /// # Errors
     ///
-    /// A flow would start with a buffer larger than `limits.buffer_max`.
+    /// Bounds that contradict each other: a flow would start with a buffer larger than
+    /// `limits.buffer_max`, for example.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
         let Bounds { flows_max, half_open_max, pool, populate, buffer_max } = self.limits;
+        let contradiction = |text: String| Err(ConfigError::Contradiction(text));
+        if half_open_max > flows_max {
+            return contradiction(format!(
+                "limits.half_open_max = {half_open_max} is above limits.flows_max = {flows_max}"
+            ));
+        }
+        if buffer_max > pool {
+            return contradiction(format!(
+                "limits.buffer_max = {buffer_max} is above limits.pool = {pool}: no buffer could \
+                 become so large"
+            ));
+        }
+        if pool.0 > POOL_BYTES_CEILING {
+            let ceiling = Size(POOL_BYTES_CEILING).rounded();
+            return contradiction(format!("limits.pool = {pool} is above the limit {ceiling}"));
+        }
+        if pool.0 < BLOCK_BYTES as u64 {
+            return contradiction(format!(
+                "limits.pool = {pool} has no room for one block of {}",
+                Size(BLOCK_BYTES as u64)
+            ));
+        }
         let mut defaults = self.options.defaults;
         for name in SockOptName::ALL {
             let (SockOptValue::Bytes(bytes), Some(key)) = (defaults.get(name), name.row().key)

@@ -7,7 +7,7 @@ use std::fmt;
 use mos_stack::{
     SockOptKind, SockOptName, SockOptNames, SockOptValue, SockOpts, limits::BUFFER_BYTES_CEILING,
 };
-use mos_text::Size;
+use mos_text::{Echo, Size};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, MapAccess, Visitor},
@@ -58,7 +58,8 @@ impl<'de> Deserialize<'de> for Locked {
         let is_it = |name: &SockOptName| name.as_str() == text || name.row().key == Some(&text);
         SockOptName::ALL.into_iter().find(is_it).map(Self).ok_or_else(|| {
             let names = SockOptName::ALL.map(|name| name.row().key.unwrap_or(name.as_str()));
-            D::Error::custom(format_args!("no option is called {text:?}: {}", names.join(", ")))
+            let (text, names) = (Echo(&text), names.join(", "));
+            D::Error::custom(format_args!("no option is called {text}: {names}"))
         })
     }
 }
@@ -87,7 +88,7 @@ impl<'de> DeserializeSeed<'de> for Value {
         let word = String::deserialize(deserializer)?;
         self.0.named_values().find(|value| value.to_string() == word).ok_or_else(|| {
             let words: Vec<_> = self.0.named_values().map(|value| value.to_string()).collect();
-            D::Error::custom(format_args!("{word:?} is none of {}", words.join(", ")))
+            D::Error::custom(format_args!("{} is none of {}", Echo(&word), words.join(", ")))
         })
     }
 }

@@ -75,6 +75,44 @@ fn mistakes_are_told_with_their_line() {
     mistake("[metrics]\nlisten = \"x\"\n", 2, "socket address");
     mistake("[options]\nlocked = [\"stop\"]\n", 2, "stop_monitoring");
     mistake("[dataplane]\nidle = \"lazy\"\n", 2, "adaptive");
+    for key in ["half_open", "idle", "closing", "fragments", "time_wait"] {
+        mistake(&format!("[timeouts]\n{key} = \"0s\"\n"), 2, "0s leaves no time");
+    }
+    for level in ["loud", "", "info,loud", "mosd"] {
+        mistake(&format!("[log]\nlevel = \"{level}\"\n"), 2, "TARGET=LEVEL");
+    }
+    for level in ["off", "WARN", "info,mosd::service=debug", "[request]=debug, error"] {
+        assert_eq!(read(&format!("[log]\nlevel = \"{level}\"")).unwrap().config.log.level, level);
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large.toml");
+    fs::write(&large, " ".repeat(1024 * 1024 + 1)).unwrap();
+    for (path, part) in [
+        (Path::new("/dev/zero"), "not a regular file"),
+        (folder.path(), "not a regular file"),
+        (&large, "larger than 1MiB"),
+    ] {
+        let error = ConfigFile::read(path).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn bounds_that_contradict_each_other_are_told_with_both() {
+    for (text, parts) in [
+        ("flows_max = 10\nhalf_open_max = 11", ["half_open_max = 11", "flows_max = 10"]),
+        ("pool = \"8MiB\"", ["buffer_max = 16MiB", "pool = 8MiB"]),
+        ("pool = \"999999TiB\"", ["pool = 999999TiB", "7.9 TiB"]),
+        ("pool = 0\nbuffer_max = 0", ["pool = 0", "2KiB"]),
+    ] {
+        let config = read(&format!("[limits]\n{text}\n")).unwrap().config;
+        let error = config.limits().unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::{format, string::String, vec, vec::Vec};
 use super::*;
 use crate::{
     Applied, Fact, FlowId, FlowSummary, Frame, LookupError, OptionsOrigin, OverlapPolicy,
-    PeekError, Sides, SockOptChange, SockOptError, SockOptName, SockOptNames, Stat, StopScope,
-    TcpState,
+    PeekError, Side, Sides, SockOptChange, SockOptError, SockOptName, SockOptNames, Stat,
+    StopScope, TcpState,
     testing::{FrameBuilder, World},
 };
 
