@@ -250,11 +250,16 @@ impl Mosd {
         result
     }
 
+    /// Sends the service a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("mosd can be signalled");
+    }
+
     /// Ends the service with a signal; returns how it ended.
     #[track_caller]
     pub fn stop(mut self, signal: Signal) -> Stopped {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("mosd can be signalled");
+        self.signal(signal);
         let status = program::wait(&mut self.child, STOP_MAX);
         let log = self.log();
         let Some(status) = status else { panic!("mosd did not end within {STOP_MAX:?}:\n{log}") };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use mos_control::{PortMonitor, WorkerLink};
+use mos_control::{Phase, PortMonitor, WorkerLink};
 use mos_proto::v1;
 use mos_stack::Limits;
 use uuid::Uuid;
@@ -86,5 +86,13 @@ impl Control {
             answers: Answers::default(),
             streams: Streams::default(),
         }
+    }
+
+    /// The cores whose workers have not stopped.
+    #[must_use]
+    pub(crate) fn unstopped(&self) -> Vec<u16> {
+        let workers = self.workers.iter();
+        let running = workers.filter(|client| client.board().phase() != Phase::Stopped);
+        running.map(|client| client.worker().index()).collect()
     }
 }

@@ -4,6 +4,7 @@
 pub mod args;
 mod check;
 pub mod config;
+mod ending;
 mod failure;
 mod logging;
 mod plan;

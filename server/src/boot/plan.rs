@@ -64,7 +64,7 @@ fn listeners(config: &Config) -> Result<(), ConfigError> {
             Address::Unix(_) | Address::Tcp(_) => {}
         }
     }
-    for address in addresses {
+    for address in addresses.iter().chain(&metrics) {
         match address {
             Address::Tcp(tcp) if !tcp.ip().is_loopback() && !config.server.insecure => {
                 return contradiction(ListenError::Insecure(*tcp).to_string());
@@ -194,6 +194,7 @@ mod tests {
         }
         let metrics = server("\"127.0.0.1:1\"") + "[metrics]\nlisten = \"127.0.0.1:1\"\n";
         refused(&metrics, "listened on twice");
+        refused("[metrics]\nlisten = \"192.0.2.1:1\"\n", "--insecure");
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! `mosd run`: starts the dataplane, serves, stops.
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use mos_dataplane::{Cpus, Dataplane, config as runtime, cpu};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     api::state::{Control, Settings},
-    boot::{args::RunArgs, config::Config, failure::Failure, logging, plan, serve},
+    boot::{args::RunArgs, config::Config, ending::Ending, failure::Failure, logging, plan, serve},
     health::{descriptors::Descriptors, telemetry::Measured},
     net::{
         listen::{Listeners, PlainTcp},
@@ -48,6 +47,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     // A thread inherits the CPUs of the one that starts it: none then runs on a worker's CPU.
     cpu::tie_this_thread(&cpus.others).context("cannot keep off the CPUs of the workers")?;
     logging::start(&file.config.log).map_err(Failure::user)?;
+    let timeout = file.config.server.shutdown_timeout.0;
+    let mut ending = Ending::watch(timeout).context("cannot listen for signals")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .on_thread_start(panics::contains_its_panics)
@@ -55,7 +56,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         .build()
         .context("cannot start the control plane's threads")?;
     let when_done = if args.exit_when_done { WhenDone::Exit } else { WhenDone::Stay };
-    let outcome = runtime.block_on(service(&file.config, &planned, &cpus, when_done));
+    let outcome = runtime.block_on(service(&file.config, &planned, &cpus, when_done, &mut ending));
+    ending.waits_for(|| "the tasks of the control plane".to_owned());
     runtime.shutdown_timeout(RUNTIME_END);
     outcome
 }
@@ -66,8 +68,8 @@ async fn service(
     planned: &runtime::Config,
     cpus: &Cpus,
     when_done: WhenDone,
+    ending: &mut Ending,
 ) -> Result<(), Failure> {
-    let signals = Signals::new().context("cannot listen for signals")?;
     let descriptors = descriptors(config.server.connections_max);
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
     let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
@@ -95,7 +97,10 @@ async fn service(
     }
     let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();
     tracing::info!(workers = planned.workers, ports = ports.join(" "), "READY");
-    let served = serve::serve(control, listeners, end(signals, &dataplane, when_done)).await;
+    ending.waits_for(|| "requests under way".to_owned());
+    let stop = end(ending.asked(), &dataplane, when_done);
+    let served = serve::serve(Arc::clone(&control), listeners, stop).await;
+    ending.waits_for(move || unstopped(&control));
     let stopped = dataplane.stop();
     served?;
     stopped.context("the dataplane did not stop cleanly")?;
@@ -121,9 +126,13 @@ fn descriptors(connections_max: usize) -> Descriptors {
 }
 
 /// Completes when the service is to end.
-async fn end(mut signals: Signals, dataplane: &Dataplane, when_done: WhenDone) {
+async fn end(
+    asked: impl Future<Output = &'static str>,
+    dataplane: &Dataplane,
+    when_done: WhenDone,
+) {
     tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        name = asked => tracing::info!(signal = name, "stopping"),
         () = captures_end(dataplane, when_done) => tracing::info!("stopping: all is read"),
     }
 }
@@ -139,25 +148,11 @@ async fn captures_end(dataplane: &Dataplane, when_done: WhenDone) {
     }
 }
 
-/// The signals that end the service.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
+/// What of the dataplane has not stopped.
+fn unstopped(control: &Control) -> String {
+    match control.unstopped().as_slice() {
+        [] => "the ports to close".to_owned(),
+        cores => format!("the workers of cores {cores:?}"),
     }
 }
 

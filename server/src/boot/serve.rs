@@ -21,7 +21,7 @@ use crate::{
         containment::Containment, counted::Counted, rejection::Rejection, service::Service,
         state::Control, status::completion::Completion,
     },
-    health::{telemetry, vitals::OBSERVE_EVERY},
+    health::{conditions::any_core_works, telemetry, vitals::OBSERVE_EVERY},
     net::{Cutoff, http2, listen::Listeners},
     panics,
     words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX},
@@ -30,9 +30,14 @@ use crate::{
 /// Time that requests in flight may take once the service stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The services that the health service reports on.
-const SERVICES: [&str; 4] =
-    ["", "mos.v1.EventService", "mos.v1.FlowService", "mos.v1.SystemService"];
+/// The services that the health service reports on, and whether they need a worker that works. The
+/// nameless one stands for all.
+const SERVICES: [(&str, bool); 4] = [
+    ("", true),
+    ("mos.v1.EventService", true),
+    ("mos.v1.FlowService", true),
+    ("mos.v1.SystemService", false),
+];
 
 /// Why serving ended before `stop` did.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +58,10 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let health = HealthReporter::new();
-    set_health(&health, ServingStatus::Serving).await;
+    set_health(&health, |_| true).await;
     let service = Completion.layer(Containment.layer(routes(&control, &health)?.prepare()));
     let incoming = listeners.accept();
-    let observer = panics::spawn("the observer", observe(Arc::clone(&control)));
+    let mut observer = panics::spawn("the observer", observe(Arc::clone(&control), health.clone()));
     let (drain, draining) = oneshot::channel::<()>();
     let told = |cutoff: Cutoff| Status::from(Rejection::from(cutoff));
     let server = http2::Server::new(service, control.settings.connections_max, told);
@@ -68,7 +73,10 @@ pub async fn serve(
     tokio::select! {
         () = &mut serving => {}
         () = stop => {
-            set_health(&health, ServingStatus::NotServing).await;
+            observer.abort();
+            // Only then will it not say that a service serves.
+            let _cancelled: Result<(), _> = (&mut observer).await;
+            set_health(&health, |_| false).await;
             control.streams.stop();
             drop(drain);
             if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
@@ -80,8 +88,13 @@ pub async fn serve(
     Ok(())
 }
 
-async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    for service in SERVICES {
+/// Tells of each service whether it serves, by whether it needs a worker.
+async fn set_health(health: &HealthReporter, serves: impl Fn(bool) -> bool) {
+    for (service, needs_worker) in SERVICES {
+        let status = match serves(needs_worker) {
+            true => ServingStatus::Serving,
+            false => ServingStatus::NotServing,
+        };
         health.set_service_status(service, status).await;
     }
 }
@@ -113,8 +126,9 @@ fn counted<S>(service: S, control: &Arc<Control>) -> Counted<S> {
     Counted::new(service, Arc::clone(control))
 }
 
-/// Keeps the vitals and the metrics up to date.
-async fn observe(control: Arc<Control>) {
+/// Keeps the vitals, the metrics and the health of the services up to date.
+async fn observe(control: Arc<Control>, health: HealthReporter) {
+    let mut worked = true;
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -126,5 +140,11 @@ async fn observe(control: Arc<Control>) {
         telemetry::publish_streams(control.streams.open());
         telemetry::publish_events(&control.events);
         ports.iter().for_each(telemetry::publish_port);
+        let works = any_core_works(&control.workers, &control.vitals);
+        if works != worked {
+            tracing::warn!(works, "whether any core works has changed, and the health with it");
+            set_health(&health, |needs_worker| works || !needs_worker).await;
+            worked = works;
+        }
     }
 }

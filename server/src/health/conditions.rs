@@ -271,6 +271,14 @@ fn worker_loop(worker: WorkerId, phase: Phase, age: Duration) -> Finding {
     }
 }
 
+/// Whether any worker works: its loop turns, if late.
+pub(crate) fn any_core_works(workers: &Workers, vitals: &Vitals) -> bool {
+    let mut cores = workers.iter().zip(vitals.loop_ages(workers));
+    cores.any(|(client, age)| {
+        worker_loop(client.worker(), client.board().phase(), age).level < Level::Critical
+    })
+}
+
 /// Largest share over all workers, in per cent.
 fn fullest(workers: &Workers, of: impl Fn(Gauges) -> (u64, u64)) -> u64 {
     workers
@@ -339,6 +347,24 @@ mod tests {
         worker.board().set_phase(Phase::Stopped);
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Critical);
         assert_eq!(Conditions::default().judge(&vitals, &workers, &[], FILES)[0].kind, "core-0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_worker_that_works_is_enough_to_serve() {
+        let (first, stalled) = worker();
+        let (second, working) = link(WorkerId::new(1).unwrap());
+        working.board().set_phase(Phase::Running);
+        let workers = Workers::spawn(vec![first, second]);
+        let vitals = Vitals::new(&workers);
+        assert!(any_core_works(&workers, &vitals));
+        tokio::time::advance(LOOP_STALLED).await;
+        assert!(!any_core_works(&workers, &vitals));
+        working.board().turn(mos_stack::Instant::EPOCH, 0);
+        assert!(any_core_works(&workers, &vitals));
+        working.board().set_phase(Phase::Stopped);
+        assert!(!any_core_works(&workers, &vitals));
+        stalled.board().turn(mos_stack::Instant::EPOCH, 0);
+        assert!(any_core_works(&workers, &vitals));
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,6 +57,8 @@ pub(crate) fn worker(
 }
 
 fn turn(worker: &mut WorkerPort, script: &mut impl FnMut(Command) -> Outcome) {
+    let board = worker.board();
+    board.turn(board.now(), 0);
     while let Some(request) = worker.take().or_else(|| worker.take_scan()) {
         if let Some(outcome) = script(request.command) {
             worker.answer(Answer { id: request.id, outcome });

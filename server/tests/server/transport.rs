@@ -3,6 +3,7 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
+use mos_control::{Phase, link};
 use mos_proto::v1::{
     FlowData, GetFlowRequest, GetServerInfoRequest, GetStatusRequest, ListFlowsRequest,
     SetSockOptRequest, flow_service_client::FlowServiceClient,
@@ -23,7 +24,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::support::{Table, control, metadata, row, run, settings, worker};
+use crate::support::{Table, control, metadata, row, run, settings, worker, worker_id};
 
 /// A service on a socket of its own.
 pub(crate) struct Served {
@@ -226,6 +227,34 @@ fn health_is_told_by_service() {
         let request = HealthCheckRequest { service: "mos.v1.Nothing".to_owned() };
         assert_eq!(health.check(request).await.unwrap_err().code(), Code::NotFound);
         drop(health);
+        served.end().await;
+    });
+}
+
+#[test]
+fn health_is_that_of_the_loops_of_the_workers() {
+    run(async {
+        // The clock stands still but for the steps of this test.
+        tokio::time::pause();
+        let (port, worker) = link(worker_id(0));
+        worker.board().set_phase(Phase::Running);
+        let served = Served::over(control(vec![port], settings())).await;
+        let mut health = HealthClient::new(served.connect().await);
+        let service = |name: &str| HealthCheckRequest { service: name.to_owned() };
+        let mut flows = health.watch(service("mos.v1.FlowService")).await.unwrap().into_inner();
+        assert_eq!(flows.message().await.unwrap().unwrap().status, 1, "SERVING");
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(flows.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
+        for (name, status) in [("", 2), ("mos.v1.EventService", 2), ("mos.v1.SystemService", 1)] {
+            let answer = health.check(service(name)).await.unwrap().into_inner();
+            assert_eq!(answer.status, status, "{name}");
+        }
+        worker.board().turn(Default::default(), 0);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(flows.message().await.unwrap().unwrap().status, 1, "SERVING");
+        drop((flows, health));
         served.end().await;
     });
 }

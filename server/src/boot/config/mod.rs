@@ -14,6 +14,7 @@ use std::{
     io::{self, Read as _},
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use mos_stack::{
@@ -69,6 +70,9 @@ pub struct Server {
     /// Connections at once, at most.
     #[serde(deserialize_with = "checked::connections")]
     pub connections_max: usize,
+    /// Time that a stop may take, from the signal on.
+    #[serde(deserialize_with = "checked::span")]
+    pub shutdown_timeout: Span,
 }
 
 impl Default for Server {
@@ -78,6 +82,7 @@ impl Default for Server {
             insecure: false,
             payload: false,
             connections_max: 1024,
+            shutdown_timeout: Span(Duration::from_secs(5)),
         }
     }
 }

@@ -78,6 +78,7 @@ fn mistakes_are_told_with_their_line() {
     for key in ["half_open", "idle", "closing", "fragments", "time_wait"] {
         mistake(&format!("[timeouts]\n{key} = \"0s\"\n"), 2, "0s leaves no time");
     }
+    mistake("[server]\nshutdown_timeout = \"0s\"\n", 2, "0s leaves no time");
     for level in ["loud", "", "info,loud", "mosd"] {
         mistake(&format!("[log]\nlevel = \"{level}\"\n"), 2, "TARGET=LEVEL");
     }

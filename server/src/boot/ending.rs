@@ -1,0 +1,132 @@
+//! The end of the process: the signals, and the time that a stop may take.
+//!
+//! A thread with a runtime of its own waits for the signals, so that they are heard whatever the
+//! control plane, a worker or a driver is doing. From the first signal on the process has
+//! `server.shutdown_timeout` to end in order. After that, or at a second signal, it ends at once,
+//! with exit code 1, and says what it was still waiting for.
+
+use std::{
+    io::{self, Write as _},
+    process,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+
+use mos_text::Span;
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+/// Exit code of an end that was not in order.
+const NOT_IN_ORDER: i32 = 1;
+
+/// How long the last word may take to be written: nobody may read standard error.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// What a stop waits for: words that follow "waiting for".
+type Step = Box<dyn Fn() -> String + Send>;
+
+/// Watches over the end of the process.
+pub(super) struct Ending {
+    asked: Option<oneshot::Receiver<&'static str>>,
+    step: Arc<Mutex<Step>>,
+}
+
+impl Ending {
+    /// Starts to listen for the signals; from the first one on, a stop may take this long.
+    ///
+    /// # Errors
+    ///
+    /// When the thread or its runtime cannot be started.
+    pub(super) fn watch(timeout: Duration) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::new()?
+        };
+        let (ask, asked) = oneshot::channel();
+        let step: Arc<Mutex<Step>> = Arc::new(Mutex::new(Box::new(|| "the start".to_owned())));
+        let waits_for = Arc::clone(&step);
+        let listen = move || runtime.block_on(listen(signals, ask, timeout, &waits_for));
+        let thread = thread::Builder::new().name("mos-signals".to_owned()).spawn(listen)?;
+        // It ends with the process.
+        drop(thread);
+        Ok(Self { asked: Some(asked), step })
+    }
+
+    /// Completes at the first signal, with its name. Once.
+    pub(super) fn asked(&mut self) -> impl Future<Output = &'static str> + use<> {
+        let asked = self.asked.take();
+        async move {
+            match asked {
+                Some(asked) => asked.await.unwrap_or("an error"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Says what a stop waits for from now on.
+    pub(super) fn waits_for(&self, step: impl Fn() -> String + Send + 'static) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(step);
+    }
+}
+
+/// Passes the first signal on, and ends the process at the second, or when the time is up.
+async fn listen(
+    mut signals: Signals,
+    ask: oneshot::Sender<&'static str>,
+    timeout: Duration,
+    step: &Mutex<Step>,
+) {
+    let first = signals.next().await;
+    // An error means that nobody waits for it: the process is ending anyway.
+    let _told_or_ending: Result<(), _> = ask.send(first);
+    let why = tokio::select! {
+        second = signals.next() => format!("ended at once by a second signal, {second}"),
+        () = tokio::time::sleep(timeout) => {
+            format!("not stopped within {} (server.shutdown_timeout)", Span(timeout))
+        }
+    };
+    let step = step.lock().unwrap_or_else(PoisonError::into_inner)();
+    end(format!("error: {why}: still waiting for {step}"));
+}
+
+/// Ends the process with a last word.
+#[expect(clippy::exit, reason = "threads that hang cannot be waited for")]
+fn end(last_word: String) -> ! {
+    let (said, is_said) = mpsc::channel();
+    let say = move || {
+        // Where standard error is closed, the exit code has to do.
+        let _unsaid: io::Result<()> = writeln!(io::stderr(), "{last_word}");
+        let _gone: Result<(), _> = said.send(());
+    };
+    if thread::Builder::new().spawn(say).is_ok() {
+        let _said_or_late: Result<(), _> = is_said.recv_timeout(LAST_WORD);
+    }
+    process::exit(NOT_IN_ORDER)
+}
+
+/// The signals that end the service.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
