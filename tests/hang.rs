@@ -22,9 +22,9 @@ const INCOMPLETE: i32 = 3;
 /// What takes longer to be noticed is not noticed.
 const NOTICED: Duration = Duration::from_secs(60);
 
-/// Holds a thread for as long as this program runs: PTRACE_SEIZE, PTRACE_INTERRUPT, and __WALL to
-/// wait for the stop. A process is not gone before whoever holds a thread of it has heard of the
-/// thread's end, so this waits for that, too.
+/// Holds a thread for as long as this program runs, by `PTRACE_SEIZE` and `PTRACE_INTERRUPT`, with
+/// `__WALL` to wait for the stop. A process is not gone before whoever holds a thread of it has
+/// heard of the thread's end, so this waits for that, too.
 const HOLD: &str = r#"
 import ctypes, os, sys
 pid, name = sys.argv[1:]

@@ -2,9 +2,9 @@
 //!
 //! Only answers to requests that were carried out are kept, each with the digest of its request:
 //! an id that comes with another request is refused. After a refusal or an unknown outcome a
-//! repetition is carried out, which is safe because values are absolute. Where there is no room, the
-//! oldest answer goes of the principal that has most of them: nobody pushes out those of others who
-//! have fewer.
+//! repetition is carried out, which is safe because values are absolute. Where there is no room,
+//! the oldest answer goes of the principal that has most of them: nobody pushes out those of others
+//! who have fewer.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},

@@ -83,8 +83,8 @@ impl Options {
         }
     }
 
-    /// Whether there are no options but the blocks of SACK (RFC 2018), which change nothing here, in
-    /// the layout that all senders use.
+    /// Whether there are no options but the blocks of SACK (RFC 2018), which change nothing here,
+    /// in the layout that all senders use.
     #[inline(always)]
     pub(crate) const fn is_only_sack(options: &[u8]) -> bool {
         options.is_empty() || Self::is_sack(options)
