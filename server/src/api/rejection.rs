@@ -81,7 +81,7 @@ pub enum Rejection {
         name: String,
         /// How many flows it fits.
         count: usize,
-        /// The names of the first [`FLOWS_TOLD`] of them.
+        /// The names of the first 16 of them.
         flows: Vec<String>,
     },
     /// A change that sets nothing.
