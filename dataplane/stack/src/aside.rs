@@ -162,6 +162,17 @@ impl Asides {
         }
     }
 
+    /// Frees the kept bytes of what one side of the flow in a slot has sent. What else is known of
+    /// them stays: it still proves where the connection goes on.
+    pub(crate) fn discard_bytes(&mut self, slot: u32, from: Side, pool: &mut BufferPool) {
+        let set = self.set_of(slot);
+        for kept in self.places[set..set + WAYS].iter_mut().flatten() {
+            if kept.slot == slot && kept.from == from {
+                kept.bytes.release(pool);
+            }
+        }
+    }
+
     fn set_of(&self, slot: u32) -> usize {
         let hash = self.hasher.hash_one(slot) >> 32;
         usize::try_from(hash).unwrap_or_default() % SETS * WAYS
@@ -277,14 +288,16 @@ impl Aside<'_> {
         }
     }
 
-    /// Keeps a stretch of payload, as far as `segment` holds it. Payload that follows what is kept
-    /// already is added to it. `None`: there is no room for it.
+    /// Keeps a stretch of payload of `segment`, and those `bytes` of it that were captured and are
+    /// wanted. Payload that follows what is kept already is added to it. `None`: there is no room
+    /// for it.
     pub(crate) fn keep_data(
         &mut self,
         pool: &mut BufferPool,
         from: Side,
         stretch: Stretch,
         segment: &Segment<'_>,
+        bytes: &[u8],
         standing: Standing,
     ) -> Option<()> {
         let Stretch { seq, length, is_fin } = stretch;
@@ -312,7 +325,7 @@ impl Aside<'_> {
             return None;
         }
         let at = StreamOffset(kept.stretch.length.into());
-        let placed = kept.bytes.place(pool, at, segment.payload, OverlapPolicy::First, &mut |_| {});
+        let placed = kept.bytes.place(pool, at, bytes, OverlapPolicy::First, &mut |_| {});
         if placed.refused_bytes > 0 {
             return None;
         }

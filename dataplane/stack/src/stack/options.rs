@@ -39,6 +39,9 @@ impl Stack {
                 .ok_or(SockOptError::PoolExhausted { requested_bytes: free_bytes, free_bytes })?;
             applied.revision = flow.revision(slot, &self.ledger);
         }
+        for side in Side::BOTH.into_iter().filter(|side| planned.is_stopped(*side)) {
+            self.asides.discard_bytes(slot, side.peer(), &mut self.pool);
+        }
         if is_ending {
             emitter.emit(Fact::FlowEnded(Some(EndCause::Stopped)));
         }

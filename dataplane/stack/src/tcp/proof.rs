@@ -32,7 +32,9 @@ impl Connection {
             return;
         }
         let stretch = Stretch { seq, length: segment.payload_length, is_fin };
-        if on.aside.keep_data(on.pool, from, stretch, segment, standing).is_none() {
+        // Nobody reads what a side receives that is no longer monitored.
+        let bytes = if on.frozen[from.peer()] { &[] } else { segment.payload };
+        if on.aside.keep_data(on.pool, from, stretch, segment, bytes, standing).is_none() {
             self.believe_unanswered(segment, from, on);
         }
     }

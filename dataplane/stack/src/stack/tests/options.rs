@@ -113,6 +113,25 @@ fn stopping_one_side_frees_its_buffer_and_freezes_it() {
 }
 
 #[test]
+fn stopping_a_side_frees_what_is_kept_aside_for_it_and_keeps_no_more() {
+    let mut world = established();
+    let doubtful = |world: &mut World, seq, flags| {
+        let frame = FrameBuilder::between(world.client, world.server).flags(flags).seq(seq, 801);
+        world.send(&frame.payload(&[b'x'; 1000]));
+    };
+    doubtful(&mut world, 101, "P.");
+    assert!(world.stack.gauges().pool_used_bytes > 0);
+    set(&mut world, &stop(StopScope::Server)).expect("stopped");
+    assert_eq!(world.stack.gauges().pool_used_bytes, 0);
+    doubtful(&mut world, 1101, "F.");
+    assert_eq!(world.stack.gauges().pool_used_bytes, 0);
+    // The flow is still followed.
+    world.play("S> . 301 2102\n S> F. 301 2102\n C> . 2102 302\n +1100");
+    assert_eq!(world.ended.flows[0].1, Some(EndCause::Fin));
+    assert_eq!(world.stack.stats().get(Stat::Gaps), 0);
+}
+
+#[test]
 fn stopping_both_sides_stops_the_flow_and_its_packets_are_counted_apart() {
     for stops in [vec![StopScope::Both], vec![StopScope::Client, StopScope::Server]] {
         let mut world = established();
