@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use mos_dataplane::traffic::Conversations;
+use mos_stack::{Stat, Stats};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -157,6 +158,18 @@ fn a_buffer_that_is_too_small_gives_no_digest_but_the_bytes_evicted() {
         evicted += lost;
     }
     assert!(evicted > 100_000);
+}
+
+#[test]
+fn bytes_that_gave_way_to_too_many_runs_are_told() {
+    let args = Line::try_parse_from(["replay", "a.pcap"]).unwrap().args;
+    let mut stats = Stats::default();
+    stats.add(Stat::CrowdedOutBytes, 7);
+    let mut err = Vec::new();
+    let code = warn(&args, None, &stats, &mut err).unwrap();
+    let warning = "warning: 7 bytes were evicted early; a flow has more than 4088 runs of bytes \
+                   between holes\n";
+    assert_eq!((code, String::from_utf8(err).unwrap().as_str()), (INCOMPLETE, warning));
 }
 
 #[test]
