@@ -22,7 +22,7 @@ const WAYS: usize = 8;
 const SETS: usize = ASIDES_MAX / WAYS;
 
 /// Most stretches of payload that are kept of one side.
-const STRETCHES_MAX: usize = 3;
+pub(crate) const STRETCHES_MAX: usize = 3;
 
 /// Most FINs that are kept of one side.
 const FINS_MAX: usize = 2;
@@ -92,6 +92,23 @@ pub(crate) enum Standing {
     MaybeGenuine,
     /// The receiver has sent something since.
     Answered,
+}
+
+impl Kept {
+    /// Whether these bytes are kept at a position.
+    fn holds(&self, pool: &BufferPool, at: u32, bytes: &[u8]) -> bool {
+        let (mut at, mut rest) = (StreamOffset(at.into()), bytes);
+        while !rest.is_empty() {
+            let Some(piece) = self.bytes.piece_at(pool, at) else { return false };
+            let length = piece.len().min(rest.len());
+            if piece[..length] != rest[..length] {
+                return false;
+            }
+            at = at.plus(length as u64);
+            rest = &rest[length..];
+        }
+        true
+    }
 }
 
 /// What is kept.
@@ -307,7 +324,11 @@ impl Aside<'_> {
         let repeats = |kept: &Kept| {
             let before = seq.distance_from(kept.stretch.seq);
             let after = kept.stretch.end().distance_from(stretch.end());
-            kept.what == What::Data && before >= 0 && after >= 0 && kept.stretch.is_fin == is_fin
+            kept.what == What::Data
+                && before >= 0
+                && after >= 0
+                && kept.stretch.is_fin == is_fin
+                && kept.holds(pool, before.unsigned_abs(), bytes)
         };
         if let Some(place) = self.find(from, repeats) {
             if let Some(kept) = &mut self.table.places[place] {

@@ -3,6 +3,7 @@
 //! A segment updates its sender first and its receiver second, as the hooks of mOS do. Rules are
 //! written for `sender` and `receiver`, never for client and server.
 
+mod fin;
 mod opening;
 pub(crate) mod prediction;
 mod proof;
@@ -137,14 +138,17 @@ impl Connection {
             let is_unsure = self.ended == Some(EndCause::Fin) && !receiver.is_unheard();
             return is_higher || is_late || !is_unsure;
         }
-        if !receiver.is_unheard() && !is_late {
+        let is_other = !sender.may_have_begun_with(segment);
+        if !receiver.is_unheard() && !is_late && !is_other {
             return false;
         }
         let has_fin = self.is_closing();
         if sender.is_own_syn(segment.seq) {
             return is_late && has_fin;
         }
-        let Some(offset) = sender.offset_of(segment.seq) else { return has_fin };
+        let Some(offset) = sender.offset_of(segment.seq) else {
+            return has_fin || is_other && !self.is_established;
+        };
         has_fin
             || is_late
             || !self.is_established
@@ -186,10 +190,9 @@ impl Connection {
             }
         }
         let is_taken = if segment.flags.is_rst() {
-            // Before the handshake is complete, a RST has the number that the segment which it
-            // refuses has acknowledged: that proves nothing.
-            let sender = &self.sides[from];
-            if self.is_established && (sender.is_confirmed() || !sender.has_sent_syn()) {
+            // Before the handshake is complete, or without ACK, a RST has the number that the
+            // segment which it refuses has acknowledged: that proves nothing.
+            if self.is_synchronized(from) && segment.flags.is_ack() {
                 self.prove(segment, from, on);
             }
             self.on_reset(segment, &options, from, on)
@@ -340,9 +343,6 @@ impl Connection {
         receiver.grant(acknowledged + i64::from(window(segment, sender, receiver)));
         let Ok(acknowledged) = u64::try_from(acknowledged) else { return };
         on.enter(from.peer(), receiver, receiver.state.receives_ack());
-        if receiver.fin().is_some_and(|fin| acknowledged > fin + 1) {
-            self.reopen(from.peer(), on);
-        }
         self.receive_up_to(from.peer(), acknowledged, on);
     }
 
@@ -354,6 +354,7 @@ impl Connection {
         acknowledged: u64,
         on: &mut Workbench<'_, S>,
     ) {
+        self.reopen_below(sender, acknowledged, on);
         self.sides[sender].acknowledge(acknowledged);
         self.believe(sender, acknowledged, on);
         let fin = self.sides[sender].fin();
@@ -394,7 +395,11 @@ impl Connection {
         let is_closed = self.is_fin_reached(from, on);
         let sender = &mut self.sides[from];
         let sent_before = sender.snd_nxt();
-        if let Ok(end) = u64::try_from(end) {
+        // Before the handshake is complete, an empty segment does not say where a side stands.
+        let is_empty = end == start && !segment.flags.is_fin();
+        if let Ok(end) = u64::try_from(end)
+            && !(is_empty && sender.may_move() && sender.has_sent_syn())
+        {
             let fin = sender.fin();
             match fin {
                 Some(fin) if is_closed => sender.advance_to(end.min(fin)),
@@ -406,8 +411,12 @@ impl Connection {
             }
         }
         let mut repeated = None;
-        if segment.payload_length > 0 && !on.is_keepalive(from.peer(), segment, start) {
+        if segment.payload_length > 0 && !self.is_keepalive(segment, start, from, on) {
             let fin = self.sides[from].fin().filter(|_| is_closed);
+            if fin.is_some_and(|fin| end > fin.cast_signed()) {
+                on.suspect(from, Suspicion::Fin);
+                self.set_aside(segment, Standing::Doubtful, from, on);
+            }
             if let Some((offset, payload)) = within_stream(start, segment.payload, fin) {
                 let placed = on.place(self.arrival(from, offset, payload));
                 let is_new = placed.new_bytes + placed.refused_bytes > 0;
@@ -434,61 +443,19 @@ impl Connection {
         Arrival { side: from.peer(), offset, bytes, acknowledged }
     }
 
-    /// Processes a FIN, which is one more place of the stream: it counts when it is reached.
-    fn on_fin<S: FlowSink>(&mut self, fin: u64, from: Side, on: &mut Workbench<'_, S>) {
-        let received = on.buffers[from.peer()].next().0;
-        let sender = &self.sides[from];
-        match sender.fin() {
-            Some(known) if known == fin => {}
-            _ if fin < received.min(sender.snd_nxt()) => on.suspect(from, Suspicion::Fin),
-            // Its place is held already.
-            _ if on.holds(from.peer(), StreamOffset(fin)) => on.suspect(from, Suspicion::Fin),
-            Some(_) if self.is_fin_reached(from, on) => on.suspect(from, Suspicion::Fin),
-            Some(_) if fin > received => {
-                on.suspect(from, Suspicion::Fin);
-                if let Some(seq) = sender.seq_of(StreamOffset(fin)) {
-                    on.aside.keep(on.pool, from, What::Fin, seq);
-                }
-            }
-            _ => self.close(from, fin, on),
-        }
-    }
-
-    /// Closes a side at the FIN, kept aside, that its stream has reached.
-    fn reach_fin<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
-        let received = on.buffers[from.peer()].next();
-        let sender = &self.sides[from];
-        let Some(seq) = sender.seq_of(received) else { return };
-        let is_here = |kept: &Kept| kept.what == What::Fin && kept.stretch.seq == seq;
-        if !self.is_fin_reached(from, on) && on.aside.find(from, is_here).is_some() {
-            self.close(from, received.0, on);
-        }
-    }
-
-    /// Records the FIN of a side.
-    fn close<S: FlowSink>(&mut self, from: Side, fin: u64, on: &mut Workbench<'_, S>) {
-        let Roles { sender, receiver } = self.sides.roles(from);
-        sender.learn_fin(fin);
-        // A side that has not acknowledged its peer's FIN had not received it.
-        let closing = match receiver.is_fin_acknowledged() {
-            true => sender.state.sends_fin(),
-            false => TcpState::FinWait1,
-        };
-        on.enter(from, sender, closing);
-    }
-
-    /// Withdraws the FIN of a side: the stream goes on behind it.
-    fn reopen<S: FlowSink>(&mut self, from: Side, on: &mut Workbench<'_, S>) {
-        on.suspect(from, Suspicion::Fin);
-        let Roles { sender, receiver } = self.sides.roles(from);
-        sender.forget_fin();
-        on.enter(from, sender, sender.state.withdraws_fin());
-        on.enter(from.peer(), receiver, receiver.state.unreceives_fin());
-    }
-
-    /// Whether the stream of a side has reached its FIN.
-    fn is_fin_reached<S: FlowSink>(&self, from: Side, on: &Workbench<'_, S>) -> bool {
-        self.sides[from].is_fin_reached(on.buffers[from.peer()].next())
+    /// Whether a segment repeats the byte before the next one. Where that was not acknowledged
+    /// yet, another byte is no repetition.
+    fn is_keepalive<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        start: i64,
+        from: Side,
+        on: &Workbench<'_, S>,
+    ) -> bool {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        let is_idle = receiver.is_unheard() || start < sender.snd_una().cast_signed();
+        on.is_keepalive(from.peer(), segment, start)
+            && (is_idle || on.is_copy(from.peer(), segment, start))
     }
 
     /// Counts a segment that its receiver has in full.

@@ -217,6 +217,7 @@ impl Connection {
         }
         let Some(opening) = on.aside.syn_ack_before(peer, segment.ack) else { return };
         self.begin(opening, peer, on);
+        self.sides[from].grant(i64::from(opening.window));
         on.drop_data(peer);
         if let Some(opening) = on.aside.syn_before(from, segment.seq)
             && self.sides[from].snd_nxt() == 0
@@ -298,6 +299,14 @@ impl TcpSide {
     /// Whether any SYN sets offset 0: nothing is known yet that it could contradict.
     fn takes_any_syn(&self) -> bool {
         self.is_unheard() || !self.has_sent_syn() && self.may_move()
+    }
+
+    /// Whether the number that the peer has acknowledged of it, if nothing else is known, fits a
+    /// SYN.
+    pub(super) fn may_have_begun_with(&self, syn: &Segment<'_>) -> bool {
+        let room = 0..=i64::from(syn.payload_length);
+        self.named()
+            .is_none_or(|named| room.contains(&i64::from(named.distance_from(syn.seq.plus(1)))))
     }
 
     /// One past the highest offset sent; a FIN is counted.

@@ -4,7 +4,7 @@
 
 use super::{Connection, FlowSink, TcpState, Workbench};
 use crate::{
-    Side, StreamOffset,
+    Side, StreamOffset, Suspicion,
     aside::{Kept, Place, Standing, Stretch, What},
     wire::{Options, Segment},
 };
@@ -96,9 +96,7 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) {
         let peer = from.peer();
-        if segment.flags.is_ack()
-            && let Some(kept) = on.aside.acknowledged(peer, segment.ack)
-        {
+        if let Some(kept) = self.proven_by(segment, from, on) {
             // The segment was taken, so its timestamp was not too old, and what it acknowledges was
             // sent.
             let (stretch, ack, stamp) = (kept.stretch, kept.ack, kept.stamp);
@@ -107,6 +105,11 @@ impl Connection {
                 && acknowledged <= self.sides[from].sent_with_fin()
             {
                 self.receive_up_to(from, acknowledged, on);
+            }
+            if let Some(Ok(acknowledged)) =
+                self.sides[peer].offset_of(segment.ack).map(u64::try_from)
+            {
+                self.reopen_below(peer, acknowledged, on);
             }
             self.sides[peer].learn_proven(stretch, segment.ack);
             let fin = self.sides[peer].offset_of(stretch.end()).map(u64::try_from);
@@ -118,6 +121,35 @@ impl Connection {
             }
         }
         self.prove_claim(segment, from, on);
+    }
+
+    /// What is kept aside and acknowledged by a segment, for the first time. That proves nothing
+    /// of it where bytes, or a FIN, that are not doubtful explain it.
+    fn proven_by<'a, S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &'a Workbench<'_, S>,
+    ) -> Option<&'a Kept> {
+        let peer = from.peer();
+        let received = on.buffers[from].next().0;
+        let fin = self.sides[peer].fin().filter(|_| self.is_fin_reached(peer, on));
+        let explained = fin.map_or(received, |fin| received.max(fin + 1));
+        self.acknowledged_behind(explained, segment, from, on)
+    }
+
+    /// What is kept aside and acknowledged by a segment, for the first time and behind an offset.
+    fn acknowledged_behind<'a, S: FlowSink>(
+        &self,
+        offset: u64,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &'a Workbench<'_, S>,
+    ) -> Option<&'a Kept> {
+        let sender = &self.sides[from.peer()];
+        let known = offset.max(sender.snd_una()).cast_signed();
+        let is_new = sender.offset_of(segment.ack).is_none_or(|acknowledged| acknowledged > known);
+        on.aside.acknowledged(from.peer(), segment.ack).filter(|_| is_new)
     }
 
     /// A side goes on behind a loss, where its peer has acknowledged.
@@ -274,9 +306,12 @@ impl Connection {
     ) {
         let Some((start, end)) = self.offsets_of(place, from, on) else { return };
         let taken = end.min(limit.cast_signed());
-        let known_fin = self.sides[from].fin().filter(|_| self.is_fin_reached(from, on));
+        let known_fin = self.sides[from].fin();
         let mut at = start.max(0);
         let room = known_fin.map_or(taken, |fin| taken.min(fin.cast_signed()));
+        if room < taken {
+            on.suspect(from, Suspicion::Fin);
+        }
         let mut block = [0; PIECE];
         while at < room {
             let from_start = u32::try_from(at - start).unwrap_or(u32::MAX);
@@ -292,7 +327,14 @@ impl Connection {
         if let Ok(taken) = u64::try_from(taken) {
             self.sides[from].advance_to(taken);
         }
-        if taken == end {
+        // A FIN counts as a place of the stream.
+        let is_fin = on.aside.get(place).is_some_and(|kept| kept.stretch.is_fin);
+        let next = end + i64::from(is_fin);
+        if limit.cast_signed() >= next {
+            let is_closed_there = self.sides[from].fin().map(u64::cast_signed) == Some(end);
+            if is_fin && limit.cast_signed() == next && !is_closed_there {
+                on.suspect(from, Suspicion::Fin);
+            }
             on.aside.drop(place, on.pool);
         }
     }
@@ -313,12 +355,19 @@ impl Connection {
         if self.is_revived_by(segment, from, on) {
             return;
         }
-        if segment.flags.is_ack() && on.aside.acknowledged(peer, segment.ack).is_some() {
+        if segment.flags.is_ack() && self.acknowledged_behind(0, segment, from, on).is_some() {
             return self.revive(on);
         }
-        if segment.flags.is_ack() {
-            self.set_aside(segment, Standing::Doubtful, from, on);
+        if !segment.flags.is_ack() {
+            return;
         }
+        // What was under way before the reset may have been received.
+        if let Some(Ok(acknowledged)) = self.sides[peer].offset_of(segment.ack).map(u64::try_from)
+            && acknowledged <= self.sides[peer].sent_with_fin()
+        {
+            self.receive_up_to(peer, acknowledged, on);
+        }
+        self.set_aside(segment, Standing::Doubtful, from, on);
     }
 
     /// Undoes the end by a reset.

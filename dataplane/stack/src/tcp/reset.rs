@@ -3,6 +3,7 @@
 use super::{Connection, FlowSink, TcpState, Workbench};
 use crate::{
     EndCause, Side, Suspicion,
+    aside::{Kept, What},
     wire::{Options, Segment},
 };
 
@@ -31,9 +32,16 @@ impl Connection {
                 // next to be received, the next to be sent, and the one after the FIN.
                 let fin = sender.fin().map_or(next, |fin| fin + 1);
                 let exact = [next, sender.snd_nxt(), fin].map(u64::cast_signed).contains(&offset);
+                // Behind a loss, the next one is what the peer has acknowledged.
+                let is_claimed = |kept: &Kept| {
+                    matches!(kept.what, What::Claim(_)) && kept.stretch.seq == segment.seq
+                };
+                let exact = exact
+                    || self.is_synchronized(from)
+                        && on.aside.find(from.peer(), is_claimed).is_some();
                 let edge = sender.edge(&self.sides[from.peer()]).max(next.cast_signed());
                 let in_window = next.min(sender.snd_una()).cast_signed()..=edge;
-                let is_foreign = options.has_md5 != sender.offer.has_md5();
+                let is_foreign = options.has_md5 != self.has_signatures(from);
                 let length = segment.payload_length
                     + u32::from(segment.flags.is_syn())
                     + u32::from(segment.flags.is_fin());
@@ -57,6 +65,13 @@ impl Connection {
             on.suspect(from, Suspicion::Reset);
         }
         is_exact
+    }
+
+    /// Whether the handshake of a side is complete: before, the number of its resets is that which
+    /// the segment that they refuse has acknowledged.
+    pub(super) fn is_synchronized(&self, from: Side) -> bool {
+        let sender = &self.sides[from];
+        self.is_established && (sender.is_confirmed() || !sender.has_sent_syn())
     }
 
     /// Whether a reset of a side of which nothing else was captured refuses what its peer has sent.

@@ -102,8 +102,7 @@ impl Connection {
         from: Side,
         on: &Workbench<'_, S>,
     ) -> Option<Suspicion> {
-        let sender = &self.sides[from];
-        if options.has_md5 != sender.offer.has_md5() {
+        if options.has_md5 != self.has_signatures(from) {
             return Some(Suspicion::Signature);
         }
         let stamp = options.stamp.filter(|_| self.has_timestamps())?;
@@ -129,6 +128,12 @@ impl Connection {
         let is_foreign =
             |echo: u32| self.has_timestamps() && echo != 0 && echo != on.recent[from.peer()];
         is_handshake && options.stamp.is_some_and(|stamp| is_foreign(stamp.echo))
+    }
+
+    /// Whether a side signs its segments: as far as is known, both do.
+    pub(super) fn has_signatures(&self, from: Side) -> bool {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        sender.offer.has_md5() && (receiver.is_unheard() || receiver.offer.has_md5())
     }
 
     /// Whether both sides send timestamps.

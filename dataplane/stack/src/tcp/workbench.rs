@@ -153,6 +153,13 @@ impl<S: FlowSink> Workbench<'_, S> {
             && !buffer.ends_with_gap(self.pool)
     }
 
+    /// Whether `side` holds no other byte at `start` than the first one of a segment.
+    pub(super) fn is_copy(&self, side: Side, segment: &Segment<'_>, start: i64) -> bool {
+        let offset = StreamOffset(start.max(0).cast_unsigned());
+        let held = self.buffers[side].piece_at(self.pool, offset);
+        held.is_none_or(|held| held.first() == segment.payload.first())
+    }
+
     /// Whether `side` holds the byte at an offset.
     pub(super) fn holds(&self, side: Side, offset: StreamOffset) -> bool {
         self.buffers[side].piece_at(self.pool, offset).is_some()

@@ -415,3 +415,84 @@ fn what_is_kept_aside_takes_a_bounded_part_of_the_pool_and_gives_it_back() {
     world.wait(Duration::from_secs(400));
     assert_eq!(world.stack.gauges().pool_used_bytes, 0);
 }
+
+#[test]
+fn what_was_acknowledged_before_proves_nothing_of_what_is_kept_aside() {
+    let mut world = stamped();
+    // It begins before what the challenge acknowledges, and its timestamp is far away.
+    data(&mut world, 99, "EVILEVIL", &stamp(1000 + (1 << 31), 2000));
+    world.play("S> . 301 101");
+    data(&mut world, 101, "good", &stamp(1001, 2000));
+    world.play("S> . 301 105");
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
+fn what_bytes_explain_that_are_not_doubtful_proves_nothing_of_what_is_kept_aside() {
+    let mut world = stamped();
+    let old = |world: &World, payload: &str, options: &[u8]| {
+        let frame = FrameBuilder::between(world.client, world.server).flags("P.").seq(103, 1);
+        frame.payload(payload.as_bytes()).tcp_options(options)
+    };
+    let frame = old(&world, "EVIL", &stamp(5000, 2000));
+    world.send(&frame);
+    data(&mut world, 101, "good", &stamp(1001, 2000));
+    world.play("S> . 301 105");
+    data(&mut world, 105, " still", &stamp(1002, 2000));
+    world.play("S> . 301 111");
+    assert_eq!(world.received(Side::Server), "good still");
+}
+
+#[test]
+fn a_reset_without_ack_proves_no_gap() {
+    let mut world = established();
+    world.play("C> F. 101 302\n S> R 302");
+    assert_eq!(world.flow().sides.client.buffer.gaps, 0);
+}
+
+#[test]
+fn another_copy_within_what_is_kept_aside_is_no_repetition() {
+    let mut world = established();
+    world.events();
+    world.play("C> P. 101 300 EVIL\n C> P. 101 299 good\n S> . 301 105");
+    assert!(world.events().contains("server conflict 0+4 EVIL good"));
+}
+
+#[test]
+fn a_fin_that_is_kept_aside_waits_for_its_own_acknowledgement() {
+    let mut world = established();
+    world.play("C> F. 101 801\n S> . 301 101\n S> . 301 102");
+    assert_eq!(world.states(), "FIN-WAIT-2 CLOSE-WAIT");
+    assert_eq!(world.flow().sides.server.buffer.gaps, 0);
+}
+
+#[test]
+fn bytes_behind_a_fin_count_when_they_are_acknowledged() {
+    let mut world = established();
+    world.play("C> F. 101 301\n C> P. 101 301 goes on\n S> . 301 108");
+    assert_eq!(world.received(Side::Server), "goes on");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+}
+
+#[test]
+fn another_byte_that_was_not_acknowledged_is_no_keepalive() {
+    let mut world = established();
+    world.events();
+    world.play("C> P. 101 301 E\n C> P. 101 301 g\n S> . 301 102");
+    assert!(world.events().contains("server conflict 0+1 E g"));
+}
+
+#[test]
+fn an_empty_segment_before_the_handshake_is_complete_moves_nothing() {
+    let mut world = World::new();
+    world.play("C> S 100\n S> S. 290 101 E\n S> . 301 101\n S> S. 300 101\n C> . 101 301");
+    world.play("S> P. 301 101 good\n C> . 101 305");
+    assert_eq!(world.received(Side::Client), "good");
+}
+
+#[test]
+fn what_was_under_way_before_a_reset_is_acknowledged_behind_it() {
+    let mut world = established();
+    world.play("C> P. 101 301 good\n C> R 105\n S> . 301 105");
+    assert_eq!(world.flow().sides.client.acknowledged.map(|offset| offset.0), Some(4));
+}
