@@ -20,6 +20,7 @@ readonly AT_ONCE=2
 # Package, test, folder of the seeds.
 readonly TARGETS="
 mos-stack stack::tests::fuzz::stack_ops dataplane/stack/src/stack/tests
+mos-stack stack::tests::attack::attacked_connection dataplane/stack/src/stack/tests
 mosd-fuzz config_text server/fuzz
 mos-stack stack::tests::fuzz::parse_frame dataplane/stack/src/stack/tests
 mosd-fuzz flow_name_text server/fuzz

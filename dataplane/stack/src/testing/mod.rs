@@ -1,6 +1,7 @@
 //! Frames, conversations and worlds for the tests of this crate.
 
 mod conversation;
+pub(crate) mod endpoint;
 mod frame;
 mod input;
 mod seeds;

@@ -44,6 +44,7 @@ fn check(world: &mut World, script: &str, events: &str) {
     assert_eq!(world.events(), expected.join("\n"));
 }
 
+mod attack;
 mod closings;
 mod events;
 mod frames;
