@@ -174,7 +174,9 @@ fn a_connection_without_a_call_ends_after_a_while() {
         for _ in 0..61 {
             pass(Duration::from_secs(10)).await;
         }
-        timeout(PATIENCE, raw.connection).await.expect("it ends").unwrap().unwrap();
+        let ended = timeout(PATIENCE, raw.connection).await.expect("it ends").unwrap();
+        // The client may still be writing when the connection is gone.
+        assert!(ended.as_ref().err().is_none_or(h2::Error::is_io), "{ended:?}");
         served.end().await;
     });
 }
