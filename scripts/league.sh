@@ -4,8 +4,8 @@
 #
 #   scripts/league.sh [ARGUMENTS of mos-judge]
 #
-# tcpflow, tshark, libnids-dev, and golang-go with golang-github-google-gopacket-dev are Debian's
-# names of what else can be judged; nothing is installed here.
+# Debian's names of what else can be judged: tcpflow, tshark, libnids-dev; and golang-go with
+# golang-github-google-gopacket-dev and golang-golang-x-net-dev. Nothing is installed here.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 readonly WRAPPERS="target/league"
