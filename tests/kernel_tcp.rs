@@ -178,11 +178,14 @@ impl Scene {
         let differs = held.stdout.iter().zip(stream).position(|(a, b)| a != b);
         assert!(
             same,
-            "the {side}'s buffer holds {} bytes of {}, first difference {differs:?}: {}\n{}",
+            "the {side}'s buffer holds {} bytes of {}, {} packets lost, first difference \
+             {differs:?}: {}\n{}\n{}",
             held.stdout.len(),
             stream.len(),
+            self.mosd.packets_lost(),
             held.stderr,
-            self.details(flow)
+            self.details(flow),
+            self.mosd.status()
         );
     }
 
