@@ -8,63 +8,29 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tonic::{
-    Status,
-    body::Body,
-    codegen::{
-        Bytes, Service,
-        http::{HeaderMap, Request, Response},
-    },
-};
-use tower::Layer;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{Status, body::Body};
+use tower::{ServiceExt as _, service_fn};
 
 use crate::{
     api::rejection::Rejection,
+    net::http2::{Request, Serve},
     panics::{self, Panicked},
 };
 
-/// Puts a [`Contained`] around a service.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Containment;
-
-/// A service whose panics are answered.
-#[derive(Debug, Clone)]
-pub(crate) struct Contained<S>(S);
-
-impl<S> Layer<S> for Containment {
-    type Service = Contained<S>;
-
-    fn layer(&self, inner: S) -> Contained<S> {
-        Contained(inner)
-    }
-}
-
-impl<S> Service<Request<Body>> for Contained<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = panics::caught(|| self.0.call(request));
-        Box::pin(async move {
-            let outcome = match answer {
-                Ok(answer) => panics::contained(answer).await,
-                Err(panicked) => Err(panicked),
-            };
-            match outcome {
+/// The service, whose panics are answered.
+pub(crate) fn containing<S: Serve>(service: S) -> impl Serve {
+    service_fn(move |request: Request| {
+        let answer = service.clone().oneshot(request);
+        async {
+            match panics::contained(answer).await {
                 Ok(answer) => answer.map(|response| response.map(ContainedBody::of)),
                 Err(panicked) => Ok(status(panicked).into_http()),
             }
-        })
-    }
+        }
+    })
 }
 
 fn status(Panicked { id }: Panicked) -> Status {
@@ -110,9 +76,11 @@ impl HttpBody for ContainedBody {
 mod tests {
     use std::{convert::Infallible, future::poll_fn};
 
-    use tonic::{Code, codegen::http::HeaderMap};
+    use tonic::Code;
+    use tower::Service;
 
     use super::*;
+    use crate::net::http2::Response;
 
     /// Where a service panics.
     #[derive(Debug, Clone, Copy)]
@@ -138,16 +106,16 @@ mod tests {
         }
     }
 
-    impl Service<Request<Body>> for Place {
-        type Response = Response<Body>;
+    impl Service<Request> for Place {
+        type Response = Response;
         type Error = Infallible;
-        type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+        type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
         fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
             Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, _request: Request<Body>) -> Self::Future {
+        fn call(&mut self, _request: Request) -> Self::Future {
             let place = *self;
             assert!(!matches!(place, Self::Call), "in the call");
             Box::pin(async move {
@@ -158,8 +126,8 @@ mod tests {
         }
     }
 
-    async fn answer(place: Place) -> Response<Body> {
-        Containment.layer(place).call(Request::new(Body::default())).await.unwrap()
+    async fn answer(place: Place) -> Response {
+        containing(place).oneshot(Request::new(Body::default())).await.unwrap()
     }
 
     fn is_internal(headers: &HeaderMap) -> bool {

@@ -14,12 +14,11 @@ use tonic_health::{
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
-use tower::Layer as _;
 
 use crate::{
     api::{
-        containment::Containment, counted::Counted, rejection::Rejection, service::Service,
-        state::Control, status::completion::Completion,
+        containment::containing, counted::Counted, rejection::Rejection, service::Service,
+        state::Control, status::completion::completing,
     },
     health::{conditions::any_core_works, telemetry, vitals::OBSERVE_EVERY},
     net::{Cutoff, http2, listen::Listeners},
@@ -59,7 +58,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let health = HealthReporter::new();
     set_health(&health, |_| true).await;
-    let service = Completion.layer(Containment.layer(routes(&control, &health)?.prepare()));
+    let service = completing(containing(routes(&control, &health)?.prepare()));
     let incoming = listeners.accept();
     let mut observer = panics::spawn("the observer", observe(Arc::clone(&control), health.clone()));
     let (drain, draining) = oneshot::channel::<()>();

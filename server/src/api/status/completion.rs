@@ -5,64 +5,30 @@
 //! replaced: some repeat what was sent, of any length. A deadline of the client would end as a
 //! bare CANCELLED; it is kept here, a moment before tonic would see it.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
-use tonic::{
-    Code, Status,
-    body::Body,
-    codegen::{
-        Service,
-        http::{HeaderMap, Request, Response},
-    },
-};
-use tower::Layer;
+use tonic::{Code, Status, body::Body};
+use tower::{ServiceExt as _, service_fn};
 
 use crate::{
     api::rejection::{Rejection, Unserved},
-    net::call,
+    net::{
+        call,
+        http2::{Request, Response, Serve},
+    },
 };
 
 /// The headers, or trailers, that a status consists of.
 const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Puts a [`Complete`] around a service.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Completion;
-
-/// A service whose every status has details.
-#[derive(Debug, Clone)]
-pub(crate) struct Complete<S>(S);
-
-impl<S> Layer<S> for Completion {
-    type Service = Complete<S>;
-
-    fn layer(&self, inner: S) -> Complete<S> {
-        Complete(inner)
-    }
-}
-
-impl<S> Service<Request<Body>> for Complete<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+/// The service, whose every status has details.
+pub(crate) fn completing<S: Serve>(service: S) -> impl Serve {
+    service_fn(move |request: Request| {
         let limit = call::grpc_timeout(request.headers());
-        let answer = self.0.call(request);
-        Box::pin(async move {
+        let answer = service.clone().oneshot(request);
+        async move {
             let response = match limit {
                 None => answer.await?,
                 Some(limit) => match timeout(limit, answer).await {
@@ -71,12 +37,12 @@ where
                 },
             };
             Ok(completed(response))
-        })
-    }
+        }
+    })
 }
 
 /// The response with a complete status, wherever that stands.
-fn completed(response: Response<Body>) -> Response<Body> {
+fn completed(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     if parts.headers.contains_key(STATUS) {
         complete(&mut parts.headers);
@@ -129,32 +95,15 @@ fn unserved(status: &Status) -> Option<Unserved> {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::{convert::Infallible, future::pending, time::Duration};
 
     use mos_text::{DOMAIN, Reason};
     use tonic_types::StatusExt as _;
 
     use super::*;
 
-    /// A service that never answers.
-    struct Never;
-
-    impl Service<Request<Body>> for Never {
-        type Response = Response<Body>;
-        type Error = Infallible;
-        type Future = std::future::Pending<Result<Response<Body>, Infallible>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: Request<Body>) -> Self::Future {
-            std::future::pending()
-        }
-    }
-
     fn bare(code: Code, message: &str) -> HeaderMap {
-        let response: Response<()> = Status::new(code, message).into_http();
+        let response: http::Response<()> = Status::new(code, message).into_http();
         response.headers().clone()
     }
 
@@ -179,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_status_of_ours_stays_as_it_is() {
-        let response: Response<()> = Status::from(Rejection::Stopping).into_http();
+        let response: http::Response<()> = Status::from(Rejection::Stopping).into_http();
         let mut headers = response.headers().clone();
         complete(&mut headers);
         assert_eq!(&headers, response.headers());
@@ -199,10 +148,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_of_the_client_ends_the_call_with_a_reason() {
+        let never = service_fn(|_| pending::<Result<Response, Infallible>>());
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert("grpc-timeout", "200m".parse().unwrap());
         let before = tokio::time::Instant::now();
-        let response = Completion.layer(Never).call(request).await.unwrap();
+        let response = completing(never).oneshot(request).await.unwrap();
         assert!(before.elapsed() >= Duration::from_millis(200));
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded);
