@@ -250,6 +250,12 @@ impl Mosd {
         result
     }
 
+    /// Writes its configuration file anew. The service does not read it before SIGHUP.
+    #[track_caller]
+    pub fn reconfigure(&self, text: &str) {
+        std::fs::write(configuration(self.folder.path()), text).expect("a configuration file");
+    }
+
     /// Sends the service a signal.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
@@ -365,6 +371,10 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("mosd.sock")
 }
 
+fn configuration(folder: &Path) -> PathBuf {
+    folder.join("mosd.toml")
+}
+
 fn command(setup: &Setup, folder: &Path) -> Command {
     let mosd = program::ours("mosd");
     let mut command = match (&setup.namespace, setup.descriptors) {
@@ -383,7 +393,7 @@ fn command(setup: &Setup, folder: &Path) -> Command {
     };
     command.arg("run").arg("--listen").arg(format!("unix://{}", socket(folder).display()));
     if let Some(text) = &setup.config {
-        let path = folder.join("mosd.toml");
+        let path = configuration(folder);
         std::fs::write(&path, text).expect("a configuration file");
         command.arg("--config").arg(path);
     }

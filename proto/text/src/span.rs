@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     TextError,
@@ -92,6 +92,12 @@ impl fmt::Display for Span {
             Some((name, unit)) if nanos != 0 => write!(f, "{}{name}", nanos / u128::from(unit)),
             Some(_) | None => f.write_str("0s"),
         }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -29,6 +29,15 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 /// What a stop waits for: words that follow "waiting for".
 type Step = Box<dyn Fn() -> String + Send>;
 
+/// What SIGHUP means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// The end: nothing could be reloaded, so a terminal was closed.
+    Ends,
+    /// It is for others.
+    IsNoEnd,
+}
+
 /// Watches over the end of the process.
 pub(super) struct Ending {
     asked: Option<oneshot::Receiver<&'static str>>,
@@ -36,16 +45,17 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Starts to listen for the signals; from the first one on, a stop may take this long.
+    /// Starts to listen for the signals, SIGHUP as given; from the first one on, a stop may take
+    /// this long.
     ///
     /// # Errors
     ///
     /// When the thread or its runtime cannot be started.
-    pub(super) fn watch(timeout: Duration) -> io::Result<Self> {
+    pub(super) fn watch(timeout: Duration, hangup: Hangup) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _entered = runtime.enter();
-            Signals::new()?
+            Signals::new(hangup)?
         };
         let (ask, asked) = oneshot::channel();
         let step: Arc<Mutex<Step>> = Arc::new(Mutex::new(Box::new(|| "the start".to_owned())));
@@ -113,20 +123,33 @@ fn end(last_word: String) -> ! {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    fn new(hangup: Hangup) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: match hangup {
+                Hangup::Ends => Some(signal(SignalKind::hangup())?),
+                Hangup::IsNoEnd => None,
+            },
         })
     }
 
     async fn next(&mut self) -> &'static str {
+        let Self { interrupt, terminate, hangup } = self;
+        let hung_up = async {
+            match hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+            _ = hung_up => "SIGHUP",
         }
     }
 }

@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    boot::config::Log,
+    boot::{config::Log, reload::Part},
     log::{self, LogError},
 };
 
@@ -23,4 +23,12 @@ pub(super) fn filter(log: &Log) -> Result<EnvFilter, LogError> {
 /// When the level cannot be read, or a log is set up already.
 pub(super) fn start(log: &Log) -> Result<(), LogError> {
     log::start(&log.level, log.format)
+}
+
+/// The level of the log, as a reload changes it.
+pub(super) fn part() -> Part {
+    Part::new("log.level", |config| {
+        let filter = filter(&config.log).map_err(|error| error.to_string())?;
+        Ok(Box::new(move || log::refilter(filter)))
+    })
 }

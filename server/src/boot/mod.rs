@@ -8,6 +8,7 @@ mod ending;
 mod failure;
 mod logging;
 mod plan;
+mod reload;
 mod run;
 pub mod serve;
 

@@ -7,7 +7,15 @@ use mos_dataplane::{Cpus, Dataplane, config as runtime, cpu};
 
 use crate::{
     api::state::{Control, Settings},
-    boot::{args::RunArgs, config::Config, ending::Ending, failure::Failure, logging, plan, serve},
+    boot::{
+        args::RunArgs,
+        config::Config,
+        ending::{Ending, Hangup},
+        failure::Failure,
+        logging, plan,
+        reload::{Hangups, Reload},
+        serve,
+    },
     health::{descriptors::Descriptors, telemetry::Measured},
     net::{
         listen::{Listeners, PlainTcp},
@@ -48,15 +56,15 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     cpu::tie_this_thread(&cpus.others).context("cannot keep off the CPUs of the workers")?;
     logging::start(&file.config.log).map_err(Failure::user)?;
     let timeout = file.config.server.shutdown_timeout.0;
-    let mut ending = Ending::watch(timeout).context("cannot listen for signals")?;
+    let hangup = if args.config.is_some() { Hangup::IsNoEnd } else { Hangup::Ends };
+    let mut ending = Ending::watch(timeout, hangup).context("cannot listen for signals")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .on_thread_start(panics::contains_its_panics)
         .enable_all()
         .build()
         .context("cannot start the control plane's threads")?;
-    let when_done = if args.exit_when_done { WhenDone::Exit } else { WhenDone::Stay };
-    let outcome = runtime.block_on(service(&file.config, &planned, &cpus, when_done, &mut ending));
+    let outcome = runtime.block_on(service(args, &file.config, &planned, &cpus, &mut ending));
     ending.waits_for(|| "the tasks of the control plane".to_owned());
     runtime.shutdown_timeout(RUNTIME_END);
     outcome
@@ -64,12 +72,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 
 /// Binds, starts, serves and stops.
 async fn service(
+    args: &RunArgs,
     config: &Config,
     planned: &runtime::Config,
     cpus: &Cpus,
-    when_done: WhenDone,
     ending: &mut Ending,
 ) -> Result<(), Failure> {
+    let hangups = args.config.is_some().then(Hangups::listen).transpose()?;
     let descriptors = descriptors(config.server.connections_max);
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
     let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
@@ -95,9 +104,13 @@ async fn service(
     for address in listeners.addresses()? {
         tracing::info!(%address, "listening");
     }
+    if let Some(hangups) = hangups {
+        hangups.reload(Reload::new(args.clone(), config, vec![logging::part()])?);
+    }
     let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();
     tracing::info!(workers = planned.workers, ports = ports.join(" "), "READY");
     ending.waits_for(|| "requests under way".to_owned());
+    let when_done = if args.exit_when_done { WhenDone::Exit } else { WhenDone::Stay };
     let stop = end(ending.asked(), &dataplane, when_done);
     let served = serve::serve(Arc::clone(&control), listeners, stop).await;
     ending.waits_for(move || unstopped(&control));

@@ -17,9 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::ParseError, fmt, layer::SubscriberExt as _,
+    EnvFilter, Layer as _, Registry, filter::ParseError, fmt, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
 };
 
@@ -41,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The queue of this process, once the log is set up.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
+/// What this process logs, by level and target.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// The rates of this process.
 static LIMITS: OnceLock<Limits> = OnceLock::new();
 
@@ -48,7 +51,7 @@ static LIMITS: OnceLock<Limits> = OnceLock::new();
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
 /// Form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -106,12 +109,22 @@ pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), LogError> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let (filter, handle) = reload::Layer::new(filter);
+    FILTER.set(handle).map_err(|_already| LogError::Twice)?;
     tracing_subscriber::registry()
         .with(filter)
         .with(LIMITS.get_or_init(Limits::default))
         .with(lines)
         .try_init()
         .map_err(|_already| LogError::Twice)
+}
+
+/// Logs by another filter from now on.
+pub(crate) fn refilter(filter: EnvFilter) {
+    if let Some(handle) = FILTER.get() {
+        // An error means that there is no log, which has no filter then.
+        let _replaced_or_gone: Result<(), reload::Error> = handle.reload(filter);
+    }
 }
 
 /// Says a line of text that is no event of the log, after all that was logged; on stderr itself

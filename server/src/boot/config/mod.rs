@@ -23,7 +23,7 @@ use mos_stack::{
     round_up_to_block,
 };
 use mos_text::{Address, Size, Span};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 pub use toml::Spanned;
 
 pub use self::options::Options;
@@ -33,7 +33,7 @@ pub use crate::log::LogFormat;
 const FILE_MAX: u64 = 1024 * 1024;
 
 /// Everything that the configuration decides.
-#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// What to watch, as the runtime reads ports.
@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// Section `[server]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Server {
@@ -88,7 +88,7 @@ impl Default for Server {
 }
 
 /// Section `[metrics]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// Where to serve metrics; nowhere when absent.
@@ -97,7 +97,7 @@ pub struct Metrics {
 
 /// Section `[dataplane]`.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dataplane {
     /// Workers.
@@ -140,7 +140,7 @@ impl Default for Dataplane {
 }
 
 /// What a worker does when there is nothing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Idle {
     /// What suits the machine.
@@ -154,7 +154,7 @@ pub enum Idle {
 }
 
 /// Whether packet buffers come from hugepages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hugepages {
     /// From hugepages if enough of them are free.
@@ -166,7 +166,7 @@ pub enum Hugepages {
 }
 
 /// Section `[demo]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Demo {
     /// Conversations at once.
@@ -186,7 +186,7 @@ impl Default for Demo {
 }
 
 /// Section `[limits]`: bounds of each worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bounds {
     /// Flows tracked at once.
@@ -212,7 +212,7 @@ impl Default for Bounds {
 }
 
 /// Section `[timeouts]`: idle spans after which a flow ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Spans {
     /// Before the handshake is complete.
@@ -246,7 +246,7 @@ impl Default for Spans {
 }
 
 /// Section `[log]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Least level, or directives by target, as `tracing` reads them.

@@ -11,6 +11,7 @@ use mos_text::{Echo, Size};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, MapAccess, Visitor},
+    ser::{Serialize, SerializeMap as _, Serializer},
 };
 
 /// Section `[options]`.
@@ -124,5 +125,19 @@ impl<'de> Visitor<'de> for Section {
 impl<'de> Deserialize<'de> for Options {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Section)
+    }
+}
+
+impl Serialize for Options {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut section = serializer.serialize_map(None)?;
+        for name in SockOptName::ALL {
+            if let Some(key) = name.row().key {
+                section.serialize_entry(key, &self.defaults.get(name).to_string())?;
+            }
+        }
+        let locked = SockOptName::ALL.into_iter().filter(|name| self.locked.contains(*name));
+        section.serialize_entry(LOCKED, &locked.map(SockOptName::as_str).collect::<Vec<_>>())?;
+        section.end()
     }
 }
