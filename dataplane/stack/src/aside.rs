@@ -94,23 +94,6 @@ pub(crate) enum Standing {
     Answered,
 }
 
-impl Kept {
-    /// Whether these bytes are kept at a position.
-    fn holds(&self, pool: &BufferPool, at: u32, bytes: &[u8]) -> bool {
-        let (mut at, mut rest) = (StreamOffset(at.into()), bytes);
-        while !rest.is_empty() {
-            let Some(piece) = self.bytes.piece_at(pool, at) else { return false };
-            let length = piece.len().min(rest.len());
-            if piece[..length] != rest[..length] {
-                return false;
-            }
-            at = at.plus(length as u64);
-            rest = &rest[length..];
-        }
-        true
-    }
-}
-
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
@@ -328,7 +311,7 @@ impl Aside<'_> {
                 && before >= 0
                 && after >= 0
                 && kept.stretch.is_fin == is_fin
-                && kept.holds(pool, before.unsigned_abs(), bytes)
+                && kept.bytes.holds(pool, StreamOffset(before.unsigned_abs().into()), bytes)
         };
         if let Some(place) = self.find(from, repeats) {
             if let Some(kept) = &mut self.table.places[place] {

@@ -70,6 +70,21 @@ impl Reassembler {
         pool.block(block).get(start..start.saturating_add(length).min(BLOCK_BYTES))
     }
 
+    /// Whether these bytes are held at `at`, all of them.
+    pub(crate) fn holds(&self, pool: &BufferPool, mut at: StreamOffset, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(piece) = self.piece_at(pool, at) else { return false };
+            let length = piece.len().min(rest.len());
+            if piece[..length] != rest[..length] {
+                return false;
+            }
+            at = at.plus(length as u64);
+            rest = &rest[length..];
+        }
+        true
+    }
+
     /// The first held bytes at or behind `at` that can be read, to the end of their block at most.
     pub(crate) fn readable_piece<'p>(
         &self,

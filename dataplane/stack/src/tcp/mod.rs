@@ -468,7 +468,10 @@ impl Connection {
         if let Some((offset, payload)) = within_stream(start, segment.payload, None)
             && !is_keepalive
         {
-            on.place(self.arrival(from, offset, payload));
+            let end = offset.0 + payload.len() as u64;
+            if end <= self.sides[from].snd_una() {
+                on.place(self.arrival(from, offset, payload));
+            }
             on.note_retransmission(segment, offset, from);
         }
     }

@@ -43,6 +43,20 @@ impl Connection {
         from: Side,
         on: &Workbench<'_, S>,
     ) -> Verdict {
+        let verdict = self.judge_as_new(segment, options, from, on);
+        let may_be_late =
+            matches!(verdict, Verdict::Doubtful(Suspicion::Timestamp | Suspicion::AckTooOld));
+        if may_be_late && self.is_late_copy(segment, from, on) { Verdict::Old } else { verdict }
+    }
+
+    /// Judges a segment as if it were not a late copy.
+    fn judge_as_new<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        options: &Options,
+        from: Side,
+        on: &Workbench<'_, S>,
+    ) -> Verdict {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
         let Some(start) = sender.offset_of(segment.seq) else { return Verdict::Taken };
         let end = start + i64::from(segment.payload_length);
@@ -69,6 +83,31 @@ impl Connection {
             return Verdict::Old;
         }
         self.judge_acknowledgement(segment, from)
+    }
+
+    /// Whether a segment says nothing new: it acknowledges no more than was acknowledged, and its
+    /// payload was acknowledged, or is held just so. Networks that reorder packets deliver such
+    /// copies of honest ones, and it is the same whether the receiver takes them.
+    fn is_late_copy<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &Workbench<'_, S>,
+    ) -> bool {
+        let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
+        let (Some(start), Some(acknowledged)) =
+            (sender.offset_of(segment.seq), receiver.offset_of(segment.ack))
+        else {
+            return false;
+        };
+        let end = start + i64::from(segment.payload_length);
+        let una = receiver.snd_una().cast_signed();
+        let says_nothing = (0..=una).contains(&acknowledged) && !segment.flags.is_fin();
+        let was_sent = start >= 0 && end <= sender.snd_nxt().cast_signed();
+        let was_received = end <= sender.snd_una().cast_signed();
+        says_nothing
+            && was_sent
+            && (was_received || on.holds_copy(from.peer(), segment.payload, start))
     }
 
     /// Judges the acknowledgement number of a segment.

@@ -160,6 +160,12 @@ impl<S: FlowSink> Workbench<'_, S> {
         held.is_none_or(|held| held.first() == segment.payload.first())
     }
 
+    /// Whether `side` holds these bytes at `start`.
+    pub(super) fn holds_copy(&self, side: Side, bytes: &[u8], start: i64) -> bool {
+        let offset = StreamOffset(start.max(0).cast_unsigned());
+        self.buffers[side].holds(self.pool, offset, bytes)
+    }
+
     /// Whether `side` holds the byte at an offset.
     pub(super) fn holds(&self, side: Side, offset: StreamOffset) -> bool {
         self.buffers[side].piece_at(self.pool, offset).is_some()

@@ -166,6 +166,61 @@ fn an_old_timestamp_is_kept_aside_and_one_tick_back_is_not() {
 }
 
 #[test]
+fn a_late_copy_that_says_nothing_new_is_not_suspicious() {
+    let mut world = stamped();
+    let answer = |world: &mut World, ack: u32, time: u32| {
+        let frame = FrameBuilder::between(world.server, world.client).flags(".").seq(301, ack);
+        world.send(&frame.tcp_options(&stamp(time, 1000)));
+    };
+    data(&mut world, 101, "good", &stamp(1000, 2000));
+    data(&mut world, 101, "good", &stamp(1010, 2000));
+    // The first copy comes again, held already; then, acknowledged; and so do late answers.
+    data(&mut world, 101, "good", &stamp(1000, 2000));
+    answer(&mut world, 105, 2010);
+    answer(&mut world, 105, 2000);
+    answer(&mut world, 101, 2000);
+    data(&mut world, 101, "good", &stamp(1000, 2000));
+    assert_eq!(world.flow().sides.client.suspicious_segments, 0);
+    assert_eq!(world.flow().sides.server.suspicious_segments, 0);
+    assert_eq!(world.flow().sides.client.retransmits, 3);
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
+fn a_late_answer_of_more_than_a_window_ago_is_not_suspicious_and_grants_nothing() {
+    let mut world = world_of_zero();
+    let answer = |world: &mut World, ack: u32, window: u16| {
+        let frame = FrameBuilder::between(world.server, world.client).flags(".").seq(301, ack);
+        world.send(&frame.window(window));
+    };
+    world.play("C> P. 101 301 good");
+    answer(&mut world, 105, 4);
+    world.play("C> P. 105 301 more");
+    answer(&mut world, 109, 2);
+    answer(&mut world, 101, 60_000);
+    assert_eq!(world.flow().sides.server.suspicious_segments, 0);
+    world.play("C> P. 109 301 EVIL");
+    assert_eq!(counted(&world, Suspicion::BeyondWindow), 1);
+    assert_eq!(world.received(Side::Server), "goodmore");
+}
+
+#[test]
+fn an_old_timestamp_with_other_bytes_or_another_acknowledgement_is_suspicious() {
+    for (seq, payload) in [(101, "EVIL"), (103, "odEV"), (105, "EVIL")] {
+        let mut world = stamped();
+        data(&mut world, 101, "good", &stamp(1010, 2000));
+        data(&mut world, seq, payload, &stamp(1000, 2000));
+        assert_eq!(counted(&world, Suspicion::Timestamp), 1, "{seq} {payload}");
+        assert_eq!(world.received(Side::Server), "good");
+    }
+    let mut world = stamped();
+    data(&mut world, 101, "good", &stamp(1010, 2000));
+    let frame = FrameBuilder::between(world.client, world.server).flags("F.").seq(105, 301);
+    world.send(&frame.tcp_options(&stamp(1000, 2000)));
+    assert_eq!(counted(&world, Suspicion::Timestamp), 1);
+}
+
+#[test]
 fn an_unexpected_signature_is_kept_aside() {
     let signature = [&[1, 1, 19, 18][..], &[7; 16]].concat();
     let mut world = established();
