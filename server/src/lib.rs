@@ -15,6 +15,7 @@
 mod api;
 mod auth;
 pub mod boot;
+mod budgets;
 mod events;
 mod filter;
 mod flows;

@@ -10,14 +10,18 @@ use tokio::sync::watch;
 use crate::{
     api::rejection::Rejection,
     auth::Peer,
-    net::budget::{Budget, Share},
-    words::bounds::{STREAMS_OPEN_MAX, STREAMS_PER_PRINCIPAL},
+    budgets::{Budget, Share},
+    words::bounds::{
+        QUEUED_BYTES, QUEUED_BYTES_PER_PRINCIPAL, STREAMS_OPEN_MAX, STREAMS_PER_PRINCIPAL,
+    },
 };
 
 /// The streams that run now.
 #[derive(Debug)]
 pub struct Streams {
     places: Arc<Budget>,
+    /// Bytes of events that wait in queues.
+    queued: Arc<Budget>,
     stopping: watch::Sender<bool>,
 }
 
@@ -37,7 +41,11 @@ impl Default for Streams {
 impl Streams {
     /// At most `each` streams of one principal at once, and `all` in total.
     fn new(each: usize, all: usize) -> Self {
-        Self { places: Budget::new(each, all), stopping: watch::Sender::new(false) }
+        Self {
+            places: Budget::new(each, all),
+            queued: Budget::new(QUEUED_BYTES_PER_PRINCIPAL, QUEUED_BYTES),
+            stopping: watch::Sender::new(false),
+        }
     }
 
     /// Lets a stream of this principal in.
@@ -52,6 +60,11 @@ impl Streams {
         let place = self.places.take(principal, 1);
         let place = place.map_err(|spent| Rejection::TooManyStreams { max: spent.max })?;
         Ok(Admission { _place: place, stopping: self.stopping.subscribe() })
+    }
+
+    /// Room for events that wait for this principal, to grow as they do.
+    pub(crate) fn room(&self, principal: Peer) -> Share {
+        self.queued.begin(principal)
     }
 
     /// Streams that run now.

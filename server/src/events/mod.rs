@@ -33,7 +33,7 @@ use tokio::{
 
 pub(crate) use self::queue::{CoreEvent, Item, Loss, LossReason};
 use self::queue::{Popped, Queue};
-use crate::filter::Filter;
+use crate::{budgets::Share, filter::Filter};
 
 /// Subscribers that may wait to be admitted at once.
 const JOINS: usize = 16;
@@ -138,7 +138,8 @@ impl FanOut {
         Self { taps, registry: Arc::default(), last_id: AtomicU64::new(0) }
     }
 
-    /// Watches events of these kinds that match the filter. Everything that happens after the
+    /// Watches events of these kinds that match the filter; what waits for the subscriber beyond
+    /// what is reserved for each is taken from `room`. Everything that happens after the
     /// return is given to the subscriber: as an event, or counted in a loss.
     ///
     /// # Errors
@@ -148,9 +149,10 @@ impl FanOut {
         &self,
         kinds: EventKinds,
         filter: Filter,
+        room: Share,
     ) -> Result<Subscriber, Refusal> {
         let id = self.last_id.fetch_add(1, Relaxed) + 1;
-        let queue = Queue::new(self.taps.iter().map(|tap| tap.core));
+        let queue = Queue::new(self.taps.iter().map(|tap| tap.core), room);
         let inbox = Mutex::new(Inbox { queue, reader: None, cut: None });
         let subscription =
             Arc::new(Subscription { kinds, filter, is_over: AtomicBool::new(false), inbox });

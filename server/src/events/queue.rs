@@ -17,16 +17,17 @@ use mos_control::{Delivery, NumberedEvent};
 use mos_stack::{Instant as EventTime, WorkerId};
 use tokio::time::Instant;
 
-use crate::words::bounds::QUEUE_BYTES;
+use crate::{
+    budgets::{Share, Spent},
+    words::bounds::{QUEUE_BYTES, QUEUE_BYTES_MIN},
+};
 
 /// Least time between two `Lost` with the same core and reason.
 pub(crate) const LOST_EVERY: Duration = Duration::from_secs(1);
 
-/// Items that fit into a queue.
+/// Items that fit into a queue: at the beginning, and at most.
+const CAPACITY_MIN: usize = QUEUE_BYTES_MIN / size_of::<Item>();
 pub(super) const CAPACITY: usize = QUEUE_BYTES / size_of::<Item>();
-
-/// Items up to which a queue counts as read again after an overflow.
-const HALF: usize = CAPACITY / 2;
 
 /// Losses of one core that may have to be told at once: one for each reason.
 const LOSSES_MAX: usize = 2;
@@ -82,6 +83,13 @@ pub(super) enum Popped {
 #[derive(Debug)]
 pub(super) struct Queue {
     items: VecDeque<Item>,
+    /// Items that there is memory for.
+    capacity: usize,
+    /// Items that there may be memory for, as far as is known: [`CAPACITY`], unless there was no
+    /// more room since the queue was last read empty.
+    most: usize,
+    /// Memory beyond [`CAPACITY_MIN`] items.
+    room: Share,
     gates: Vec<Gate>,
     /// Something found no room since the queue was last read empty.
     is_behind: bool,
@@ -107,10 +115,13 @@ struct Tally {
 }
 
 impl Queue {
-    /// An empty queue for the events of these workers.
-    pub(super) fn new(workers: impl IntoIterator<Item = WorkerId>) -> Self {
+    /// An empty queue for the events of these workers, which grows into `room`.
+    pub(super) fn new(workers: impl IntoIterator<Item = WorkerId>, room: Share) -> Self {
         Self {
-            items: VecDeque::with_capacity(CAPACITY),
+            items: VecDeque::with_capacity(CAPACITY_MIN),
+            capacity: CAPACITY_MIN,
+            most: CAPACITY,
+            room,
             gates: workers.into_iter().map(Gate::new).collect(),
             is_behind: false,
         }
@@ -126,15 +137,50 @@ impl Queue {
     /// the others.
     pub(super) fn is_crowded(&self, core: WorkerId) -> bool {
         let is_open = |gate: &Gate| gate.core == core && gate.is_open();
-        self.items.len() > HALF && !self.is_behind && self.gates.iter().any(is_open)
+        !self.is_half_read() && !self.is_behind && self.gates.iter().any(is_open)
+    }
+
+    /// Whether enough is read to go on after an overflow.
+    fn is_half_read(&self) -> bool {
+        self.items.len() <= self.most / 2
+    }
+
+    /// Makes sure of memory for an event and the losses before it, where there is any.
+    fn has_room(&mut self) -> bool {
+        let needed = self.items.len() + LOSSES_MAX + 1;
+        if needed <= self.capacity {
+            return true;
+        }
+        let larger = (self.capacity * 2).min(self.most);
+        if needed > larger {
+            return false;
+        }
+        if self.room.resize((larger - CAPACITY_MIN) * size_of::<Item>()).is_err() {
+            self.most = self.capacity;
+            return false;
+        }
+        self.items.reserve_exact(larger - self.items.len());
+        self.capacity = larger;
+        true
+    }
+
+    /// Gives back what an empty queue does not need.
+    fn shrink(&mut self) {
+        self.most = CAPACITY;
+        if self.capacity > CAPACITY_MIN {
+            self.items.shrink_to(CAPACITY_MIN);
+            self.capacity = CAPACITY_MIN;
+            // To shrink is never refused.
+            let _given_back: Result<(), Spent> = self.room.resize(0);
+        }
     }
 
     /// Takes an event. Returns whether it found room.
     pub(super) fn offer(&mut self, core: WorkerId, event: &NumberedEvent, now: Instant) -> bool {
-        let Self { items, gates, is_behind } = self;
+        let (has_room, is_half_read) = (self.has_room(), self.is_half_read());
+        let Self { items, gates, is_behind, .. } = self;
         let Some(gate) = gates.iter_mut().find(|gate| gate.core == core) else { return false };
-        let has_room = items.len() + LOSSES_MAX < CAPACITY;
-        let is_read = items.len() <= HALF || gate.slow.loss.is_none();
+        let is_read = is_half_read || gate.slow.loss.is_none();
         if has_room && is_read && gate.may_open(now) {
             items.extend(gate.open().into_iter().flatten().map(Item::Lost));
             items.push_back(Item::Value(CoreEvent { core, event: *event }));
@@ -161,6 +207,7 @@ impl Queue {
     pub(super) fn pop(&mut self, now: Instant) -> Popped {
         let Some(item) = self.items.pop_front() else {
             self.is_behind = false;
+            self.shrink();
             return self.pop_loss(now);
         };
         if let Item::Lost(Loss { core, reason, .. }) = item
@@ -240,9 +287,18 @@ mod tests {
     use mos_stack::{Event, Fact, FlowTuple};
 
     use super::*;
+    use crate::budgets::Budget;
+
+    /// Items up to which a queue with all its room counts as read again.
+    const HALF: usize = CAPACITY / 2;
 
     fn core() -> WorkerId {
         WorkerId::default()
+    }
+
+    /// A queue with all the room that there can be.
+    fn queue(workers: impl IntoIterator<Item = WorkerId>) -> Queue {
+        Queue::new(workers, Budget::new(QUEUE_BYTES, QUEUE_BYTES).begin(None))
     }
 
     fn event(sequence: u64) -> NumberedEvent {
@@ -274,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_takes_nothing_and_tells_the_loss_where_it_was() {
-        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let (mut queue, now) = (queue([core()]), Instant::now());
         let many = 2 * CAPACITY as u64;
         let taken = offer(&mut queue, 1..=many, now);
         assert!((CAPACITY - LOSSES_MAX..=CAPACITY).contains(&taken), "{taken} of {CAPACITY}");
@@ -292,7 +348,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_one_that_lost_something_until_it_has_caught_up() {
-        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let (mut queue, now) = (queue([core()]), Instant::now());
         let all = CAPACITY - LOSSES_MAX;
         assert_eq!(offer(&mut queue, 1..=all as u64, now), all);
         assert!(queue.is_crowded(core()));
@@ -309,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_loss_that_nothing_follows_is_told_as_soon_as_all_is_read() {
-        let (mut queue, now) = (Queue::new([core()]), Instant::now());
+        let (mut queue, now) = (queue([core()]), Instant::now());
         let taken = offer(&mut queue, 1..=2 * CAPACITY as u64, now);
         let items = read(&mut queue, now);
         assert_eq!(items.len(), taken + 1);
@@ -320,7 +376,7 @@ mod tests {
 
     #[test]
     fn losses_are_told_once_a_second_and_always_before_the_next_event() {
-        let (mut queue, start) = (Queue::new([core()]), Instant::now());
+        let (mut queue, start) = (queue([core()]), Instant::now());
         queue.lose(ring_loss(7));
         assert_eq!(offer(&mut queue, 8..=8, start), 1);
         assert_eq!(read(&mut queue, start), [Err((LossReason::RingOverflow, 7)), Ok(8)]);
@@ -335,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_loss_that_waits_in_the_queue_is_not_followed_by_another() {
-        let (mut queue, start) = (Queue::new([core()]), Instant::now());
+        let (mut queue, start) = (queue([core()]), Instant::now());
         queue.lose(ring_loss(1));
         assert_eq!(offer(&mut queue, 2..=2, start), 1);
         queue.lose(ring_loss(1));
@@ -349,7 +405,7 @@ mod tests {
     #[test]
     fn losses_of_one_core_do_not_shut_out_another() {
         let other = WorkerId::new(1).unwrap();
-        let (mut queue, now) = (Queue::new([core(), other]), Instant::now());
+        let (mut queue, now) = (queue([core(), other]), Instant::now());
         for _ in 0..2 {
             queue.lose(ring_loss(1));
             let _found_room: bool = queue.offer(core(), &event(2), now);

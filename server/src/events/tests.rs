@@ -7,7 +7,10 @@ use mos_stack::{Event, EventKind, EventSink as _, Fact, FlowTuple, Side, StreamO
 use tokio::time::timeout;
 
 use super::*;
-use crate::words::bounds::QUEUE_BYTES;
+use crate::{
+    budgets::Budget,
+    words::bounds::{QUEUE_BYTES, QUEUE_BYTES_MIN},
+};
 
 /// Longer than any pause of a task.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -44,7 +47,13 @@ fn one_worker(ring: usize) -> (FanOut, EventFeed) {
 }
 
 async fn watch(fan_out: &FanOut, kinds: EventKinds) -> Subscriber {
-    fan_out.subscribe(kinds, Filter::parse_for_events("").unwrap()).await.unwrap()
+    watch_within(fan_out, kinds, &Budget::new(usize::MAX, usize::MAX)).await
+}
+
+/// The same for a subscriber whose queue grows within a budget.
+async fn watch_within(fan_out: &FanOut, kinds: EventKinds, room: &Arc<Budget>) -> Subscriber {
+    let filter = Filter::parse_for_events("").unwrap();
+    fan_out.subscribe(kinds, filter, room.begin(None)).await.unwrap()
 }
 
 /// Tells events if they are wanted, as a stack does. Returns how many were told.
@@ -125,6 +134,29 @@ async fn a_stalled_subscriber_loses_exactly_what_found_no_room_and_a_fast_one_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn stalled_subscribers_of_one_principal_share_what_may_wait_and_give_it_back() {
+    const STALLED: usize = 8;
+    const EACH: u64 = 20_000;
+    let (fan_out, mut feed) = one_worker(32_768);
+    let room = Budget::new(QUEUE_BYTES, QUEUE_BYTES);
+    let mut stalled = Vec::new();
+    for _ in 0..STALLED {
+        stalled.push(watch_within(&fan_out, EventKinds::ALL, &room).await);
+    }
+    tell(&mut feed, EACH);
+    tokio::time::sleep(20 * SETTLE).await;
+    let queued = fan_out.queued_bytes();
+    let bound = STALLED * QUEUE_BYTES_MIN + QUEUE_BYTES;
+    assert!((bound / 2..=bound).contains(&queued), "{queued} of {bound} bytes");
+    for subscriber in &mut stalled {
+        let given = Given::read(subscriber, EACH).await;
+        assert_eq!(given.numbers.len() as u64 + given.slow, EACH);
+        timeout(SETTLE, subscriber.next()).await.unwrap_err();
+    }
+    assert_eq!(room.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_ring_loses_is_counted_for_everyone_in_its_place() {
     let (fan_out, mut feed) = one_worker(64);
     let mut first = watch(&fan_out, EventKinds::ALL).await;
@@ -196,7 +228,7 @@ async fn a_subscriber_is_given_only_its_types_and_what_its_filter_matches() {
     let (fan_out, mut feed) = one_worker(64);
     let filter = Filter::parse_for_events("client.port = 7 AND core = 0").unwrap();
     let kinds = EventKinds::NONE.with(EventKind::FlowStarted);
-    let mut chosen = fan_out.subscribe(kinds, filter).await.unwrap();
+    let mut chosen = fan_out.subscribe(kinds, filter, Budget::new(0, 0).begin(None)).await.unwrap();
     let mut all = watch(&fan_out, EventKinds::ALL).await;
     for (port, fact) in [(7, new_data()), (8, Fact::FlowStarted), (7, Fact::FlowStarted)] {
         feed.on_event(&event(port, fact));

@@ -1,7 +1,6 @@
 //! Listeners, connections, HTTP/2, and the caller and time limit of a request; the page of metrics.
 
 mod authority;
-pub(crate) mod budget;
 pub(crate) mod call;
 mod connection;
 mod cutoff;

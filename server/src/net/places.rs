@@ -13,9 +13,9 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::budget::Spent;
 use crate::{
     auth::{self, Peer},
+    budgets::Spent,
     words::bounds::{CONNECTIONS_PER_PRINCIPAL, CONNECTIONS_RESERVED},
 };
 

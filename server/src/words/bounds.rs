@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use clap::{builder::RangedI64ValueParser, value_parser};
-use mos_control::{COMMAND_RING, EVENT_RING};
+use mos_control::{COMMAND_RING, EVENT_RING, PEEK_CHUNK};
 use mos_stack::{Limits, WorkerId, limits::BLOCK_BYTES};
 use mos_text::FlowName;
 
@@ -87,8 +87,19 @@ pub(crate) const PEEK_MAX: usize = 1024 * 1024;
 pub(crate) const REQUEST_ID_RETENTION: Duration = Duration::from_secs(600);
 pub(crate) const REQUEST_ID_ENTRIES_MAX: usize = 65_536;
 
-/// Bytes of events that wait for one subscriber.
+/// Bytes of events that wait for one subscriber: those for which there is always room, and all.
+pub(crate) const QUEUE_BYTES_MIN: usize = 64 * 1024;
 pub(crate) const QUEUE_BYTES: usize = 1024 * 1024;
+
+/// Bytes of events that wait beyond [`QUEUE_BYTES_MIN`]: for all subscribers of one principal, and
+/// of all.
+pub(crate) const QUEUED_BYTES_PER_PRINCIPAL: usize = 8 * 1024 * 1024;
+pub(crate) const QUEUED_BYTES: usize = 32 * 1024 * 1024;
+
+/// Messages with payload that wait for one reader, and the bytes that it has of them in all: one
+/// more is on its way there, and one on its way from the worker.
+pub(crate) const READ_QUEUE: usize = 2;
+const READ_BYTES: usize = (READ_QUEUE + 2) * PEEK_CHUNK;
 
 /// Workers of one process, at most.
 pub(crate) const WORKERS_MAX: u16 = WorkerId::MAX + 1;
@@ -220,6 +231,14 @@ fn answers() -> Vec<Limit> {
             "for the client to take an answer, or what a stream has for it"),
         bytes("watch.queue_bytes", QUEUE_BYTES, Call,
             "events that wait for a subscriber"),
+        bytes("watch.queue_bytes.reserved", QUEUE_BYTES_MIN, Call,
+            "of them, what there is always room for"),
+        bytes("watch.queue_bytes_per_principal.max", QUEUED_BYTES_PER_PRINCIPAL, Principal,
+            "events that wait beyond what is reserved; what finds no room is counted as lost"),
+        bytes("watch.queue_bytes.max", QUEUED_BYTES, Server,
+            "events that wait beyond what is reserved"),
+        bytes("read.waiting_bytes", READ_BYTES, Call,
+            "payload on its way to a reader"),
     ]
 }
 
@@ -326,6 +345,7 @@ mod tests {
             (CALLS_PER_PRINCIPAL, CALLS_OPEN_MAX),
             (STREAMS_PER_PRINCIPAL, STREAMS_OPEN_MAX),
             (ANSWER_BYTES_PER_PRINCIPAL, ANSWER_BYTES),
+            (QUEUED_BYTES_PER_PRINCIPAL, QUEUED_BYTES),
         ] {
             assert!(each * 4 <= all, "{each} of {all}");
         }

@@ -13,13 +13,20 @@ const ROOMS_FOLDER: &str = "server/src/";
 
 /// The rooms of the server, and which others each may import. `words` is the vocabulary of all
 /// rooms.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("boot", &["api", "health", "log", "net", "panics", "replay", "words"]),
-    ("api", &["auth", "events", "filter", "flows", "health", "net", "panics", "words", "workers"]),
+    (
+        "api",
+        &[
+            "auth", "budgets", "events", "filter", "flows", "health", "net", "panics", "words",
+            "workers",
+        ],
+    ),
     ("flows", &["filter", "words", "workers"]),
-    ("events", &["filter", "panics", "words"]),
+    ("events", &["budgets", "filter", "panics", "words"]),
     ("health", &["events", "log", "panics", "words", "workers"]),
-    ("net", &["auth", "panics", "words"]),
+    ("net", &["auth", "budgets", "panics", "words"]),
+    ("budgets", &["auth", "words"]),
     ("auth", &["words"]),
     ("workers", &["panics", "words"]),
     ("log", &["words"]),

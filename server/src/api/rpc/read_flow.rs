@@ -18,15 +18,12 @@ use crate::{
     api::{convert, rejection::Rejection, state::Control, streams::Admission},
     net::call::Call,
     panics::{self, Panicked},
-    words::bounds::DEADLINE_DEFAULT,
+    words::bounds::{DEADLINE_DEFAULT, READ_QUEUE},
     workers::{CallError, Stretch},
 };
 
 /// What a client receives.
 pub(crate) type ReadFlowStream = ReceiverStream<Result<v1::ReadFlowResponse, Status>>;
-
-/// Messages ready for a client that is slow to receive them, at most.
-const QUEUE: usize = 4;
 
 /// Pause between two commands while little or nothing is to be read.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -46,7 +43,7 @@ pub(crate) async fn read_flow(
     let remaining = bytes_wanted(request.max_bytes)?;
     let flow = resolve(&control, call, &request.flow).await?.id;
     let admission = control.streams.admit(call.principal)?;
-    let (messages, receiver) = mpsc::channel(QUEUE);
+    let (messages, receiver) = mpsc::channel(READ_QUEUE);
     let mut reader = Reader { control, flow, side, remaining, chunk: None, messages };
     let first = reader.read(offset, call.deadline).await;
     let first = first.map_err(|error| Rejection::of_flow(error, flow))?;

@@ -12,10 +12,8 @@ use tonic::{Status, body::Body};
 
 use super::{Response, Serve, Server, caller::Caller};
 use crate::{
-    net::{
-        Cutoff,
-        budget::{Budget, Share},
-    },
+    budgets::{Budget, Share},
+    net::Cutoff,
     words::bounds::ANSWER_TAKEN_MAX,
 };
 

@@ -13,10 +13,7 @@ use super::{
     caller::Caller,
     request::RequestBody,
 };
-use crate::{
-    net::{Cutoff, budget::Share},
-    words::bounds::CALL_MAX,
-};
+use crate::{budgets::Share, net::Cutoff, words::bounds::CALL_MAX};
 
 impl<S: Serve> Server<S> {
     /// Carries out one call, unless the client gives it up before.

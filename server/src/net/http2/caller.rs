@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{auth::Peer, net::budget::Budget};
+use crate::{auth::Peer, budgets::Budget};
 
 /// Who calls, on which connection.
 #[derive(Debug, Clone)]

@@ -18,7 +18,8 @@ use super::{
     caller::Caller,
 };
 use crate::{
-    net::{Cutoff, budget::Budget, connection::Accepted, places::Place},
+    budgets::Budget,
+    net::{Cutoff, connection::Accepted, places::Place},
     words::bounds::{
         ANSWER_BYTES_PER_CONNECTION, HEADER_BYTES_MAX, IDLE_MAX, PREFACE_MAX, STREAMS_MAX,
     },

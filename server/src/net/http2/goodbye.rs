@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::net::{budget::Spent, connection::Accepted};
+use crate::{budgets::Spent, net::connection::Accepted};
 
 /// Clients that may be told at once. Beyond, connections end without a word.
 const GOODBYES_MAX: usize = 32;

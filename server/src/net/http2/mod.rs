@@ -23,8 +23,9 @@ use tokio::{sync::watch, task::JoinSet};
 use tonic::{Status, body::Body};
 use tower::Service;
 
-use super::{Cutoff, budget::Budget, listen::Incoming, places::Places};
+use super::{Cutoff, listen::Incoming, places::Places};
 use crate::{
+    budgets::Budget,
     panics::{self, Panicked},
     words::bounds::{
         ANSWER_BYTES, ANSWER_BYTES_PER_PRINCIPAL, CALLS_OPEN_MAX, CALLS_PER_PRINCIPAL,

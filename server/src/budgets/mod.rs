@@ -21,7 +21,7 @@ struct Held {
     by_principal: HashMap<Peer, usize>,
 }
 
-/// What one principal was given. Dropping it gives it back.
+/// What one principal was given, which may grow and shrink. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Arc<Budget>,
@@ -49,6 +49,16 @@ impl Budget {
     ///
     /// The bound that would be passed.
     pub(crate) fn take(self: &Arc<Self>, principal: Peer, amount: usize) -> Result<Share, Spent> {
+        self.hold(principal, amount)?;
+        Ok(Share { budget: Arc::clone(self), principal, amount })
+    }
+
+    /// A share of nothing, to grow later.
+    pub(crate) fn begin(self: &Arc<Self>, principal: Peer) -> Share {
+        Share { budget: Arc::clone(self), principal, amount: 0 }
+    }
+
+    fn hold(&self, principal: Peer, amount: usize) -> Result<(), Spent> {
         let mut held = self.lock();
         let own = held.by_principal.get(&principal).copied().unwrap_or(0);
         if own + amount > self.each {
@@ -59,7 +69,18 @@ impl Budget {
         }
         held.all += amount;
         held.by_principal.insert(principal, own + amount);
-        Ok(Share { budget: Arc::clone(self), principal, amount })
+        Ok(())
+    }
+
+    fn give_back(&self, principal: Peer, amount: usize) {
+        let mut held = self.lock();
+        held.all -= amount;
+        if let Some(own) = held.by_principal.get_mut(&principal) {
+            *own -= amount;
+            if *own == 0 {
+                held.by_principal.remove(&principal);
+            }
+        }
     }
 
     /// What all hold together.
@@ -72,16 +93,25 @@ impl Budget {
     }
 }
 
+impl Share {
+    /// Makes it this much.
+    ///
+    /// # Errors
+    ///
+    /// The bound that would be passed; the share is as it was then.
+    pub(crate) fn resize(&mut self, amount: usize) -> Result<(), Spent> {
+        match amount.checked_sub(self.amount) {
+            Some(more) => self.budget.hold(self.principal, more)?,
+            None => self.budget.give_back(self.principal, self.amount - amount),
+        }
+        self.amount = amount;
+        Ok(())
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut held = self.budget.lock();
-        held.all -= self.amount;
-        if let Some(own) = held.by_principal.get_mut(&self.principal) {
-            *own -= self.amount;
-            if *own == 0 {
-                held.by_principal.remove(&self.principal);
-            }
-        }
+        self.budget.give_back(self.principal, self.amount);
     }
 }
 
@@ -106,6 +136,21 @@ mod tests {
         let _third = budget.take(None, 3).unwrap();
         assert_eq!(budget.take(None, 1).unwrap_err(), Spent { max: 3 });
         assert_eq!(budget.held(), 5);
+    }
+
+    #[test]
+    fn a_share_grows_as_far_as_there_is_more_and_shrinks() {
+        let budget = Budget::new(4, 5);
+        let mut share = budget.begin(uid(1));
+        share.resize(3).unwrap();
+        assert_eq!(share.resize(5).unwrap_err(), Spent { max: 4 });
+        let _other = budget.take(uid(2), 2).unwrap();
+        assert_eq!(share.resize(4).unwrap_err(), Spent { max: 5 });
+        assert_eq!(budget.held(), 5);
+        share.resize(1).unwrap();
+        assert_eq!(budget.held(), 3);
+        drop(share);
+        assert_eq!(budget.held(), 2);
     }
 
     #[test]
