@@ -123,17 +123,21 @@ impl Walk<'_> {
                 (client, outcome)
             })
             .collect();
-        let (mut start, mut silent) = (WorkerTime::EPOCH, Vec::new());
+        let mut start = WorkerTime::EPOCH;
+        // Also a worker whose question ends by a panic has not said.
+        let mut silent: Vec<WorkerId> = self.workers.iter().map(WorkerClient::worker).collect();
         while let Some(answer) = asked.join_next().await {
             let Ok((client, outcome)) = answer else { continue };
-            match outcome {
-                Ok(Ok(now)) => start = start.max(now),
-                Ok(Err(error)) if is_unreachable(error) => silent.push(client.worker()),
+            let now = match outcome {
+                Ok(Ok(now)) => now,
+                Ok(Err(error)) if is_unreachable(error) => continue,
                 Ok(Err(error)) => return Err(error),
-                Err(Late::Silent | Late::TimeUp) => silent.push(client.worker()),
+                Err(Late::Silent | Late::TimeUp) => continue,
                 // It answers others, so it has published its clock since.
-                Err(Late::Busy) => start = start.max(client.board().now()),
-            }
+                Err(Late::Busy) => client.board().now(),
+            };
+            start = start.max(now);
+            silent.retain(|worker| *worker != client.worker());
         }
         Ok((Position { start, core: WorkerId::default(), slot: 0 }, silent))
     }
