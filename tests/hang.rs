@@ -100,6 +100,7 @@ fn one_hung_worker_of_two_is_named_and_does_not_keep_the_process_from_ending() {
     for part in ["error: not stopped within 1s", "shutdown_timeout", "the workers of cores [0]"] {
         assert!(last.contains(part), "no {part:?} in {last}");
     }
+    assert!(!stopped.socket_left, "the socket was left behind");
     drop(held);
 }
 
@@ -123,6 +124,7 @@ fn health_says_what_does_not_work_and_a_second_signal_ends_the_process_at_once()
     let stopped = mosd.stop(Signal::INT);
     assert_eq!(stopped.status.code(), Some(1), "{}", stopped.log);
     assert!(stopped.log.contains("error: ended at once by a second signal"), "{}", stopped.log);
+    assert!(!stopped.socket_left, "the socket was left behind");
     drop(held);
 }
 

@@ -7,8 +7,8 @@
 
 use std::{
     io::{self, Write as _},
-    process,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    mem, process,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -20,10 +20,13 @@ use tokio::{
     sync::oneshot,
 };
 
+use crate::net::listen::OwnFile;
+
 /// Exit code of an end that was not in order.
 const NOT_IN_ORDER: i32 = 1;
 
-/// How long the last word may take to be written: nobody may read standard error.
+/// How long the last word may take to be written, and the files to be removed: nobody may read
+/// standard error.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// What a stop waits for: words that follow "waiting for".
@@ -41,7 +44,13 @@ pub(super) enum Hangup {
 /// Watches over the end of the process.
 pub(super) struct Ending {
     asked: Option<oneshot::Receiver<&'static str>>,
-    step: Arc<Mutex<Step>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What an end that is not in order needs to know.
+struct Known {
+    step: Step,
+    files: Vec<OwnFile>,
 }
 
 impl Ending {
@@ -58,13 +67,14 @@ impl Ending {
             Signals::new(hangup)?
         };
         let (ask, asked) = oneshot::channel();
-        let step: Arc<Mutex<Step>> = Arc::new(Mutex::new(Box::new(|| "the start".to_owned())));
-        let waits_for = Arc::clone(&step);
-        let listen = move || runtime.block_on(listen(signals, ask, timeout, &waits_for));
+        let first = Known { step: Box::new(|| "the start".to_owned()), files: Vec::new() };
+        let known = Arc::new(Mutex::new(first));
+        let known_there = Arc::clone(&known);
+        let listen = move || runtime.block_on(listen(signals, ask, timeout, &known_there));
         let thread = thread::Builder::new().name("mos-signals".to_owned()).spawn(listen)?;
         // It ends with the process.
         drop(thread);
-        Ok(Self { asked: Some(asked), step })
+        Ok(Self { asked: Some(asked), known })
     }
 
     /// Completes at the first signal, with its name. Once.
@@ -80,7 +90,16 @@ impl Ending {
 
     /// Says what a stop waits for from now on.
     pub(super) fn waits_for(&self, step: impl Fn() -> String + Send + 'static) {
-        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(step);
+        self.known().step = Box::new(step);
+    }
+
+    /// Removes these files even where the end is not in order.
+    pub(super) fn removes(&self, files: Vec<OwnFile>) {
+        self.known().files = files;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +108,7 @@ async fn listen(
     mut signals: Signals,
     ask: oneshot::Sender<&'static str>,
     timeout: Duration,
-    step: &Mutex<Step>,
+    known: &Mutex<Known>,
 ) {
     let first = signals.next().await;
     // An error means that nobody waits for it: the process is ending anyway.
@@ -100,21 +119,28 @@ async fn listen(
             format!("not stopped within {} (server.shutdown_timeout)", Span(timeout))
         }
     };
-    let step = step.lock().unwrap_or_else(PoisonError::into_inner)();
-    end(format!("error: {why}: still waiting for {step}"));
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let last_word = format!("error: {why}: still waiting for {}", (known.step)());
+    end(last_word, mem::take(&mut known.files));
 }
 
-/// Ends the process with a last word.
+/// Ends the process with a last word. Neither that nor a file system may hold it up.
 #[expect(clippy::exit, reason = "threads that hang cannot be waited for")]
-fn end(last_word: String) -> ! {
-    let (said, is_said) = mpsc::channel();
+fn end(last_word: String, files: Vec<OwnFile>) -> ! {
+    let (done, is_done) = mpsc::channel();
+    let is_removed = done.clone();
+    let remove = move || {
+        files.iter().for_each(OwnFile::remove);
+        let _gone: Result<(), _> = is_removed.send(());
+    };
     let say = move || {
         // Where standard error is closed, the exit code has to do.
         let _unsaid: io::Result<()> = writeln!(io::stderr(), "{last_word}");
-        let _gone: Result<(), _> = said.send(());
+        let _gone: Result<(), _> = done.send(());
     };
-    if thread::Builder::new().spawn(say).is_ok() {
-        let _said_or_late: Result<(), _> = is_said.recv_timeout(LAST_WORD);
+    let begun = [thread::Builder::new().spawn(remove), thread::Builder::new().spawn(say)];
+    for _begun in begun.into_iter().flatten() {
+        let _done_or_late: Result<(), _> = is_done.recv_timeout(LAST_WORD);
     }
     process::exit(NOT_IN_ORDER)
 }

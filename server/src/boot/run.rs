@@ -82,6 +82,7 @@ async fn service(
     let descriptors = descriptors(config.server.connections_max);
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
     let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
+    ending.removes(listeners.files());
     if let Some(address) = config.metrics.listen {
         let scrapes = Scrapes::bind(address, plain).map_err(Failure::user)?;
         let address = scrapes.address()?;

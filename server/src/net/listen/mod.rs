@@ -18,6 +18,7 @@ use tokio::{
     sync::mpsc,
 };
 
+pub(crate) use self::socket_file::OwnFile;
 use self::socket_file::{SocketFile, Untaken};
 use super::{authority::AuthorityFilter, connection::Accepted};
 use crate::{auth::Principal, panics};
@@ -103,6 +104,15 @@ impl Listeners {
                 Listener::Tcp(listener) => listener.local_addr().map(Address::Tcp),
             })
             .collect()
+    }
+
+    /// The socket files, for an end that drops nothing.
+    pub(crate) fn files(&self) -> Vec<OwnFile> {
+        let files = self.0.iter().filter_map(|listener| match listener {
+            Listener::Unix(file, _) => Some(file.own()),
+            Listener::Tcp(_) => None,
+        });
+        files.collect()
     }
 
     /// Starts taking connections.

@@ -60,12 +60,28 @@ impl From<rustix::io::Errno> for Untaken {
     }
 }
 
-/// A socket file of ours. Dropping it removes the file, unless another is there by now: that has
-/// another inode as long as our socket is open, so drop the socket afterwards.
+/// A socket file of ours. Dropping it removes the file.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(super) struct SocketFile(OwnFile);
+
+/// Names a socket file of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnFile {
     path: PathBuf,
     identity: (u64, u64),
+}
+
+impl OwnFile {
+    /// Removes the file, unless another is there by now: that has another inode as long as our
+    /// socket is open, so close the socket afterwards.
+    pub(crate) fn remove(&self) {
+        // Without the lock, too, the file is looked at before it is removed.
+        let _locked: Result<File, Untaken> = lock_folder(&self.path, 1);
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
+            // Whoever takes the path next removes what is left.
+            let _gone: io::Result<()> = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl SocketFile {
@@ -85,7 +101,8 @@ impl SocketFile {
         // The kernel makes the file with the mode of the socket, less the umask: never with more.
         fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE))?;
         bind(&socket, &address)?;
-        let file = Self { path: path.to_owned(), identity: identity(&fs::symlink_metadata(path)?) };
+        let identity = identity(&fs::symlink_metadata(path)?);
+        let file = Self(OwnFile { path: path.to_owned(), identity });
         // The umask may have taken the group's part.
         fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
         listen(&socket, BACKLOG)?;
@@ -94,18 +111,18 @@ impl SocketFile {
 
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
+    }
+
+    /// Names it.
+    pub(super) fn own(&self) -> OwnFile {
+        self.0.clone()
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Without the lock, too, the file is looked at before it is removed.
-        let _locked: Result<File, Untaken> = lock_folder(&self.path, 1);
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
-            // A destructor cannot return the error.
-            let _gone: io::Result<()> = fs::remove_file(&self.path);
-        }
+        self.0.remove();
     }
 }
 
