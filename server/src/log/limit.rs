@@ -19,6 +19,8 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
+use crate::words::bounds::{LOG_LINES_PER_CALLER, LOG_LINES_PER_KIND};
+
 /// A rate: one line each `each`, and up to `burst` of them at once.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
@@ -26,14 +28,25 @@ struct Rate {
     burst: u32,
 }
 
-/// Of one kind, caused by one caller: 10 a second.
-const OF_CALLER: Rate = Rate { each: Duration::from_millis(100), burst: 10 };
+/// Of one kind, caused by one caller.
+const OF_CALLER: Rate = Rate::per_second(LOG_LINES_PER_CALLER);
 
-/// Of one kind, caused by all callers together: 100 a second.
-const OF_CALLERS: Rate = Rate { each: Duration::from_millis(10), burst: 100 };
+/// Of one kind, caused by all callers together.
+const OF_CALLERS: Rate = Rate::per_second(LOG_LINES_PER_KIND);
 
 /// Of one kind that names no caller: 1 a second in the long run.
 const OF_NOBODY: Rate = Rate { each: Duration::from_secs(1), burst: 600 };
+
+impl Rate {
+    const fn per_second(lines: u32) -> Self {
+        let second = Duration::from_secs(1);
+        let each = match second.checked_div(lines) {
+            Some(each) => each,
+            None => second,
+        };
+        Self { each, burst: lines }
+    }
+}
 
 /// Callers and kinds that are told apart at once.
 const KEYS_MAX: usize = 1024;

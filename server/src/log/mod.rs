@@ -26,8 +26,9 @@ use tracing_subscriber::{
 pub(crate) use self::queue::Lost;
 use self::{
     limit::{LeftOut, Limits},
-    queue::{CAPACITY, Queue, Writer},
+    queue::{Queue, Writer},
 };
+use crate::words::bounds::LOG_BYTES;
 
 /// What a client of the transport can provoke is no news below this; `log.level` may say more.
 const QUIET: &str = "h2=error,hyper=error";
@@ -97,7 +98,7 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, LogError> {
 /// When the level cannot be read, the thread cannot be started, or a log is set up already.
 pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), LogError> {
     let filter = filter(level)?;
-    let queue = Queue::new(CAPACITY);
+    let queue = Queue::new(LOG_BYTES);
     QUEUE.set(Arc::clone(&queue)).map_err(|_already| LogError::Twice)?;
     let writer = Writer::new(Arc::clone(&queue), io::stderr());
     thread::Builder::new().name("mos-log".to_owned()).spawn(move || write(writer))?;

@@ -14,9 +14,6 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of lines that may wait. As many again may be on their way to the reader.
-pub(super) const CAPACITY: usize = 1 << 20;
-
 /// Pause before another try, where the reader's end was set to refuse rather than to wait.
 const RETRY: Duration = Duration::from_millis(20);
 

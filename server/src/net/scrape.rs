@@ -1,6 +1,6 @@
 //! The metrics page over HTTP, on a thread of its own: one path, GET and HEAD.
 //!
-//! At most [`CONNECTIONS_MAX`] connections, each for one request within [`LIFETIME`]. One more
+//! At most [`SCRAPES_MAX`] connections, each for one request within [`SCRAPE_MAX`]. One more
 //! takes the place of the oldest, so that those which say nothing keep nobody out. A system that
 //! has no descriptor left is asked again after a pause.
 
@@ -33,20 +33,13 @@ use super::{
     listen::{ACCEPT_PAUSE, ListenError, PlainTcp, check_consent, not_bound},
     openmetrics,
 };
-use crate::panics;
+use crate::{
+    panics,
+    words::bounds::{SCRAPE_HEAD_BYTES, SCRAPE_HEAD_MAX, SCRAPE_MAX, SCRAPES_MAX},
+};
 
 /// The page.
 const PATH: &str = "/metrics";
-
-/// Connections at once.
-const CONNECTIONS_MAX: usize = 16;
-
-/// Time for the head of a request, and for all of a connection.
-const HEAD_TIME: Duration = Duration::from_secs(3);
-const LIFETIME: Duration = Duration::from_secs(10);
-
-/// Bytes of a request's head, at most.
-const HEAD_BYTES: usize = 8 * 1024;
 
 /// The form of the page: that of `OpenMetrics`, unless a client accepts only the older one.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -130,7 +123,7 @@ struct Connections(VecDeque<AbortHandle>);
 impl Connections {
     fn begin(&mut self, stream: TcpStream, page: Arc<Page>) {
         self.0.retain(|connection| !connection.is_finished());
-        if self.0.len() >= CONNECTIONS_MAX
+        if self.0.len() >= SCRAPES_MAX
             && let Some(oldest) = self.0.pop_front()
         {
             oldest.abort();
@@ -147,12 +140,12 @@ async fn converse(stream: TcpStream, page: Arc<Page>) {
     });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(SCRAPE_HEAD_MAX)
+        .max_buf_size(SCRAPE_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     // Who went away, said nothing or did not read gets no answer; there is nobody else to tell.
-    drop(timeout(LIFETIME, conversation).await);
+    drop(timeout(SCRAPE_MAX, conversation).await);
 }
 
 /// What is served.
@@ -280,11 +273,11 @@ mod tests {
     #[test]
     fn connections_that_say_nothing_keep_nobody_out_and_are_few() {
         let address = served();
-        let silent: Vec<_> = (0..3 * CONNECTIONS_MAX).map(|_| connect(address)).collect();
+        let silent: Vec<_> = (0..3 * SCRAPES_MAX).map(|_| connect(address)).collect();
         let page = ask(address, "GET /metrics HTTP/1.1\r\n");
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
         // All but the last ones have been closed, without a word.
-        for stream in silent.into_iter().take(2 * CONNECTIONS_MAX) {
+        for stream in silent.into_iter().take(2 * SCRAPES_MAX) {
             assert_eq!(rest(stream), "");
         }
     }

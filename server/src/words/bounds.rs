@@ -101,6 +101,21 @@ pub(crate) const QUEUED_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) const READ_QUEUE: usize = 2;
 const READ_BYTES: usize = (READ_QUEUE + 2) * PEEK_CHUNK;
 
+/// Lines that one kind of message adds to the log in a second: those that one caller causes, and
+/// all callers.
+pub(crate) const LOG_LINES_PER_CALLER: u32 = 10;
+pub(crate) const LOG_LINES_PER_KIND: u32 = 100;
+
+/// Bytes of lines of the log that may wait. As many again may be on their way to the reader.
+pub(crate) const LOG_BYTES: usize = 1024 * 1024;
+
+/// Connections of the page of metrics at once, bytes of the head of a request, and time for the
+/// head and for a connection from its beginning to its end.
+pub(crate) const SCRAPES_MAX: usize = 16;
+pub(crate) const SCRAPE_HEAD_BYTES: usize = 8 * 1024;
+pub(crate) const SCRAPE_HEAD_MAX: Duration = Duration::from_secs(3);
+pub(crate) const SCRAPE_MAX: Duration = Duration::from_secs(10);
+
 /// Workers of one process, at most.
 pub(crate) const WORKERS_MAX: u16 = WorkerId::MAX + 1;
 
@@ -167,7 +182,8 @@ pub struct Configured<'a> {
 #[must_use]
 pub fn limits(configured: &Configured<'_>) -> Vec<Limit> {
     let Configured { stack, connections_max, cores } = *configured;
-    [connections(connections_max), calls(), answers(), requests(), flows(stack, cores)].concat()
+    [connections(connections_max), calls(), answers(), requests(), flows(stack, cores), others()]
+        .concat()
 }
 
 #[rustfmt::skip] // A table.
@@ -291,6 +307,26 @@ fn flows(stack: &Limits, cores: usize) -> Vec<Limit> {
             "commands that wait for a core"),
         count("core.events.max", EVENT_RING, Core,
             "events that wait for the control plane"),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn others() -> Vec<Limit> {
+    vec![
+        count("log.lines_per_second_per_principal.max", widened(LOG_LINES_PER_CALLER), Principal,
+            "lines of one kind that its requests cause; the rest is summed up"),
+        count("log.lines_per_second.max", widened(LOG_LINES_PER_KIND), Server,
+            "lines of one kind that requests cause; the rest is summed up"),
+        bytes("log.waiting_bytes.max", LOG_BYTES, Server,
+            "lines that wait for the reader of the log; what finds no room is counted"),
+        count("metrics.connections.max", SCRAPES_MAX, Server,
+            "connections of the page of metrics; the oldest gives way to a new one"),
+        bytes("metrics.header_bytes.max", SCRAPE_HEAD_BYTES, Call,
+            "the head of a request for metrics"),
+        time("metrics.header_ms", SCRAPE_HEAD_MAX, Call,
+            "for the head of a request for metrics"),
+        time("metrics.connection_ms", SCRAPE_MAX, Connection,
+            "for a connection of the page of metrics, from its beginning to its end"),
     ]
 }
 
