@@ -3,7 +3,8 @@
 //!
 //! `cargo run --release -p mos-bench --example soak [NAME...]`, after `cargo build --release
 //! --bins`: all of them, or those named (`adversarial`, `syn-flood`, `lifetimes`, `floods`,
-//! `crowd`, `kernel`).
+//! `crowd`, `kernel`,
+//! `hostile-client`).
 
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
@@ -15,9 +16,17 @@ use mos_judge::trial;
 use mos_tests::hostile::crowd::Place;
 use mos_tests::hostile::memory::mib;
 use mos_tests::hostile::{adversarial, crowd, floods, lifetimes, syn_flood};
+use mos_tests::hostile_client;
 use mos_tests::program;
 
-const NAMES: [&str; 6] = ["adversarial", "syn-flood", "lifetimes", "floods", "crowd", "kernel"];
+const NAMES: [&str; 7] =
+    ["adversarial", "syn-flood", "lifetimes", "floods", "crowd", "kernel", "hostile-client"];
+
+/// How much longer a call may take under attack than in peace.
+const SLOWDOWN_MAX: u32 = 3;
+
+/// CPUs from which on the attacker, the polite client and mosd do not wait for each other's.
+const CPUS_FOR_ALL: usize = 6;
 
 fn main() -> Result<(), String> {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +42,7 @@ fn main() -> Result<(), String> {
             "floods" => floods(),
             "crowd" => crowd(),
             "kernel" => kernel(),
+            "hostile-client" => hostile_client(),
             other => return Err(format!("no `{other}`; there are {}", NAMES.join(", "))),
         }
         println!("{name}: {} s\n", began.elapsed().as_secs());
@@ -154,5 +164,40 @@ fn kernel() {
     }
     for trial in trials {
         trial.assert_explained(&trial::folder());
+    }
+}
+
+fn hostile_client() {
+    let size = hostile_client::Size {
+        connections: 2000,
+        frames: 100_000,
+        watches: 10_000,
+        calls: 50_000,
+        seed: 1,
+    };
+    let figures = hostile_client::run(&size);
+    println!("attack              ms   KiB sent   KiB more than before");
+    for (kind, time, sent, grown) in figures.attacks {
+        println!(
+            "{:<15} {:>6} {:>10} {grown:>8}",
+            format!("{kind:?}"),
+            time.as_millis(),
+            sent / 1024
+        );
+    }
+    let [quiet, attacked] = figures.p99;
+    println!(
+        "{} KiB more than before at most; SetSockOpt of a polite client: {} calls, p99 {} us, {} us \
+         in peace",
+        figures.grown,
+        figures.changes,
+        attacked.as_micros(),
+        quiet.as_micros(),
+    );
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    if cpus < CPUS_FOR_ALL {
+        println!("{cpus} CPUs: the two compete for them, so the times are not judged");
+    } else {
+        assert!(attacked <= quiet * SLOWDOWN_MAX, "the polite client waits too long");
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod events;
 pub mod hostile;
+pub mod hostile_client;
 pub mod lab;
 pub mod markdown;
 pub mod noise;

@@ -1,6 +1,8 @@
 //! The API without `mosctl`: for requests that `mosctl` would not send, and for errors with all
 //! their details.
 
+use std::net::IpAddr;
+
 use mos_proto::v1::flow_service_client::FlowServiceClient;
 use mos_proto::v1::{
     GetFlowRequest, GetSockOptRequest, GetSockOptResponse, PeekFlowRequest, PeekFlowResponse,
@@ -27,9 +29,20 @@ impl Rpc {
     /// Connects to a running service.
     #[track_caller]
     pub fn connect(service: &Mosd) -> Self {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let address = format!("unix://{}", service.socket().display());
-        let endpoint = Endpoint::from_shared(address).expect("an endpoint");
+        Self::over(&Endpoint::from_shared(address).expect("an endpoint"))
+    }
+
+    /// Connects over TCP, from this address of the client.
+    #[track_caller]
+    pub fn connect_from(address: &str, from: IpAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an endpoint");
+        Self::over(&endpoint.local_address(Some(from)))
+    }
+
+    #[track_caller]
+    fn over(endpoint: &Endpoint) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let channel = runtime.block_on(endpoint.connect()).expect("the service answers");
         let flows = FlowServiceClient::new(channel).max_decoding_message_size(8 << 20);
         Self { runtime, flows }
