@@ -37,8 +37,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// The network namespace to run in.
     pub namespace: Option<String>,
-    /// Limits of file descriptors, as `ulimit` takes them; `None` for those of the test.
-    pub descriptors: Option<&'static str>,
+    /// Limits of resources, as `ulimit` takes them; `None` for those of the test.
+    pub limits: Option<&'static str>,
 }
 
 impl Setup {
@@ -61,10 +61,10 @@ impl Setup {
         self
     }
 
-    /// Sets limits of file descriptors: `-Sn 300` for the soft one, `-n 300` for both.
+    /// Sets limits of resources: of file descriptors `-Sn 300` for the soft one, `-n 300` for both.
     #[must_use]
-    pub fn limited(mut self, descriptors: &'static str) -> Self {
-        self.descriptors = Some(descriptors);
+    pub fn limited(mut self, limits: &'static str) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -264,8 +264,14 @@ impl Mosd {
 
     /// Ends the service with a signal; returns how it ended.
     #[track_caller]
-    pub fn stop(mut self, signal: Signal) -> Stopped {
+    pub fn stop(self, signal: Signal) -> Stopped {
         self.signal(signal);
+        self.ended()
+    }
+
+    /// Waits until the service has ended by itself; returns how it did.
+    #[track_caller]
+    pub fn ended(mut self) -> Stopped {
         let status = program::wait(&mut self.child, STOP_MAX);
         let log = self.log();
         let Some(status) = status else { panic!("mosd did not end within {STOP_MAX:?}:\n{log}") };
@@ -377,7 +383,7 @@ fn configuration(folder: &Path) -> PathBuf {
 
 fn command(setup: &Setup, folder: &Path) -> Command {
     let mosd = program::ours("mosd");
-    let mut command = match (&setup.namespace, setup.descriptors) {
+    let mut command = match (&setup.namespace, setup.limits) {
         (Some(namespace), _) => {
             let mut command = program::command("ip", ["netns", "exec", namespace]);
             command.arg(mosd);
