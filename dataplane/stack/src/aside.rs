@@ -77,6 +77,11 @@ impl Stretch {
         self.end().plus(u32::from(self.is_fin))
     }
 
+    /// Whether it is kept no longer if so many bytes more follow.
+    pub(crate) fn is_too_long_with(self, bytes: u32) -> bool {
+        u64::from(self.length) + u64::from(bytes) > ASIDE_BYTES_MAX
+    }
+
     /// Whether an acknowledgement number acknowledges any of it, and nothing behind it.
     pub(crate) fn is_acknowledged_by(self, ack: SeqNum) -> bool {
         ack.distance_from(self.seq) > 0 && self.next().distance_from(ack) >= 0
@@ -324,8 +329,7 @@ impl Aside<'_> {
             None => self.place(pool, from, What::Data, seq),
         };
         let Some(kept) = &mut self.table.places[place] else { return None };
-        let end = kept.stretch.length.saturating_add(length);
-        if u64::from(end) > ASIDE_BYTES_MAX {
+        if kept.stretch.is_too_long_with(length) {
             return None;
         }
         let at = StreamOffset(kept.stretch.length.into());
@@ -333,7 +337,7 @@ impl Aside<'_> {
         if placed.refused_bytes > 0 {
             return None;
         }
-        kept.stretch = Stretch { length: end, is_fin, ..kept.stretch };
+        kept.stretch = Stretch { length: kept.stretch.length + length, is_fin, ..kept.stretch };
         (kept.standing, kept.ack) = (standing, segment.ack);
         kept.stamp = Options::parse(segment.options).stamp.map(|stamp| stamp.value);
         Some(())

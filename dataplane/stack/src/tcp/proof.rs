@@ -34,13 +34,16 @@ impl Connection {
         let stretch = Stretch { seq, length: segment.payload_length, is_fin };
         // Nobody reads what a side receives that is no longer monitored.
         let bytes = if on.frozen[from.peer()] { &[] } else { segment.payload };
-        if on.aside.keep_data(on.pool, from, stretch, segment, bytes, standing).is_none() {
+        let is_kept =
+            on.aside.keep_data(on.pool, from, stretch, segment, bytes, standing).is_some();
+        if !is_kept && !segment.flags.is_syn() {
             self.believe_unanswered(segment, from, on);
         }
     }
 
-    /// Takes a long stretch that was kept aside, where its receiver has sent nothing since: its
-    /// packets are not captured any more, and a monitor never goes deaf.
+    /// Takes a long stretch that was kept aside, and the segment that made it too long, where their
+    /// receiver has sent nothing since: its packets are not captured any more, and a monitor never
+    /// goes deaf.
     fn believe_unanswered<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
@@ -50,19 +53,20 @@ impl Connection {
         let is_long = |kept: &Kept| {
             kept.what == What::Data
                 && kept.stretch.end() == segment.seq
+                && !kept.stretch.is_fin
+                && kept.stretch.is_too_long_with(segment.payload_length)
                 && kept.standing != Standing::Answered
         };
         let Some(place) = on.aside.find(from, is_long) else { return };
         let Some((start, end)) = self.offsets_of(place, from, on) else { return };
+        let Ok(end) = u64::try_from(end) else { return };
         if let Ok(start) = u64::try_from(start) {
             on.give_up_below(from.peer(), StreamOffset(start));
         }
-        if let Ok(end) = u64::try_from(end) {
-            self.take(place, end, from, on);
-            let sender = &mut self.sides[from];
-            sender.advance_to(end);
-            sender.grant(end.cast_signed() + i64::from(super::WINDOW_UNKNOWN));
-        }
+        self.take(place, end, from, on);
+        let sender = &mut self.sides[from];
+        sender.advance_to(end);
+        sender.grant(end.cast_signed() + i64::from(super::WINDOW_UNKNOWN));
         if let Some(acknowledged) = self.sides[from.peer()].offset_of(segment.ack)
             && let Ok(acknowledged) = u64::try_from(acknowledged)
             && segment.flags.is_ack()
@@ -72,6 +76,7 @@ impl Connection {
             receiver.acknowledge(acknowledged);
             on.give_up_below(from, StreamOffset(acknowledged));
         }
+        self.on_data(segment, from, on);
     }
 
     /// Lets a segment prove the place of what was kept aside: it acknowledges what its peer sent,

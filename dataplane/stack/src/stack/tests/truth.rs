@@ -347,6 +347,41 @@ fn a_flow_whose_answers_are_no_longer_captured_is_not_deaf() {
 }
 
 #[test]
+fn what_follows_an_answer_that_was_not_captured_is_shown_whole() {
+    let mut limits = Limits { pool_bytes: 1 << 20, ..Limits::default() };
+    limits.defaults.buffer_bytes = Sides::both(1 << 18);
+    let mut world = World::with(limits);
+    world.play(HANDSHAKE);
+    // The window has room for 65 segments. What grants more is missing.
+    let sent = ["abc", "defg", "hijkl"].concat().repeat(12_000);
+    for n in 0..140 {
+        let at = 1000 * n as usize;
+        data(&mut world, 101 + 1000 * n, &sent[at..at + 1000], &[]);
+    }
+    world.play("S> . 301 140101");
+    assert!(counted(&world, Suspicion::BeyondWindow) > 64);
+    let buffer = world.flow().sides.server.buffer;
+    assert_eq!((buffer.gaps, buffer.missing_bytes), (0, 0));
+    assert!(world.received(Side::Server) == sent[..140_000]);
+}
+
+#[test]
+fn a_long_stretch_below_the_first_byte_is_not_believed() {
+    let mut world = stamped();
+    data(&mut world, 101, "good", &stamp(2000, 2000));
+    let fin = FrameBuilder::between(world.client, world.server).flags("F.").seq(105, 301);
+    world.send(&fin.tcp_options(&stamp(2000, 2000)));
+    for n in 0..80_u32 {
+        // Old ones, which begin below the first byte and end behind the FIN.
+        let seq = 101_u32.wrapping_sub(65_450).wrapping_add(1000 * n);
+        data(&mut world, seq, &"E".repeat(1000), &stamp(1000, 2000));
+    }
+    world.play("S> . 301 106");
+    assert_eq!(world.received(Side::Server), "good");
+    assert_eq!(world.flow().sides.server.buffer.gaps, 0);
+}
+
+#[test]
 fn a_reset_that_the_endpoints_did_not_believe_does_not_end_the_flow() {
     let mut world = established();
     world.play("C> R 101\n C> P. 101 301 goes on\n S> . 301 108\n S> P. 301 108 so do we");
