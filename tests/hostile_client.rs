@@ -13,3 +13,10 @@ fn whatever_one_client_does_others_are_served_and_memory_is_bounded() {
     let figures = hostile_client::run(&size);
     assert!(figures.changes > 100, "{figures:?}");
 }
+
+#[test]
+fn memory_goes_back_to_the_system_after_a_peak() {
+    let [peak, after] = hostile_client::after_a_crowd();
+    assert!(peak > 20 * 1024, "a crowd of {peak} KiB shows nothing");
+    assert!(after < peak / 2, "of {peak} KiB, {after} KiB stayed");
+}

@@ -1,12 +1,13 @@
 //! Memory for the data path: large arrays on huge pages, prefetching, sums over many words, and a
-//! search among eight of them.
+//! search among eight of them; and the heap of the process.
 //!
-//! The unsafe code that these need is here, so that the stack needs none. Nothing here knows what
+//! The unsafe code that these need is here, so that others need none. Nothing here knows what
 //! the memory is used for.
 
 #![no_std]
 
 mod find;
+pub mod heap;
 mod prefetch;
 mod slab;
 mod words;

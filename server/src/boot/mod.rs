@@ -6,6 +6,7 @@ mod check;
 pub mod config;
 mod ending;
 mod failure;
+mod heap;
 mod logging;
 mod plan;
 mod reload;

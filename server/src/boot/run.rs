@@ -12,7 +12,7 @@ use crate::{
         config::Config,
         ending::{Ending, Hangup},
         failure::Failure,
-        logging, plan,
+        heap, logging, plan,
         reload::{Hangups, Reload},
         serve,
     },
@@ -105,6 +105,7 @@ async fn service(
     for address in listeners.addresses()? {
         tracing::info!(%address, "listening");
     }
+    drop(panics::spawn("the upkeep of the heap", heap::upkeep()));
     if let Some(hangups) = hangups {
         hangups.reload(Reload::new(args.clone(), config, vec![logging::part()])?);
     }

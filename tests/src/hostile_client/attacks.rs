@@ -9,6 +9,7 @@ use crate::hostile::random::Random;
 
 const LIST: &str = "/mos.v1.FlowService/ListFlows";
 const STATUS: &str = "/mos.v1.SystemService/GetStatus";
+const INFO: &str = "/mos.v1.SystemService/GetServerInfo";
 const WATCH: &str = "/mos.v1.EventService/WatchEvents";
 
 /// Methods that random calls name: ours, others' and none.
@@ -21,7 +22,7 @@ const METHODS: [&str; 12] = [
     "/mos.v1.FlowService/SetSockOpt",
     "/mos.v1.FlowService/PeekFlow",
     "/mos.v1.FlowService/ReadFlow",
-    "/mos.v1.SystemService/GetServerInfo",
+    INFO,
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/mos.v1.FlowService/NoSuchMethod",
@@ -186,6 +187,20 @@ fn calls(address: &str, size: &Size) -> Vec<RawClient> {
         }
     }
     clients.into_iter().map(|(client, _)| client).collect()
+}
+
+/// Connections from many addresses, each with two answers that nobody reads.
+pub(super) fn crowd(address: &str) -> Vec<RawClient> {
+    let mut clients = Vec::new();
+    for host in 10..30 {
+        for _ in 0..40 {
+            let mut client = RawClient::silent_from(address, [127, 0, 0, host].into());
+            client.grant(0);
+            client.send(&[call(stream(0), INFO, &[]), call(stream(1), INFO, &[])].concat());
+            clients.push(client);
+        }
+    }
+    clients
 }
 
 /// What is not HTTP/2 at all.

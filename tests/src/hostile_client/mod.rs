@@ -16,6 +16,7 @@ use mos_proto::v1::set_sock_opt_request::Change;
 use mos_proto::v1::{FlowOptions, SetSockOptRequest};
 use rustix::process::Signal;
 
+use crate::program::within;
 use crate::rpc::Rpc;
 use crate::service::{Mosd, Setup, free_address};
 
@@ -27,6 +28,15 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Pause of the polite client between two calls.
 const PACE: Duration = Duration::from_millis(2);
+
+/// Time in which memory that was given back is gone.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+/// Time in which answers have been made.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Memory of a crowd that is worth a look, in KiB.
+const WORTH_A_LOOK: i64 = 20 * 1024;
 
 /// The address of the polite client.
 const POLITE: [u8; 4] = [127, 0, 0, 2];
@@ -156,6 +166,23 @@ pub fn run(size: &Size) -> Figures {
     mosd.stop(Signal::TERM).in_order();
     let changes = hostile.len();
     Figures { attacks, grown, p99: [quiet, hostile].map(p99), changes }
+}
+
+/// What hundreds of connections cost, in KiB: at their peak, and some time after their end.
+#[must_use]
+pub fn after_a_crowd() -> [i64; 2] {
+    let address = free_address();
+    let mosd = Mosd::start(&Setup::demo().with(&["--listen", &address]));
+    let before = mosd.resident_kib();
+    let crowd = attacks::crowd(&address);
+    within(SETTLE_MAX, || mosd.resident_kib() - before > WORTH_A_LOOK);
+    thread::sleep(SETTLE);
+    let peak = mosd.resident_kib() - before;
+    drop(crowd);
+    within(SETTLE_MAX, || mosd.resident_kib() - before < peak / 2);
+    let after = mosd.resident_kib() - before;
+    mosd.stop(Signal::TERM).in_order();
+    [peak, after]
 }
 
 /// Ends the helpers of a run, also where it fails.

@@ -1,8 +1,10 @@
 //! HTTP/2 by the byte, as no library sends it, and calls of gRPC in it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 /// Types of frames (RFC 9113, section 6).
 pub const DATA: u8 = 0;
@@ -50,7 +52,17 @@ impl RawClient {
     /// Connects, and says nothing.
     #[track_caller]
     pub fn silent(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("the service listens");
+        Self::silent_from(address, Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same from this address of the client.
+    #[track_caller]
+    pub fn silent_from(address: &str, from: Ipv4Addr) -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddrV4::new(from, 0)).expect("an address of the loopback");
+        let address: SocketAddrV4 = address.parse().expect("an address");
+        connect(&socket, &address).expect("the service listens");
+        let stream = TcpStream::from(socket);
         stream.set_write_timeout(Some(WRITE_MAX)).expect("a limit can be set");
         stream.set_nodelay(true).expect("an option can be set");
         Self { stream, sent: 0 }
@@ -60,11 +72,16 @@ impl RawClient {
     #[track_caller]
     pub fn granting(address: &str, window: u32) -> Self {
         let mut client = Self::silent(address);
+        client.grant(window);
+        client
+    }
+
+    /// Speaks HTTP/2 from now on, and grants each answer this many bytes.
+    pub fn grant(&mut self, window: u32) {
         let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window.to_be_bytes()].concat();
         let more = (WINDOW_MAX - 65_535).to_be_bytes();
         let all = [PREFACE, &frame(SETTINGS, 0, 0, &setting), &frame(WINDOW_UPDATE, 0, 0, &more)];
-        client.send(&all.concat());
-        client
+        self.send(&all.concat());
     }
 
     /// Sends bytes; returns whether the service still takes them.

@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("mos-control", &["mos-stack"]),
     ("dpdk-sys", &[]),
     ("mos-dataplane", &["mos-stack", "mos-control", "dpdk-sys"]),
-    ("mosd", &["mos-proto", "mos-text", "mos-stack", "mos-control", "mos-dataplane"]),
+    ("mosd", &["mos-proto", "mos-text", "mos-memory", "mos-stack", "mos-control", "mos-dataplane"]),
     ("mosd-fuzz", &[]),
     ("mosctl", &["mos-proto", "mos-text"]),
     ("mos-tests", &["mos-proto", "mos-stack", "mos-control", "mos-dataplane"]),
