@@ -187,8 +187,8 @@ fn hostile_client() {
     }
     let [quiet, attacked] = figures.p99;
     println!(
-        "{} KiB more than before at most; SetSockOpt of a polite client: {} calls, p99 {} us, {} us \
-         in peace",
+        "{} KiB more than before at most; SetSockOpt of a polite client: {} calls, p99 {} us, \
+         {} us in peace",
         figures.grown,
         figures.changes,
         attacked.as_micros(),
