@@ -1,10 +1,15 @@
-//! Compiles `mos/v1/*.proto` without protoc and keeps the descriptor set for reflection.
+//! Compiles `mos/v1/*.proto` without protoc; keeps the descriptor set for reflection, and who may
+//! call which method. A method that does not say it fails the build.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
-use prost::Message as _;
+use protox::{
+    Compiler,
+    prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor},
+};
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
+    "mos/v1/access.proto",
     "mos/v1/event_service.proto",
     "mos/v1/flow.proto",
     "mos/v1/flow_service.proto",
@@ -13,9 +18,45 @@ const PROTOS: [&str; 4] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=mos");
-    let descriptors = protox::compile(PROTOS, ["."])?;
+    let mut compiler = Compiler::new(["."])?;
+    compiler.include_source_info(true).include_imports(true).open_files(PROTOS)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("mos_v1.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    // The messages of prost would drop the option that says who may call.
+    fs::write(out.join("mos_v1.bin"), compiler.encode_file_descriptor_set())?;
+    fs::write(out.join("methods.rs"), methods(&compiler.descriptor_pool())?)?;
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// Every method of `mos.v1`, sorted by path, as an array of Rust.
+fn methods(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let access = pool.get_extension_by_name("mos.v1.access").ok_or("no option mos.v1.access")?;
+    let mut rows = Vec::new();
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let role = role(&method, &access).ok_or_else(|| {
+            format!("{path} does not say who may call it: option (access).role = ROLE_…")
+        })?;
+        rows.push((path, role, method.is_server_streaming()));
+    }
+    rows.sort();
+    let mut array = "[\n".to_owned();
+    for (path, role, is_streaming) in rows {
+        let method =
+            format!("path: {path:?}, role: v1::Role::{role}, is_streaming: {is_streaming}");
+        writeln!(array, "    Method {{ {method} }},")?;
+    }
+    Ok(array + "]\n")
+}
+
+/// The role that a method needs, as prost names the variant; `None` where none is said.
+fn role(method: &MethodDescriptor, access: &ExtensionDescriptor) -> Option<String> {
+    let options = method.options();
+    let access = options.get_extension(access);
+    let role =
+        access.as_message()?.get_field_by_name("role")?.as_enum_number().filter(|n| *n != 0)?;
+    let roles = method.parent_pool().get_enum_by_name("mos.v1.Role")?;
+    let name = roles.get_value(role)?.name().to_lowercase();
+    let word = name.strip_prefix("role_")?;
+    Some(word[..1].to_uppercase() + &word[1..])
 }

@@ -127,6 +127,11 @@ fn grpcurl_at(scene: Scene, flags: &[&str], address: &str) {
     ] {
         assert!(services.contains(service), "{services}");
     }
+    let described = call(&[address, "describe", "mos.v1.FlowService"]).succeeded().text();
+    for role in ["ROLE_VIEWER", "ROLE_OPERATOR", "ROLE_PAYLOAD"] {
+        let option = format!("mos.v1.access) = {{ role:{role} }};");
+        assert!(described.contains(&option), "{described}");
+    }
     let rpc = |method: &str, data: &str| {
         call(&["-d", data, address, &format!("mos.v1.FlowService/{method}")])
     };

@@ -3,12 +3,12 @@
 use std::{error::Error, fmt, time::Duration};
 
 use mos_proto::v1::{
-    GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
-    GetSockOptRequest, GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest,
-    ListFlowsResponse, PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse,
-    SetSockOptRequest, SetSockOptResponse, WatchEventsRequest, WatchEventsResponse,
-    event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
-    system_service_client::SystemServiceClient,
+    GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
+    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
+    GetStatusResponse, ListFlowsRequest, ListFlowsResponse, PeekFlowRequest, PeekFlowResponse,
+    ReadFlowRequest, ReadFlowResponse, SetSockOptRequest, SetSockOptResponse, WatchEventsRequest,
+    WatchEventsResponse, event_service_client::EventServiceClient,
+    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
 };
 use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -220,6 +220,17 @@ impl Client {
         let mut system = SystemServiceClient::new(self.channel());
         let answer = system.get_status(self.request(GetStatusRequest {}));
         self.bounded("mos.v1.SystemService/GetStatus", answer).await
+    }
+
+    /// Who one is to mosd, and what one may do.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn caller(&self) -> Result<GetCallerResponse, CallError> {
+        let mut system = SystemServiceClient::new(self.channel());
+        let answer = system.get_caller(self.request(GetCallerRequest {}));
+        self.bounded("mos.v1.SystemService/GetCaller", answer).await
     }
 
     /// The request with its timeout, which is sent to the server as `grpc-timeout`.

@@ -339,6 +339,7 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
             "read answers sooner, or ask for less at once"
         }
         Some(Reason::ServerStopping) => "ask again when mosd is back",
+        Some(Reason::RoleRequired) => "`mosctl whoami` shows your roles and what they allow",
         Some(Reason::PayloadDisabled) => {
             "the owner of mosd allows it with `payload = true` in [server]"
         }

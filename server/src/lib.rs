@@ -34,6 +34,7 @@ pub use api::{
     status::ErrorRow,
     streams::{Admission, Streams},
 };
+pub use auth::{Grants, GrantsError, Role, Roles};
 pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};
 pub use flows::page_token::PageTokenError;

@@ -31,9 +31,12 @@ const TEST_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 /// The configuration and arguments of a service.
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// Text of the configuration file; `None` for no `--config`.
+    /// Text of the configuration file; `None` for no `--config`. `FOLDER` stands for the folder
+    /// of the service.
     pub config: Option<String>,
-    /// Further arguments after `run`.
+    /// Text of `FOLDER/roles.toml`.
+    pub roles: Option<String>,
+    /// Further arguments after `run`, with `FOLDER` as in `config`.
     pub arguments: Vec<String>,
     /// The network namespace to run in.
     pub namespace: Option<String>,
@@ -58,6 +61,13 @@ impl Setup {
     #[must_use]
     pub fn configured(mut self, text: &str) -> Self {
         self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Sets the text of the roles file, which the configuration must name.
+    #[must_use]
+    pub fn granting(mut self, text: &str) -> Self {
+        self.roles = Some(text.to_owned());
         self
     }
 
@@ -125,6 +135,17 @@ impl Mosd {
     /// The Unix socket.
     pub fn socket(&self) -> PathBuf {
         socket(self.folder.path())
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Gives it another roles file.
+    #[track_caller]
+    pub fn grant(&self, text: &str) {
+        write(self.folder(), "roles.toml", text);
     }
 
     /// The id of its process.
@@ -253,7 +274,7 @@ impl Mosd {
     /// Writes its configuration file anew. The service does not read it before SIGHUP.
     #[track_caller]
     pub fn reconfigure(&self, text: &str) {
-        std::fs::write(configuration(self.folder.path()), text).expect("a configuration file");
+        write(self.folder(), "mosd.toml", text);
     }
 
     /// Sends the service a signal.
@@ -377,10 +398,6 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("mosd.sock")
 }
 
-fn configuration(folder: &Path) -> PathBuf {
-    folder.join("mosd.toml")
-}
-
 fn command(setup: &Setup, folder: &Path) -> Command {
     let mosd = program::ours("mosd");
     let mut command = match (&setup.namespace, setup.limits) {
@@ -398,11 +415,26 @@ fn command(setup: &Setup, folder: &Path) -> Command {
         (None, None) => program::command(mosd, [""; 0]),
     };
     command.arg("run").arg("--listen").arg(format!("unix://{}", socket(folder).display()));
-    if let Some(text) = &setup.config {
-        let path = configuration(folder);
-        std::fs::write(&path, text).expect("a configuration file");
-        command.arg("--config").arg(path);
+    if let Some(text) = &setup.roles {
+        write(folder, "roles.toml", text);
     }
-    command.args(&setup.arguments);
+    if let Some(text) = &setup.config {
+        command.arg("--config").arg(write(folder, "mosd.toml", text));
+    }
+    command.args(setup.arguments.iter().map(|argument| within(folder, argument)));
     command
+}
+
+/// Writes a file of the service as a whole.
+#[track_caller]
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let (path, other) = (folder.join(name), folder.join("other"));
+    std::fs::write(&other, within(folder, text)).expect("a file of the service");
+    std::fs::rename(other, &path).expect("it takes its place");
+    path
+}
+
+/// A text with the folder of the service where it says `FOLDER`.
+fn within(folder: &Path, text: &str) -> String {
+    text.replace("FOLDER", &folder.display().to_string())
 }

@@ -140,6 +140,8 @@ pub enum Verb {
     Status,
     /// Shows version, limits and features of mosd.
     Info,
+    /// Shows who one is to mosd, how that is proven, and what one may do.
+    Whoami,
     /// Calls any method through server reflection.
     Call(CallArgs),
     /// Writes the completion script of a shell.

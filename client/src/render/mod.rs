@@ -24,7 +24,7 @@ pub(crate) use self::{
     flow::{flow_details, option_change, option_details, side_details},
     list::{Extent, FlowList},
     progress::Progress,
-    system::{info_text, status_text},
+    system::{caller_text, info_text, status_text},
     table::{Align, Table, Titles, pairs},
 };
 use crate::{

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use mos_proto::v1::{
-    Condition, ConditionLevel, CoreStatus, GetServerInfoResponse, GetStatusResponse, Limit,
-    LimitScope, LimitUnit, PortStatus,
+    CallerProof, Condition, ConditionLevel, CoreStatus, GetCallerResponse, GetServerInfoResponse,
+    GetStatusResponse, Limit, LimitScope, LimitUnit, PortStatus, Role,
 };
 
 use super::{Align, Output, Paint, Table, flow, pairs};
@@ -192,6 +192,27 @@ pub(crate) fn info_text(info: &GetServerInfoResponse, now: SystemTime) -> String
         info.limits.iter().map(|limit| (limit.name.as_str(), limit_text(limit))).collect();
     limits.sort();
     format!("{}\nLIMITS\n{}", pairs(&lines), pairs(&limits))
+}
+
+/// Who one is, and what one may do.
+pub(crate) fn caller_text(caller: &GetCallerResponse) -> String {
+    let proof = match caller.proof() {
+        CallerProof::Unspecified => "by a proof that this mosctl does not know",
+        CallerProof::UnixSocket => "by the Unix socket",
+        CallerProof::Address => "by an address, which hosts on the way can forge",
+    };
+    let word = |role: Role| role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
+    let listed = |words: Vec<String>| match words.is_empty() {
+        true => "none".to_owned(),
+        false => words.join(", "),
+    };
+    let lines = [
+        ("principal", caller.principal.clone()),
+        ("proven", proof.to_owned()),
+        ("roles", listed(caller.roles().map(word).collect())),
+        ("grants", listed(caller.grants.clone())),
+    ];
+    format!("{}\nMETHODS\n{}\n", pairs(&lines), caller.methods.join("\n"))
 }
 
 fn limit_text(limit: &Limit) -> String {

@@ -42,6 +42,7 @@ pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<
         | Verb::Events(_)
         | Verb::Status
         | Verb::Info
+        | Verb::Whoami
         | Verb::Call(_) => None,
     }
 }
@@ -76,6 +77,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Events(args) => events::events(&mut session, args, cli.global.timeout).await,
         Verb::Status => system::status(&mut session).await,
         Verb::Info => system::info(&mut session).await,
+        Verb::Whoami => system::whoami(&mut session).await,
         Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
         Verb::Completion { .. } | Verb::Version | Verb::Help { .. } => Ok(Exit::Done),
     };
@@ -94,6 +96,7 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         Verb::Events(_) => "events",
         Verb::Status => "status",
         Verb::Info => "info",
+        Verb::Whoami => "whoami",
         Verb::Call(_) => "call",
         Verb::Read(args) => {
             read::check(args, output.format())?;

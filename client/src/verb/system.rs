@@ -1,14 +1,14 @@
-//! `status` and `info`.
+//! `status`, `info` and `whoami`.
 
 use std::time::SystemTime;
 
-use mos_proto::v1::{ConditionLevel, GetServerInfoRequest, GetStatusRequest};
+use mos_proto::v1::{ConditionLevel, GetCallerRequest, GetServerInfoRequest, GetStatusRequest};
 
 use super::Session;
 use crate::{
     args::Format,
     error::{Exit, Failure},
-    render::{info_text, status_text},
+    render::{caller_text, info_text, status_text},
 };
 
 /// Shows the health of mosd, which also decides the exit code.
@@ -47,6 +47,22 @@ pub(super) async fn info(session: &mut Session) -> Result<Exit, Failure> {
         }
         Format::Json | Format::Jsonl | Format::Yaml => {
             session.output.document("GetServerInfoResponse", &info)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows who one is to mosd, and what one may do.
+pub(super) async fn whoami(session: &mut Session) -> Result<Exit, Failure> {
+    let method = "mos.v1.SystemService/GetCaller";
+    session.output.request(method, "GetCallerRequest", &GetCallerRequest {});
+    let caller = session.client.caller().await?;
+    match session.output.format() {
+        Format::Table | Format::Wide | Format::Name => {
+            session.output.text(&caller_text(&caller))?;
+        }
+        Format::Json | Format::Jsonl | Format::Yaml => {
+            session.output.document("GetCallerResponse", &caller)?;
         }
     }
     Ok(Exit::Done)

@@ -12,14 +12,14 @@ use std::{
 };
 
 use mos_proto::v1::{
-    BufferPositions, Condition, ConditionLevel, CoreStatus, Event, EventType, Flow, FlowData,
-    FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetFlowRequest, GetFlowResponse,
-    GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse,
-    GetStatusRequest, GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest,
-    ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse,
-    PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse, SetSockOptRequest,
-    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, WatchEventsRequest,
-    WatchEventsResponse,
+    BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus, Event, EventType, Flow,
+    FlowData, FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetCallerRequest,
+    GetCallerResponse, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
+    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
+    GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest, ListFlowsResponse, Lost,
+    OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt,
+    ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest, SetSockOptResponse, Side,
+    SideStats, Subscribed, TcpState, WatchEventsRequest, WatchEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -578,6 +578,22 @@ impl SystemService for Answers {
             conditions: vec![pool, table],
             cores: vec![core],
             ports: vec![port],
+        }))
+    }
+
+    async fn get_caller(
+        &self,
+        _request: Request<GetCallerRequest>,
+    ) -> Result<Response<GetCallerResponse>, Status> {
+        self.seen();
+        Ok(Response::new(GetCallerResponse {
+            principal: "uid 1000".to_owned(),
+            proof: CallerProof::UnixSocket.into(),
+            roles: vec![Role::Viewer.into(), Role::Operator.into()],
+            grants: vec!["the group of the socket".to_owned()],
+            methods: ["GetFlow", "ListFlows"]
+                .map(|name| format!("mos.v1.FlowService/{name}"))
+                .into(),
         }))
     }
 }

@@ -53,6 +53,25 @@ fn info_lists_what_a_client_should_not_guess() {
 }
 
 #[test]
+fn whoami_says_who_one_is_and_what_one_may() {
+    let ended = Fake::start().run(&["whoami"]).code(0).silent();
+    assert_eq!(
+        ended.text(),
+        "principal  uid 1000\n\
+         proven     by the Unix socket\n\
+         roles      viewer, operator\n\
+         grants     the group of the socket\n\
+         \n\
+         METHODS\n\
+         mos.v1.FlowService/GetFlow\n\
+         mos.v1.FlowService/ListFlows\n"
+    );
+    let json = Fake::start().run(&["whoami", "-o", "json"]).code(0).json();
+    assert_eq!(json["roles"], serde_json::json!(["ROLE_VIEWER", "ROLE_OPERATOR"]));
+    assert_eq!(json["proof"], "CALLER_PROOF_UNIX_SOCKET");
+}
+
+#[test]
 fn the_exit_codes_are_an_interface() {
     let table = [
         "CODE  MEANING                                       GRPC",

@@ -59,6 +59,8 @@ reasons! {
     DataOverwritten => "DATA_OVERWRITTEN";
     /// The bytes at this offset have not arrived.
     DataNotYetReceived => "DATA_NOT_YET_RECEIVED";
+    /// The caller has not the role that the method needs.
+    RoleRequired => "ROLE_REQUIRED";
     /// The configuration does not allow payload to be read.
     PayloadDisabled => "PAYLOAD_DISABLED";
     /// There is no core with this number.

@@ -9,13 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn};
 
 use crate::{
-    api::rejection::Rejection,
+    api::{rejection::Rejection, status::last_frame},
     net::http2::{Request, Serve},
     panics::{self, Panicked},
 };
@@ -27,14 +26,10 @@ pub(crate) fn containing<S: Serve>(service: S) -> impl Serve {
         async {
             match panics::contained(answer).await {
                 Ok(answer) => answer.map(|response| response.map(ContainedBody::of)),
-                Err(panicked) => Ok(status(panicked).into_http()),
+                Err(Panicked { id }) => Ok(Status::from(Rejection::Panicked(id)).into_http()),
             }
         }
     })
-}
-
-fn status(Panicked { id }: Panicked) -> Status {
-    Rejection::Panicked(id).into()
 }
 
 /// The body of an answer; `None` once it has panicked.
@@ -57,9 +52,7 @@ impl HttpBody for ContainedBody {
         let Some(body) = &mut self.0 else { return Poll::Ready(None) };
         panics::caught(|| Pin::new(body).poll_frame(context)).unwrap_or_else(|panicked| {
             self.0 = None;
-            let mut trailers = HeaderMap::new();
-            let added = status(panicked).add_header(&mut trailers);
-            Poll::Ready(Some(added.map(|()| Frame::trailers(trailers))))
+            Poll::Ready(Some(last_frame(Rejection::Panicked(panicked.id))))
         })
     }
 
@@ -76,6 +69,7 @@ impl HttpBody for ContainedBody {
 mod tests {
     use std::{convert::Infallible, future::poll_fn};
 
+    use http::HeaderMap;
     use tonic::Code;
     use tower::Service;
 

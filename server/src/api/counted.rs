@@ -14,7 +14,7 @@ use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
 use super::{state::Control, streams::Admission};
-use crate::auth::Peer;
+use crate::auth::Proof;
 
 /// Their methods that stream, by the ends of their paths.
 const STREAMING: [&str; 2] = ["/Watch", "/ServerReflectionInfo"];
@@ -54,7 +54,7 @@ where
         if !STREAMING.iter().any(|end| request.uri().path().ends_with(end)) {
             return Box::pin(self.inner.call(request));
         }
-        let principal = request.extensions().get::<Peer>().copied().flatten();
+        let principal = request.extensions().get::<Proof>().map(Proof::principal);
         match self.control.streams.admit(principal) {
             Ok(admission) => {
                 let response = self.inner.call(request);

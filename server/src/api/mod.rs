@@ -6,6 +6,7 @@ pub(crate) mod containment;
 pub(crate) mod convert;
 pub(crate) mod counted;
 pub(crate) mod etag;
+pub(crate) mod gated;
 pub(crate) mod rejection;
 mod rpc;
 pub(crate) mod service;

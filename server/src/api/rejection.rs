@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     api::answers::IdReused,
+    auth::Roles,
     filter::FilterError,
     flows::{page_token::PageTokenError, resolve::ResolveError},
     net::Cutoff,
@@ -127,6 +128,19 @@ pub enum Rejection {
     /// The page token cannot be used.
     #[error("page_token: {0}")]
     PageToken(#[from] PageTokenError),
+    /// The caller has not the role that the method needs.
+    #[error(
+        "this needs the role {needed}, and {caller} has {held}: a [[grant]] in the roles file of \
+         mosd (`roles` in section [server]) gives it"
+    )]
+    RoleRequired {
+        /// The role, as people write it.
+        needed: &'static str,
+        /// Who calls.
+        caller: String,
+        /// The roles of the caller.
+        held: Roles,
+    },
     /// Payload may not be read.
     #[error(
         "reading payload is off: set `payload = true` in section [server] of the configuration"

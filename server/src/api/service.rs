@@ -138,4 +138,14 @@ impl SystemService for Service {
         })
         .await
     }
+
+    async fn get_caller(
+        &self,
+        request: Request<v1::GetCallerRequest>,
+    ) -> Result<Response<v1::GetCallerResponse>, Status> {
+        self.answer("mos.v1.SystemService/GetCaller", request, async |control, call, _| {
+            Ok(rpc::get_caller(control, call))
+        })
+        .await
+    }
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{answers::Answers, etag::Etags, streams::Streams},
+    auth::{Gate, Grants},
     events::FanOut,
     flows::page_token::PageTokens,
     health::{conditions::Conditions, descriptors::Descriptors, vitals::Vitals},
@@ -20,6 +21,8 @@ use crate::{
 pub struct Settings {
     /// Bounds and defaults of every worker's stack.
     pub limits: Limits,
+    /// Who may do what.
+    pub grants: Grants,
     /// Whether payload may be read.
     pub payload: bool,
     /// Connections at once, at most.
@@ -41,6 +44,8 @@ pub struct Control {
     pub(crate) ports: Arc<dyn PortMonitor>,
     /// What the configuration decides.
     pub(crate) settings: Settings,
+    /// Decides who may call what.
+    pub(crate) gate: Arc<Gate>,
     /// Changes at every start; flow names belong to it.
     pub boot: Uuid,
     /// When this start was.
@@ -78,6 +83,7 @@ impl Control {
             workers,
             events: FanOut::spawn(taps),
             ports,
+            gate: Arc::new(Gate::new(settings.grants.clone())),
             settings,
             boot,
             started: SystemTime::now(),

@@ -1,5 +1,19 @@
-//! Who calls.
+//! Who calls, and who may: a connection proves a principal, grants give it roles, and the gate
+//! compares them with the role that is needed. Which one a method needs, the contract says (`api`).
 
+mod gate;
+mod grants;
 mod principal;
+mod proof;
+mod roles;
 
-pub(crate) use principal::{Peer, Principal, is_administrator};
+pub(crate) use self::{
+    gate::{Gate, Refused},
+    grants::Grant,
+    principal::{Peer, Principal, is_administrator},
+    proof::Proof,
+};
+pub use self::{
+    grants::{Grants, GrantsError},
+    roles::{Role, Roles},
+};

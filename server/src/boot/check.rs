@@ -4,7 +4,10 @@ use std::io::{self, Write as _};
 
 use mos_text::Size;
 
-use crate::boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan};
+use crate::{
+    auth::Grant,
+    boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan, roles},
+};
 
 /// Says on stdout what the configuration would start.
 ///
@@ -40,8 +43,15 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
         Size(buffers.server),
         bounds.buffer_max
     ));
-    let payload = if config.server.payload { "may be read by clients" } else { "stays private" };
+    let payload =
+        if config.server.payload { "may be read with the role payload" } else { "stays private" };
     lines.push(format!("  payload  {payload}"));
+    let grants = roles::grants(config).map_err(Failure::user)?;
+    lines.extend(grants.iter().map(|grant| {
+        let Grant { name, roles, to } = grant;
+        let name = if *name == to.to_string() { String::new() } else { format!(" ({name})") };
+        format!("  roles    {to}{name}: {roles}")
+    }));
     match writeln!(io::stdout(), "{}", lines.join("\n")) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),

@@ -10,8 +10,10 @@ mod heap;
 mod logging;
 mod plan;
 mod reload;
+mod roles;
 mod run;
 pub mod serve;
+mod upkeep;
 
 pub use self::{check::check, failure::Failure, run::run};
 use crate::{log, panics};

@@ -11,7 +11,10 @@ use mos_dataplane::{
 use mos_text::Address;
 
 use crate::{
-    boot::config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
+    boot::{
+        config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
+        roles,
+    },
     net::listen::ListenError,
 };
 
@@ -27,6 +30,7 @@ pub(super) fn plan(file: &ConfigFile) -> Result<runtime::Config, ConfigError> {
     let planned = dataplane(file)?;
     Dataplane::check(&planned).map_err(|error| ConfigError::Contradiction(error.to_string()))?;
     listeners(&file.config)?;
+    roles::grants(&file.config)?;
     Ok(planned)
 }
 

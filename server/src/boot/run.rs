@@ -14,7 +14,8 @@ use crate::{
         failure::Failure,
         heap, logging, plan,
         reload::{Hangups, Reload},
-        serve,
+        roles, serve,
+        upkeep::RolesFile,
     },
     health::{descriptors::Descriptors, telemetry::Measured},
     net::{
@@ -96,18 +97,21 @@ async fn service(
     })?;
     let settings = Settings {
         limits: planned.limits,
+        grants: roles::grants(config).map_err(Failure::user)?,
         payload: config.server.payload,
         connections_max: config.server.connections_max.min(descriptors.connections()),
         descriptors,
         node: node_name(),
     };
     let control = Arc::new(Control::new(links, dataplane.monitor(), settings));
+    let roles = RolesFile::new(Arc::clone(&control.gate), config);
+    drop(panics::spawn("the upkeep of the roles", Arc::clone(&roles).keep()));
     for address in listeners.addresses()? {
         tracing::info!(%address, "listening");
     }
     drop(panics::spawn("the upkeep of the heap", heap::upkeep()));
     if let Some(hangups) = hangups {
-        hangups.reload(Reload::new(args.clone(), config, vec![logging::part()])?);
+        hangups.reload(Reload::new(args.clone(), config, vec![logging::part(), roles.part()])?);
     }
     let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();
     tracing::info!(workers = planned.workers, ports = ports.join(" "), "READY");

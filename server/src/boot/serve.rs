@@ -17,8 +17,8 @@ use tonic_health::{
 
 use crate::{
     api::{
-        containment::containing, counted::Counted, rejection::Rejection, service::Service,
-        state::Control, status::completion::completing,
+        containment::containing, counted::Counted, gated::gated, rejection::Rejection,
+        service::Service, state::Control, status::completion::completing,
     },
     health::{conditions::any_core_works, telemetry, vitals::OBSERVE_EVERY},
     net::{Cutoff, http2, listen::Listeners},
@@ -59,6 +59,7 @@ pub async fn serve(
     let health = HealthReporter::new();
     set_health(&health, |_| true).await;
     let service = completing(containing(routes(&control, &health)?.prepare()));
+    let service = gated(service, Arc::clone(&control.gate));
     let incoming = listeners.accept();
     let mut observer = panics::spawn("the observer", observe(Arc::clone(&control), health.clone()));
     let (drain, draining) = oneshot::channel::<()>();

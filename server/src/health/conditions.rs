@@ -69,6 +69,7 @@ impl Conditions {
         workers: &Workers,
         ports: &[PortStatus],
         files: Descriptors,
+        roles: Option<String>,
     ) -> Vec<Condition> {
         let losses = Losses::total(workers, ports);
         let lately = vitals.lately(losses);
@@ -80,6 +81,7 @@ impl Conditions {
             control_plane(&panics::fallen(), losses, lately),
             log(losses, lately),
             descriptors(files),
+            self::roles(roles),
         ];
         findings.extend(
             workers
@@ -175,6 +177,18 @@ fn checksums(workers: &Workers) -> Finding {
     let next_step = "switch checksum offload off where the packets are sent (ethtool -K IFACE tx \
                      off), or set dataplane.verify_checksums = false";
     finding("checksums", level, message, next_step)
+}
+
+/// The roles that hold may be older than their file.
+fn roles(mistake: Option<String>) -> Finding {
+    let next_step = "mend the roles file; `mosd check` reads it, too";
+    match mistake {
+        None => finding("roles", Level::Ok, "the roles are those of the configuration".into(), ""),
+        Some(mistake) => {
+            let message = format!("older roles hold, because their file has a mistake: {mistake}");
+            finding("roles", Level::Warning, message, next_step)
+        }
+    }
 }
 
 fn port_losses(ports: &[PortStatus], losses: Losses, lately: Losses) -> Finding {
@@ -329,7 +343,7 @@ mod tests {
     }
 
     fn level(vitals: &Vitals, workers: &Workers, ports: &[PortStatus], kind: &str) -> Level {
-        let conditions = Conditions::default().judge(vitals, workers, ports, FILES);
+        let conditions = Conditions::default().judge(vitals, workers, ports, FILES, None);
         conditions.iter().find(|condition| condition.kind == kind).unwrap().level
     }
 
@@ -346,7 +360,10 @@ mod tests {
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Ok);
         worker.board().set_phase(Phase::Stopped);
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Critical);
-        assert_eq!(Conditions::default().judge(&vitals, &workers, &[], FILES)[0].kind, "core-0");
+        assert_eq!(
+            Conditions::default().judge(&vitals, &workers, &[], FILES, None)[0].kind,
+            "core-0"
+        );
     }
 
     #[tokio::test(start_paused = true)]

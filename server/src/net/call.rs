@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tonic::codegen::http::HeaderMap;
 
 use crate::{
-    auth::Peer,
+    auth::{Peer, Proof, Roles},
     words::bounds::{DEADLINE_DEFAULT, DEADLINE_MAX},
 };
 
@@ -14,10 +14,14 @@ use crate::{
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 
 /// What every RPC knows of its caller.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     /// The caller; `None` where the transport does not identify it.
     pub principal: Peer,
+    /// What proves that.
+    pub proof: Option<Proof>,
+    /// What the caller may do, by the gate.
+    pub roles: Roles,
     /// When the answer is due.
     pub deadline: Instant,
 }
@@ -29,8 +33,11 @@ impl Call {
         let asked =
             grpc_timeout(request.metadata().as_ref()).unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX);
         let patience = asked.saturating_sub(ANSWER_MARGIN.min(asked / 10));
+        let proof = request.extensions().get::<Proof>().cloned();
         Self {
-            principal: request.extensions().get::<Peer>().copied().flatten(),
+            principal: proof.as_ref().map(Proof::principal),
+            proof,
+            roles: request.extensions().get::<Roles>().copied().unwrap_or_default(),
             deadline: Instant::now() + patience,
         }
     }

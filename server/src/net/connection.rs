@@ -9,7 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::authority::AuthorityFilter;
-use crate::auth::Peer;
+use crate::auth::{Principal, Proof};
 
 /// Bytes both ways, over whatever transport.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + fmt::Debug {}
@@ -23,13 +23,18 @@ pub(crate) struct Accepted {
     pub(super) stream: Pin<Box<dyn Transport>>,
     /// The first byte, once the other end has sent it, until it is read.
     pub(super) first: Option<u8>,
-    /// Its other end.
-    pub(super) principal: Peer,
+    /// What it proves of its other end.
+    pub(super) proof: Proof,
     /// Mends what comes in, where the authority of requests may be a path.
     pub(super) authority: Option<AuthorityFilter>,
 }
 
 impl Accepted {
+    /// Its other end.
+    pub(super) const fn principal(&self) -> Principal {
+        self.proof.principal()
+    }
+
     /// Waits until the other end has said something, before anything is kept for it or said to it.
     pub(super) async fn heard(mut self) -> io::Result<Self> {
         self.first = Some(self.stream.read_u8().await?);

@@ -8,7 +8,7 @@ use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
 use mos_text::{FlowNameError, Reason};
-use mosd::{Cutoff, ErrorRow, Filter, PageTokenError, Rejection, Unserved};
+use mosd::{Cutoff, ErrorRow, Filter, PageTokenError, Rejection, Roles, Unserved};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -123,6 +123,10 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- InvalidArgument FILTER_INVALID", filter("x")),
         ("- InvalidArgument FILTER_AMBIGUOUS", filter("core=1 AND core=1 OR core=1")),
         ("- InvalidArgument FILTER_FIELD_UNAVAILABLE", filter("policy = x")),
+        (
+            "- PermissionDenied ROLE_REQUIRED",
+            Rejection::RoleRequired { needed: "admin", caller: text(), held: Roles::default() },
+        ),
         ("- PermissionDenied PAYLOAD_DISABLED", Rejection::PayloadDisabled),
         ("ESTALE Aborted ETAG_MISMATCH", Rejection::EtagMismatch { flow: text(), current: text() }),
         ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),

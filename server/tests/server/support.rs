@@ -10,7 +10,7 @@ use mos_stack::{
     FlowId, FlowSummary, FlowTuple, Gauges, Instant, Limits, OptionsOrigin, SideSummary, Sides,
     SockOpts, Stats, TcpState, WorkerId,
 };
-use mosd::{Control, Service, Settings};
+use mosd::{Control, Grants, Service, Settings};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -29,6 +29,7 @@ impl PortMonitor for NoPorts {
 pub(crate) fn settings() -> Settings {
     Settings {
         limits: Limits::default(),
+        grants: Grants::built_in(rustix::process::geteuid().as_raw()),
         payload: true,
         connections_max: 8,
         descriptors: mosd::Descriptors { needed: 264, available: 1024 },

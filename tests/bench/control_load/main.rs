@@ -42,7 +42,7 @@ use mos_dataplane::{
 };
 use mos_stack::{Limits, Stack, WorkerId};
 use mos_text::Address;
-use mosd::{Control, Descriptors, Listeners, PlainTcp, Settings, boot::serve};
+use mosd::{Control, Descriptors, Grants, Listeners, PlainTcp, Settings, boot::serve};
 use tokio::runtime::{Builder, Runtime};
 
 use self::load::{Load, Meter, UNPACED};
@@ -229,6 +229,7 @@ fn ring_ages(port: &mut CommandPort, clock: MonotonicClock, span: Duration) -> V
 fn serve(runtime: &Runtime, commands: CommandPort, events: EventTap, socket: &Path) {
     let _inside = runtime.enter();
     let settings = Settings {
+        grants: Grants::built_in(rustix::process::geteuid().as_raw()),
         limits: Limits::default(),
         payload: false,
         connections_max: 8,

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use mos_proto::Method;
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
-    FileDescriptorSet, ServiceDescriptorProto, field_descriptor_proto::Label,
+    FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+    field_descriptor_proto::Label,
 };
 
 use crate::page::{begin, escaped, paragraph, table};
@@ -102,12 +104,20 @@ fn one_service(file: &File, service: &ServiceDescriptorProto, path: &[i32]) -> S
             let answer = format!("{stream}`{}`", short(method.output_type()));
             let meaning = escaped(&file.comment(&[path, &[MEMBERS, at]].concat()));
             let asked = format!("`{}`", short(method.input_type()));
-            vec![format!("`{}`", method.name()), asked, answer, meaning]
+            let name = format!("`{}`", method.name());
+            vec![name, role(service, method), asked, answer, meaning]
         })
         .collect();
-    let head = ["method", "request", "response", "meaning"];
+    let head = ["method", "role", "request", "response", "meaning"];
     let comment = paragraph(&file.comment(path));
     format!("\n## {}\n{comment}{}", service.name(), table(&head, &rows))
+}
+
+/// The role that a method needs.
+fn role(service: &ServiceDescriptorProto, method: &MethodDescriptorProto) -> String {
+    let path = format!("/mos.v1.{}/{}", service.name(), method.name());
+    let role = Method::at(&path).map(|method| method.role.as_str_name());
+    role.unwrap_or_default().trim_start_matches("ROLE_").to_lowercase()
 }
 
 fn messages(file: &File) -> String {

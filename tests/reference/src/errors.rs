@@ -11,7 +11,7 @@ use crate::page::{begin, paragraph, table};
 
 /// The keys of `ErrorInfo.metadata` besides `errno`.
 #[rustfmt::skip] // A table.
-const KEYS: [(&str, &str); 18] = [
+const KEYS: [(&str, &str); 20] = [
     ("cause",           "why the flow ended, or why the page token is refused"),
     ("column",          "where in the filter the error is, in characters from 1"),
     ("core",            "the number of the core in question"),
@@ -27,7 +27,9 @@ const KEYS: [(&str, &str); 18] = [
     ("option",          "the option in question"),
     ("owner",           "the number of the core that has the flow"),
     ("policy",          "the key of the configuration that locks the option"),
+    ("principal",       "who calls, as mosd knows the caller"),
     ("requestedBytes",  "what the change needs for receive buffers"),
+    ("role",            "the role that is needed: viewer, operator, payload or admin"),
     ("value",           "the value that was sent"),
     ("version",         "the version of mosd"),
 ];
@@ -50,6 +52,7 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         Reason::BufferingDisabled      => &[],
         Reason::DataOverwritten
         | Reason::DataNotYetReceived   => &["oldestOffset", "newestOffset"],
+        Reason::RoleRequired           => &["role", "principal"],
         Reason::PayloadDisabled        => &["key"],
         Reason::CoreNotFound
         | Reason::CoreNotRunning

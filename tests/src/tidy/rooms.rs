@@ -14,7 +14,7 @@ const ROOMS_FOLDER: &str = "server/src/";
 /// The rooms of the server, and which others each may import. `words` is the vocabulary of all
 /// rooms.
 const ROOMS: [(&str, &[&str]); 14] = [
-    ("boot", &["api", "health", "log", "net", "panics", "replay", "words"]),
+    ("boot", &["api", "auth", "health", "log", "net", "panics", "replay", "words"]),
     (
         "api",
         &[

@@ -8,6 +8,7 @@ mod flow;
 mod limit;
 mod options;
 mod raw;
+mod role;
 mod scalars;
 
 use mos_proto::v1;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     limit::limit,
     options::{flow_options, options_origin},
     raw::{raw_answer, raw_query},
+    role::{methods, needed, roles},
     scalars::saturating_i64,
 };
 use crate::api::rejection::Rejection;

@@ -1,6 +1,7 @@
 //! The RPCs, one file each: thin translators from a request to commands and back.
 
 mod flow;
+mod get_caller;
 mod get_flow;
 mod get_server_info;
 mod get_sock_opt;
@@ -11,6 +12,7 @@ mod read_flow;
 mod set_sock_opt;
 mod watch_events;
 
+pub(crate) use get_caller::get_caller;
 pub(crate) use get_flow::get_flow;
 pub(crate) use get_server_info::get_server_info;
 pub(crate) use get_sock_opt::get_sock_opt;

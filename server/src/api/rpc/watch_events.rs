@@ -12,6 +12,7 @@ use tonic::{Status, codegen::BoxStream};
 
 use crate::{
     api::{convert, rejection::Rejection, state::Control},
+    auth::Role,
     events::{CoreEvent, Item, Subscriber},
     filter::Filter,
     net::call::Call,
@@ -33,10 +34,11 @@ pub(crate) async fn watch_events(
         boot_id: control.boot.to_string(),
         subscription: format!("subscriptions/{}", subscriber.id()),
     };
+    let shows_payload = control.settings.payload && call.roles.have(Role::Payload);
     Ok(Box::pin(Watch {
         subscribed: Some(subscribed),
         subscriber,
-        payload: if control.settings.payload { Payload::Shown } else { Payload::Hidden },
+        payload: if shows_payload { Payload::Shown } else { Payload::Hidden },
         stopped: Some(Box::pin(async move { admission.stopped().await })),
     }))
 }

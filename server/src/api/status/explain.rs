@@ -105,6 +105,7 @@ impl Rejection {
             Self::PageToken(error) => {
                 explain(Reason::PageTokenInvalid, field("page_token"), &[("cause", &error.cause())])
             }
+            Self::RoleRequired { needed, caller, .. } => role_required(needed, caller),
             Self::PayloadDisabled => {
                 explain(Reason::PayloadDisabled, About::Nothing, &[("key", &"server.payload")])
             }
@@ -123,6 +124,11 @@ impl Rejection {
             Self::Panicked(id) => explain(Reason::Internal, About::Request(id.to_string()), &[]),
         }
     }
+}
+
+fn role_required(needed: &str, caller: &str) -> Explanation {
+    let metadata: Metadata<'_> = &[("role", &needed), ("principal", &caller)];
+    explain(Reason::RoleRequired, About::Nothing, metadata)
 }
 
 fn unserved(why: &Unserved) -> Explanation {

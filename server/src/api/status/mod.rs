@@ -11,6 +11,9 @@ mod rows;
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
 use mos_text::DOMAIN;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -22,6 +25,13 @@ use crate::api::rejection::Rejection;
 /// The code that an RPC ended with.
 pub(super) fn code_of<T>(outcome: &Result<T, Status>) -> Code {
     outcome.as_ref().err().map_or(Code::Ok, Status::code)
+}
+
+/// What ends a stream that is under way: its status.
+pub(super) fn last_frame(rejection: Rejection) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = HeaderMap::new();
+    Status::from(rejection).add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
 }
 
 impl From<Rejection> for Status {

@@ -50,6 +50,7 @@ impl ErrorRow {
             Reason::BufferingDisabled      => (Code::FailedPrecondition, Some("EINVAL"),    None),
             Reason::DataOverwritten        => (Code::OutOfRange,         Some("ENODATA"),   None),
             Reason::DataNotYetReceived     => (Code::OutOfRange,         Some("ENODATA"),   None),
+            Reason::RoleRequired           => (Code::PermissionDenied,   None,              None),
             Reason::PayloadDisabled        => (Code::PermissionDenied,   None,              None),
             Reason::CoreNotFound           => (Code::NotFound,           Some("EACCES"),    None),
             Reason::CoreNotRunning         => (Code::Unavailable,        Some("EACCES"),    LATER),

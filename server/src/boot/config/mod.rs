@@ -65,6 +65,8 @@ pub struct Server {
     pub listen: Vec<Address>,
     /// Whether plain TCP may go beyond loopback.
     pub insecure: bool,
+    /// The roles file; built-in grants where there is none.
+    pub roles: Option<PathBuf>,
     /// Whether payload may be read.
     pub payload: bool,
     /// Connections at once, at most.
@@ -80,6 +82,7 @@ impl Default for Server {
         Self {
             listen: vec![Address::Unix("/run/mosd/mosd.sock".into())],
             insecure: false,
+            roles: None,
             payload: false,
             connections_max: 1024,
             shutdown_timeout: Span(Duration::from_secs(5)),
@@ -331,19 +334,24 @@ impl ConfigFile {
     /// The error for a mistake at this byte of the file.
     #[must_use]
     pub fn mistake(&self, start: usize, message: &str) -> ConfigError {
-        let before = self.text.get(..start).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        ConfigError::Mistake {
-            path: self.path.clone().unwrap_or_default(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            message: message.trim_end().replace('\n', ", "),
-        }
+        mistake(self.path.clone().unwrap_or_default(), &self.text, start, message)
+    }
+}
+
+/// The error for a mistake at this byte of the text of a file.
+pub(super) fn mistake(path: PathBuf, text: &str, start: usize, message: &str) -> ConfigError {
+    let before = text.get(..start).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ConfigError::Mistake {
+        path,
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message: message.trim_end().replace('\n', ", "),
     }
 }
 
 /// The text of a file that has an end.
-fn read(path: &Path) -> io::Result<String> {
+pub(super) fn read(path: &Path) -> io::Result<String> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }

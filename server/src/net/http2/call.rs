@@ -25,7 +25,7 @@ impl<S: Serve> Server<S> {
         _share: Share,
     ) {
         let mut request = request.map(|stream| Body::new(RequestBody(stream)));
-        request.extensions_mut().insert(caller.principal);
+        request.extensions_mut().insert(caller.proof.clone());
         let response = timeout(CALL_MAX, self.service.clone().oneshot(request));
         let response = tokio::select! {
             _given_up = poll_fn(|context| respond.poll_reset(context)) => return,

@@ -56,7 +56,7 @@ impl<S: Serve> Server<S> {
         place: Place,
         stopping: watch::Receiver<bool>,
     ) {
-        let principal = accepted.principal;
+        let (principal, proof) = (accepted.principal(), accepted.proof.clone());
         let handshake = async {
             let heard = accepted.heard().await?;
             builder().handshake(heard).await.map_err(io::Error::other)
@@ -71,7 +71,7 @@ impl<S: Serve> Server<S> {
             Err(_elapsed) => return tracing::debug!(?principal, "silent connection ended"),
         };
         let answers = Budget::new(ANSWER_BYTES_PER_CONNECTION, ANSWER_BYTES_PER_CONNECTION);
-        let caller = Caller { principal, connection_answers: answers };
+        let caller = Caller { principal: Some(principal), proof, connection_answers: answers };
         let live = Live { server: self, caller, calls: JoinSet::new(), place };
         if let Err(error) = live.run(http2, stopping).await {
             tracing::debug!(?principal, %error, "connection ended");

@@ -26,7 +26,7 @@ const GOAWAY: u8 = 7;
 
 /// Ends this connection; tells why, if not too many are told already.
 pub(super) fn refuse(goodbyes: &mut JoinSet<()>, accepted: Accepted, Spent { max }: Spent) {
-    let principal = accepted.principal;
+    let principal = accepted.principal();
     tracing::debug!(?principal, max, "connection refused: too many");
     if goodbyes.len() < GOODBYES_MAX {
         goodbyes.spawn(async move {

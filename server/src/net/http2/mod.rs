@@ -90,13 +90,16 @@ impl<S: Serve> Server<S> {
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                Some(accepted) = incoming.next() => match server.places.take(accepted.principal) {
-                    Ok(place) => {
-                        let server = Arc::clone(&server);
-                        connections.spawn(alone(server.connection(accepted, place, told.clone())));
+                Some(accepted) = incoming.next() => {
+                    match server.places.take(Some(accepted.principal())) {
+                        Ok(place) => {
+                            let server = Arc::clone(&server);
+                            let serving = server.connection(accepted, place, told.clone());
+                            connections.spawn(alone(serving));
+                        }
+                        Err(spent) => goodbye::refuse(&mut goodbyes, accepted, spent),
                     }
-                    Err(spent) => goodbye::refuse(&mut goodbyes, accepted, spent),
-                },
+                }
                 Some(_ended) = connections.join_next() => {}
                 Some(_ended) = goodbyes.join_next() => {}
             }

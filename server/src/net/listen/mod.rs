@@ -9,6 +9,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +22,7 @@ use tokio::{
 pub(crate) use self::socket_file::OwnFile;
 use self::socket_file::{SocketFile, Untaken};
 use super::{authority::AuthorityFilter, connection::Accepted};
-use crate::{auth::Principal, panics};
+use crate::{auth::Proof, panics};
 
 /// Connections that wait for the services to take them, at most.
 const HANDOVER: usize = 16;
@@ -173,19 +174,22 @@ impl Listener {
     /// Takes the next connection and identifies its peer.
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Unix(_, listener) => {
+            Self::Unix(file, listener) => {
                 let (stream, _) = listener.accept().await?;
-                let principal = stream.peer_cred().ok().map(|peer| Principal::Uid(peer.uid()));
+                let peer = stream.peer_cred()?;
+                let path = Arc::from(file.path());
+                let proof = Proof::Socket { uid: peer.uid(), gid: peer.gid(), path };
                 let authority = Some(AuthorityFilter::new());
-                Ok(Accepted { stream: Box::pin(stream), first: None, principal, authority })
+                Ok(Accepted { stream: Box::pin(stream), first: None, proof, authority })
             }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "cannot switch off Nagle's algorithm");
                 }
-                let principal = Some(Principal::Host(peer.ip()));
-                Ok(Accepted { stream: Box::pin(stream), first: None, principal, authority: None })
+                // A socket for both families tells IPv4 addresses as IPv6 ones.
+                let proof = Proof::Address(peer.ip().to_canonical());
+                Ok(Accepted { stream: Box::pin(stream), first: None, proof, authority: None })
             }
         }
     }

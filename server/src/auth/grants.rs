@@ -1,0 +1,287 @@
+//! The roles file: who is granted which roles. All grants that fit a caller add up; what none
+//! gives, nobody has.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
+
+use mos_text::{Echo, Prefix};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Proof,
+    roles::{Role, Roles},
+};
+
+/// The user that stands for users of other namespaces: nobody in particular.
+const OVERFLOW_ID: u32 = 65_534;
+
+/// Who is granted which roles.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants(Vec<Grant>);
+
+/// One grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// What people call it; what it fits, where they do not.
+    pub(crate) name: String,
+    /// What it gives.
+    pub(crate) roles: Roles,
+    /// Whom.
+    pub(crate) to: Grantee,
+}
+
+/// Whom a grant fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Grantee {
+    /// Processes of this user, on a Unix socket.
+    Uid(u32),
+    /// Processes whose primary group is this one, on a Unix socket.
+    Gid(u32),
+    /// Everybody who can open this Unix socket.
+    Socket(PathBuf),
+    /// Everybody who can open any Unix socket of mosd.
+    AnySocket,
+    /// Everybody who comes from these addresses, in plain text.
+    Addresses(Prefix),
+}
+
+/// What is wrong with a roles file, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantsError {
+    /// The byte of the text at which it is.
+    pub start: usize,
+    /// What it is.
+    pub message: String,
+}
+
+impl Grants {
+    /// Reads the text of a roles file.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, with its place.
+    pub fn parse(text: &str) -> Result<Self, GrantsError> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            GrantsError { start, message: error.message().to_owned() }
+        })?;
+        let read = |written: Spanned<Written>| {
+            let start = written.span().start;
+            written.into_inner().read().map_err(|message| GrantsError { start, message })
+        };
+        file.grant.into_iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// What holds where the configuration names no roles file: root and the user that mosd runs as
+    /// (`own`) may do everything, whoever else may open a Unix socket or comes from this machine
+    /// sees and changes flows, other hosts only see them, and payload is for the first two.
+    #[must_use]
+    pub fn built_in(own: u32) -> Self {
+        let view = Roles::of(Role::Viewer);
+        let change = Roles::of(Role::Operator);
+        let hosts = |address: IpAddr, length| Prefix::new(address, length).map(Grantee::Addresses);
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let mut grants = vec![
+            (Roles::ALL, Some(Grantee::Uid(0))),
+            (change, Some(Grantee::AnySocket)),
+            (change, hosts(Ipv4Addr::LOCALHOST.into(), 8)),
+            (change, hosts(Ipv6Addr::LOCALHOST.into(), 128)),
+            (view, hosts(v4, 0)),
+            (view, hosts(v6, 0)),
+        ];
+        if own != 0 {
+            grants.push((Roles::ALL, Some(Grantee::Uid(own))));
+        }
+        let named = |(roles, to): (Roles, Option<Grantee>)| {
+            to.map(|to| Grant { name: "built in".to_owned(), roles, to })
+        };
+        Self(grants.into_iter().filter_map(named).collect())
+    }
+
+    /// The grants that fit.
+    pub(crate) fn fitting(&self, proof: &Proof) -> impl Iterator<Item = &Grant> {
+        self.0.iter().filter(move |grant| grant.to.fits(proof))
+    }
+
+    /// The roles of who proves this.
+    pub(crate) fn roles(&self, proof: &Proof) -> Roles {
+        self.fitting(proof).fold(Roles::default(), |roles, grant| roles.and(grant.roles))
+    }
+
+    /// All grants, in the order of the file.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Grant> {
+        self.0.iter()
+    }
+}
+
+impl Grantee {
+    fn fits(&self, proof: &Proof) -> bool {
+        match (self, proof) {
+            (Self::Uid(granted), Proof::Socket { uid, .. }) => granted == uid,
+            (Self::Gid(granted), Proof::Socket { gid, .. }) => granted == gid,
+            (Self::Socket(granted), Proof::Socket { path, .. }) => **granted == **path,
+            (Self::AnySocket, Proof::Socket { .. }) => true,
+            (Self::Addresses(prefix), Proof::Address(address)) => prefix.contains(*address),
+            (
+                Self::Uid(_) | Self::Gid(_) | Self::Socket(_) | Self::AnySocket,
+                Proof::Address(_),
+            )
+            | (Self::Addresses(_), Proof::Socket { .. }) => false,
+        }
+    }
+}
+
+impl fmt::Display for Grantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => write!(f, "uid {uid}"),
+            Self::Gid(gid) => write!(f, "gid {gid}"),
+            Self::Socket(path) => write!(f, "socket {}", path.display()),
+            Self::AnySocket => f.write_str("any socket"),
+            Self::Addresses(prefix) => write!(f, "address {prefix}"),
+        }
+    }
+}
+
+/// A roles file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    grant: Vec<Spanned<Written>>,
+}
+
+/// A grant as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    name: String,
+    roles: Vec<String>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    socket: Option<PathBuf>,
+    address: Option<String>,
+}
+
+impl Written {
+    fn read(self) -> Result<Grant, String> {
+        let mut roles = Roles::default();
+        for word in &self.roles {
+            let role = Role::from_word(word).ok_or_else(|| {
+                format!("{} is no role: write viewer, operator, payload or admin", Echo(word))
+            })?;
+            roles = roles.and(Roles::of(role));
+        }
+        if roles == Roles::default() {
+            return Err("this grant gives no role".to_owned());
+        }
+        let to = self.grantee()?;
+        let name = if self.name.is_empty() { to.to_string() } else { self.name };
+        Ok(Grant { name, roles, to })
+    }
+
+    fn grantee(&self) -> Result<Grantee, String> {
+        let Self { uid, gid, socket, address, .. } = self;
+        match (uid, gid, socket, address) {
+            (Some(OVERFLOW_ID), None, None, None) | (None, Some(OVERFLOW_ID), None, None) => {
+                Err(format!("{OVERFLOW_ID} stands for everybody of other user namespaces"))
+            }
+            (Some(uid), None, None, None) => Ok(Grantee::Uid(*uid)),
+            (None, Some(gid), None, None) => Ok(Grantee::Gid(*gid)),
+            (None, None, Some(path), None) if path.is_absolute() => {
+                Ok(Grantee::Socket(path.clone()))
+            }
+            (None, None, Some(path), None) => {
+                Err(format!("socket = {path:?} is no path from the root, such as /run/mosd.sock"))
+            }
+            (None, None, None, Some(text)) => {
+                text.parse().map(Grantee::Addresses).map_err(|error| format!("{error}"))
+            }
+            _ => Err("a grant names one of uid, gid, socket and address".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+
+    fn on(socket: &str, uid: u32, gid: u32) -> Proof {
+        Proof::Socket { uid, gid, path: Arc::from(Path::new(socket)) }
+    }
+
+    fn from(address: &str) -> Proof {
+        Proof::Address(address.parse().unwrap())
+    }
+
+    #[test]
+    fn grants_that_fit_add_up_and_nobody_else_has_a_role() {
+        let grants = Grants::parse(
+            "[[grant]]\nroles = [\"viewer\"]\nsocket = \"/a\"\n\
+             [[grant]]\nname = \"ops\"\nroles = [\"payload\"]\nuid = 7\n\
+             [[grant]]\nroles = [\"operator\"]\ngid = 8\n\
+             [[grant]]\nroles = [\"admin\"]\naddress = \"10.0.0.0/8\"\n",
+        )
+        .unwrap();
+        for (proof, roles) in [
+            (on("/a", 1, 1), "viewer"),
+            (on("/a", 7, 8), "viewer, operator, payload"),
+            (on("/b", 7, 1), "payload"),
+            (on("/b", 0, 0), "no role"),
+            (from("10.1.2.3"), "viewer, operator, admin"),
+            (from("127.0.0.1"), "no role"),
+            (from("::1"), "no role"),
+        ] {
+            assert_eq!(grants.roles(&proof).to_string(), roles, "{proof:?}");
+        }
+        let proof = on("/a", 7, 1);
+        let names: Vec<_> = grants.fitting(&proof).map(|grant| grant.name.as_str()).collect();
+        assert_eq!(names, ["socket /a", "ops"]);
+        assert_eq!(Grants::parse("").unwrap().roles(&on("/a", 0, 0)), Roles::default());
+    }
+
+    #[test]
+    fn without_a_file_payload_is_for_root_and_for_the_user_of_mosd() {
+        let grants = Grants::built_in(7);
+        for (proof, roles) in [
+            (on("/a", 0, 0), Roles::ALL),
+            (on("/a", 7, 0), Roles::ALL),
+            (on("/a", 1, 7), Roles::of(Role::Operator)),
+            (from("127.9.9.9"), Roles::of(Role::Operator)),
+            (from("::1"), Roles::of(Role::Operator)),
+            (from("192.0.2.1"), Roles::of(Role::Viewer)),
+            (from("2001:db8::1"), Roles::of(Role::Viewer)),
+        ] {
+            assert_eq!(grants.roles(&proof), roles, "{proof:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        let grant = |text: &str| format!("[[grant]]\n{text}\n");
+        for (text, part) in [
+            ("roles = [\"root\"]\nuid = 1", "\"root\" is no role"),
+            ("roles = [\"anyone\"]\nuid = 1", "\"anyone\" is no role"),
+            ("roles = []\nuid = 1", "gives no role"),
+            ("roles = [\"viewer\"]", "one of uid, gid"),
+            ("roles = [\"viewer\"]\nuid = 1\ngid = 1", "one of uid, gid"),
+            ("roles = [\"viewer\"]\nuid = 65534", "other user namespaces"),
+            ("roles = [\"viewer\"]\nuid = -1", "u32"),
+            ("roles = [\"viewer\"]\nuser = 1", "user"),
+            ("roles = [\"viewer\"]\nsocket = \"x\"", "no path from the root"),
+            ("roles = [\"viewer\"]\naddress = \"10.0.0.1/8\"", "10.0.0.1/8"),
+        ] {
+            let text = grant("roles = [\"viewer\"]\nuid = 1") + &grant(text);
+            let error = Grants::parse(&text).unwrap_err();
+            assert!(error.message.contains(part), "{error:?}");
+            assert!(text[..error.start].matches('\n').count() >= 3, "{error:?}");
+        }
+    }
+}
