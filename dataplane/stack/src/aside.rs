@@ -21,8 +21,8 @@ use crate::{
 const WAYS: usize = 8;
 const SETS: usize = ASIDES_MAX / WAYS;
 
-/// Most stretches of payload that are kept of one side.
-pub(crate) const STRETCHES_MAX: usize = 3;
+/// Most stretches of payload that are kept of one side: one is the true one.
+pub(crate) const STRETCHES_MAX: usize = 4;
 
 /// Most FINs that are kept of one side.
 const FINS_MAX: usize = 2;
@@ -48,8 +48,12 @@ pub(crate) struct Kept {
     pub(crate) what: What,
     pub(crate) stretch: Stretch,
     pub(crate) standing: Standing,
-    /// What the last segment of it has acknowledged.
-    pub(crate) ack: SeqNum,
+    /// How many bytes of the payload, from the first on, the receiver has taken.
+    pub(crate) taken: u32,
+    /// Whether a FIN was told of that stands in the place of some of them.
+    pub(crate) is_cut: bool,
+    /// What the last segment of it has acknowledged, where that is known.
+    pub(crate) ack: Option<SeqNum>,
     /// Its timestamp.
     pub(crate) stamp: Option<u32>,
     bytes: Reassembler,
@@ -222,15 +226,23 @@ impl Aside<'_> {
         self.table.places.get(place)?.as_ref()
     }
 
+    /// What is kept in a place.
+    pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut Kept> {
+        self.table.places.get_mut(place)?.as_mut()
+    }
+
     /// The first thing that is kept of a side and meets a condition.
     pub(crate) fn find(&self, from: Side, meets: impl Fn(&Kept) -> bool) -> Option<Place> {
         self.of(from).into_iter().find(|place| self.get(*place).is_some_and(&meets))
     }
 
-    /// What is kept of the payload of a side, if an acknowledgement number ends within it.
+    /// What is kept of the payload of a side, or of its FINs, if an acknowledgement number ends
+    /// within it.
     pub(crate) fn acknowledged(&self, from: Side, ack: SeqNum) -> Option<&Kept> {
+        let is_it = |kept: &Kept, what| kept.what == what && kept.stretch.is_acknowledged_by(ack);
         let place = self
-            .find(from, |kept| kept.what == What::Data && kept.stretch.is_acknowledged_by(ack))?;
+            .find(from, |kept| is_it(kept, What::Data))
+            .or_else(|| self.find(from, |kept| is_it(kept, What::Fin)))?;
         self.get(place)
     }
 
@@ -306,8 +318,18 @@ impl Aside<'_> {
         standing: Standing,
     ) -> Option<()> {
         let Stretch { seq, length, is_fin } = stretch;
+        let at = |distance: i32| StreamOffset(distance.unsigned_abs().into());
+        // From within it, or from its end, on.
         let continues = |kept: &Kept| {
-            kept.what == What::Data && kept.stretch.next() == seq && !kept.stretch.is_fin
+            let before = seq.distance_from(kept.stretch.seq);
+            let common = kept.stretch.end().distance_from(seq);
+            let repeated = bytes.get(..usize::try_from(common).unwrap_or_default());
+            kept.what == What::Data
+                && !kept.stretch.is_fin
+                && before >= 0
+                && common >= 0
+                && stretch.end().distance_from(kept.stretch.end()) >= 0
+                && kept.bytes.holds(pool, at(before), repeated.unwrap_or(bytes))
         };
         let repeats = |kept: &Kept| {
             let before = seq.distance_from(kept.stretch.seq);
@@ -316,7 +338,8 @@ impl Aside<'_> {
                 && before >= 0
                 && after >= 0
                 && kept.stretch.is_fin == is_fin
-                && kept.bytes.holds(pool, StreamOffset(before.unsigned_abs().into()), bytes)
+                && (!is_fin || after == 0)
+                && kept.bytes.holds(pool, at(before), bytes)
         };
         if let Some(place) = self.find(from, repeats) {
             if let Some(kept) = &mut self.table.places[place] {
@@ -329,16 +352,19 @@ impl Aside<'_> {
             None => self.place(pool, from, What::Data, seq),
         };
         let Some(kept) = &mut self.table.places[place] else { return None };
-        if kept.stretch.is_too_long_with(length) {
+        let common = kept.stretch.end().distance_from(seq).unsigned_abs();
+        let more = length.saturating_sub(common);
+        if kept.stretch.is_too_long_with(more) {
             return None;
         }
         let at = StreamOffset(kept.stretch.length.into());
+        let bytes = bytes.get(usize::try_from(common).unwrap_or(usize::MAX)..).unwrap_or_default();
         let placed = kept.bytes.place(pool, at, bytes, OverlapPolicy::First, &mut |_| {});
         if placed.refused_bytes > 0 {
             return None;
         }
-        kept.stretch = Stretch { length: kept.stretch.length + length, is_fin, ..kept.stretch };
-        (kept.standing, kept.ack) = (standing, segment.ack);
+        kept.stretch = Stretch { length: kept.stretch.length + more, is_fin, ..kept.stretch };
+        (kept.standing, kept.ack) = (standing, Some(segment.ack));
         kept.stamp = Options::parse(segment.options).stamp.map(|stamp| stamp.value);
         Some(())
     }
@@ -388,9 +414,11 @@ impl Aside<'_> {
             order: self.table.clock,
             from,
             what,
-            stretch: Stretch { seq, length: 0, is_fin: false },
+            stretch: Stretch { seq, length: 0, is_fin: what == What::Fin },
             standing: Standing::Doubtful,
-            ack: SeqNum(0),
+            taken: 0,
+            is_cut: false,
+            ack: None,
             stamp: None,
             bytes: Reassembler::new(ASIDE_BYTES_MAX),
         });

@@ -10,6 +10,8 @@ use crate::{
 pub(crate) struct Opening {
     /// Its number.
     pub(crate) seq: SeqNum,
+    /// What a SYN/ACK acknowledges: the number that its peer goes on with.
+    pub(crate) ack: SeqNum,
     pub(crate) offer: Offer,
     /// Its timestamp; 0 without one.
     pub(crate) stamp: u32,
@@ -21,7 +23,7 @@ impl Opening {
     pub(crate) fn of(segment: &Segment<'_>, options: &Options) -> Self {
         let offer = Offer::of(options);
         let stamp = options.stamp.unwrap_or_default().value;
-        Self { seq: segment.seq, offer, stamp, window: segment.window.into() }
+        Self { seq: segment.seq, ack: segment.ack, offer, stamp, window: segment.window.into() }
     }
 }
 

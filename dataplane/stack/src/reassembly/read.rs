@@ -70,19 +70,24 @@ impl Reassembler {
         pool.block(block).get(start..start.saturating_add(length).min(BLOCK_BYTES))
     }
 
-    /// Whether these bytes are held at `at`, all of them.
-    pub(crate) fn holds(&self, pool: &BufferPool, mut at: StreamOffset, bytes: &[u8]) -> bool {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let Some(piece) = self.piece_at(pool, at) else { return false };
-            let length = piece.len().min(rest.len());
-            if piece[..length] != rest[..length] {
-                return false;
+    /// How many of these bytes, from the first on, are held at an offset.
+    pub(crate) fn common(&self, pool: &BufferPool, at: StreamOffset, bytes: &[u8]) -> usize {
+        let mut common = 0;
+        while let Some(piece) = self.piece_at(pool, at.plus(common as u64)) {
+            let pairs = piece.iter().zip(&bytes[common..]);
+            let compared = pairs.len();
+            let equal = pairs.take_while(|(held, byte)| held == byte).count();
+            common += equal;
+            if equal < compared || common == bytes.len() {
+                break;
             }
-            at = at.plus(length as u64);
-            rest = &rest[length..];
         }
-        true
+        common
+    }
+
+    /// Whether these bytes are held at an offset.
+    pub(crate) fn holds(&self, pool: &BufferPool, at: StreamOffset, bytes: &[u8]) -> bool {
+        self.common(pool, at, bytes) == bytes.len()
     }
 
     /// The first held bytes at or behind `at` that can be read, to the end of their block at most.

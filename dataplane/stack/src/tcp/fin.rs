@@ -4,6 +4,7 @@ use super::{Connection, FlowSink, TcpState, Workbench};
 use crate::{
     Roles, Side, StreamOffset, Suspicion,
     aside::{Kept, What},
+    wire::Segment,
 };
 
 impl Connection {
@@ -16,14 +17,24 @@ impl Connection {
             _ if fin < received.min(sender.snd_nxt()) => on.suspect(from, Suspicion::Fin),
             // Its place is held already.
             _ if on.holds(from.peer(), StreamOffset(fin)) => on.suspect(from, Suspicion::Fin),
-            Some(_) if self.is_fin_reached(from, on) => on.suspect(from, Suspicion::Fin),
+            // Kept aside with what comes behind the other one.
+            Some(_) if self.is_fin_reached(from, on) => {}
             Some(_) if fin > received => {
                 on.suspect(from, Suspicion::Fin);
-                if let Some(seq) = sender.seq_of(StreamOffset(fin)) {
-                    on.aside.keep(on.pool, from, What::Fin, seq);
-                }
+                self.keep_fin(fin, from, on);
             }
-            _ => self.close(from, fin, on),
+            Some(known) => {
+                self.keep_fin(known, from, on);
+                self.close(from, fin, on);
+            }
+            None => self.close(from, fin, on),
+        }
+    }
+
+    /// Keeps a FIN aside, in case the stream reaches it.
+    fn keep_fin<S: FlowSink>(&self, fin: u64, from: Side, on: &mut Workbench<'_, S>) {
+        if let Some(seq) = self.sides[from].seq_of(StreamOffset(fin)) {
+            on.aside.keep(on.pool, from, What::Fin, seq);
         }
     }
 
@@ -60,6 +71,18 @@ impl Connection {
         if self.sides[from].fin().is_some_and(|fin| acknowledged > fin + 1) {
             self.reopen(from, on);
         }
+    }
+
+    /// Whether a segment acknowledges what was kept aside behind the FIN of its peer: then that was
+    /// none.
+    pub(super) fn passes_fin<S: FlowSink>(
+        &self,
+        segment: &Segment<'_>,
+        from: Side,
+        on: &Workbench<'_, S>,
+    ) -> bool {
+        let fin = self.sides[from.peer()].fin().filter(|_| segment.flags.is_ack());
+        fin.is_some_and(|fin| self.acknowledged_behind(fin + 1, segment, from, on).is_some())
     }
 
     /// Withdraws the FIN of a side: the stream goes on behind it.

@@ -234,6 +234,7 @@ impl Connection {
             Some(EndCause::Fin) if segment.flags.is_syn() => {
                 self.on_syn(segment, options, from, on);
             }
+            Some(EndCause::Fin) if self.passes_fin(segment, from, on) => self.ended = None,
             Some(EndCause::Fin) => self.on_data(segment, from, on),
             Some(EndCause::Rst) => self.on_after_reset(segment, options, from, on),
             _ => {}
@@ -253,7 +254,7 @@ impl Connection {
             return false;
         }
         if on.aside.is_used() {
-            self.choose_opening(segment, from, on);
+            self.choose_opening(segment, options, from, on);
         }
         self.sides[from.peer()].pass_keepalive(segment.ack);
         self.prove(segment, from, on);
@@ -410,19 +411,21 @@ impl Connection {
                 _ => sender.advance_to(end),
             }
         }
+        let fin = self.sides[from].fin().filter(|_| is_closed);
+        let is_sent = segment.payload_length > 0 && !self.is_keepalive(segment, start, from, on);
+        if let Some(fin) = fin.filter(|fin| end > fin.cast_signed())
+            && (is_sent || segment.flags.is_fin())
+        {
+            on.suspect(from, Suspicion::Fin);
+            let before = u32::try_from(fin.cast_signed() - start).unwrap_or_default();
+            self.set_aside(&segment.behind(before), Standing::Doubtful, from, on);
+        }
         let mut repeated = None;
-        if segment.payload_length > 0 && !self.is_keepalive(segment, start, from, on) {
-            let fin = self.sides[from].fin().filter(|_| is_closed);
-            if fin.is_some_and(|fin| end > fin.cast_signed()) {
-                on.suspect(from, Suspicion::Fin);
-                self.set_aside(segment, Standing::Doubtful, from, on);
-            }
-            if let Some((offset, payload)) = within_stream(start, segment.payload, fin) {
-                let placed = on.place(self.arrival(from, offset, payload));
-                let is_new = placed.new_bytes + placed.refused_bytes > 0;
-                let is_repeated = !is_new && end <= sent_before.cast_signed();
-                repeated = is_repeated.then_some(offset);
-            }
+        if is_sent && let Some((offset, payload)) = within_stream(start, segment.payload, fin) {
+            let placed = on.place(self.arrival(from, offset, payload));
+            let is_new = placed.new_bytes + placed.refused_bytes > 0;
+            let is_repeated = !is_new && end <= sent_before.cast_signed();
+            repeated = is_repeated.then_some(offset);
         }
         if let Some(offset) = repeated {
             on.note_retransmission(segment, offset, from);

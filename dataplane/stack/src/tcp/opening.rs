@@ -5,9 +5,9 @@
 
 use super::{Connection, FlowSink, TcpSide, Workbench, ticks_behind, window};
 use crate::{
-    Roles, Side, StreamOffset, Suspicion,
+    Roles, SeqNum, Side, StreamOffset, Suspicion,
     aside::{Aside, Standing, What},
-    opening::Opening,
+    opening::{Offer, Opening},
     wire::{Options, Segment},
 };
 
@@ -97,19 +97,18 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) -> bool {
         if self.sides[from.peer()].has_sent_syn()
-            && !self.is_answer(segment, from, on)
+            && !self.answers(segment.ack, from.peer(), on)
             && !self.turn_to_question(segment, from, on)
         {
             on.suspect(from, Suspicion::HandshakeAck);
+            self.keep_syn_ack(opening, from, on);
             return false;
         }
         let sender = &self.sides[from];
         let is_new = sender.takes_any_syn();
         if !is_new && !sender.is_own_syn(segment.seq) {
             on.suspect(from, Suspicion::Syn);
-            if !sender.is_confirmed() {
-                on.aside.keep(on.pool, from, What::SynAck(opening), segment.seq);
-            }
+            self.keep_syn_ack(opening, from, on);
             return false;
         }
         if !is_new && self.is_outdated(opening, from, on) {
@@ -123,6 +122,14 @@ impl Connection {
         self.acknowledge_syn(segment, from, on);
         self.keep_syn_payload(segment, from, on);
         true
+    }
+
+    /// Keeps a SYN/ACK aside: it counts if the peer acknowledges it. It may answer a SYN that was
+    /// not captured, or one of more than can be kept.
+    fn keep_syn_ack<S: FlowSink>(&self, opening: Opening, from: Side, on: &mut Workbench<'_, S>) {
+        if !self.sides[from].is_confirmed() {
+            on.aside.keep(on.pool, from, What::SynAck(opening), opening.seq);
+        }
     }
 
     /// A SYN/ACK says how much of the SYN its sender has taken: the rest of the payload is void.
@@ -158,17 +165,13 @@ impl Connection {
         on.enter(from.peer(), receiver, receiver.state.receives_syn_ack());
     }
 
-    /// Whether a SYN/ACK acknowledges the SYN of the peer, with or without its payload.
-    fn is_answer<S: FlowSink>(
-        &self,
-        segment: &Segment<'_>,
-        from: Side,
-        on: &Workbench<'_, S>,
-    ) -> bool {
-        let receiver = &self.sides[from.peer()];
-        let sent = receiver.sent_with_fin().max(self.aside_end(from.peer(), &on.aside));
+    /// Whether a SYN/ACK with this number acknowledges the SYN of a side, with or without its
+    /// payload.
+    fn answers<S: FlowSink>(&self, ack: SeqNum, side: Side, on: &Workbench<'_, S>) -> bool {
+        let asker = &self.sides[side];
+        let sent = asker.sent_with_fin().max(self.aside_end(side, &on.aside));
         let sent = 0..=sent.cast_signed();
-        receiver.offset_of(segment.ack).is_some_and(|offset| sent.contains(&offset))
+        asker.offset_of(ack).is_some_and(|offset| sent.contains(&offset))
     }
 
     /// Before the handshake is complete: turns to another SYN of the peer, which this SYN/ACK
@@ -198,12 +201,13 @@ impl Connection {
         }
     }
 
-    /// Of several SYN/ACKs, that counts which the peer acknowledges; with SYN cookies, of several
-    /// SYNs, too, that with which it goes on.
+    /// Of several SYN/ACKs, that counts which the peer acknowledges; of several SYNs, that which it
+    /// has answered.
     #[cold]
     pub(super) fn choose_opening<S: FlowSink>(
         &mut self,
         segment: &Segment<'_>,
+        options: &Options,
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
@@ -215,14 +219,19 @@ impl Connection {
         if receiver.is_own_syn(segment.ack.before(1)) {
             return;
         }
-        let Some(opening) = on.aside.syn_ack_before(peer, segment.ack) else { return };
-        self.begin(opening, peer, on);
-        self.sides[from].grant(i64::from(opening.window));
+        let Some(answer) = on.aside.syn_ack_before(peer, segment.ack) else { return };
+        self.begin(answer, peer, on);
+        self.sides[from].grant(i64::from(answer.window));
         on.drop_data(peer);
-        if let Some(opening) = on.aside.syn_before(from, segment.seq)
-            && self.sides[from].snd_nxt() == 0
-        {
-            self.begin(opening, from, on);
+        if self.answers(answer.ack, from, on) || self.sides[from].snd_nxt() > 0 {
+            return;
+        }
+        match on.aside.syn_before(from, answer.ack) {
+            Some(asked) => self.begin(asked, from, on),
+            None => {
+                self.sides[from].begin_at(answer.ack, Offer::of(options));
+                on.recent[from] = options.stamp.unwrap_or_default().value;
+            }
         }
     }
 
@@ -240,7 +249,7 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        if segment.flags.is_ack() && self.is_answer(segment, from, on) {
+        if segment.flags.is_ack() && self.answers(segment.ack, from.peer(), on) {
             let what = What::SynAck(Opening::of(segment, options));
             on.aside.keep(on.pool, from, what, segment.seq);
         }
@@ -290,7 +299,13 @@ impl Connection {
         let (tcp, peer) = (&self.sides[side], &self.sides[side.peer()]);
         let origin = tcp.seq_of(StreamOffset::ZERO).filter(|_| tcp.may_move())?;
         let window = u32::try_from(peer.edge(tcp)).unwrap_or_default();
-        let opening = Opening { seq: origin.before(1), offer: tcp.offer, stamp: recent, window };
+        let opening = Opening {
+            seq: origin.before(1),
+            ack: SeqNum(0),
+            offer: tcp.offer,
+            stamp: recent,
+            window,
+        };
         tcp.has_sent_syn().then_some(opening)
     }
 }

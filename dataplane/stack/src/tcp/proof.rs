@@ -4,7 +4,7 @@
 
 use super::{Connection, FlowSink, TcpState, Workbench};
 use crate::{
-    Side, StreamOffset, Suspicion,
+    SeqNum, Side, StreamOffset, Suspicion,
     aside::{Kept, Place, Standing, Stretch, What},
     wire::{Options, Segment},
 };
@@ -19,8 +19,6 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        let is_fin = segment.flags.is_fin();
-        let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
         if let Some(acknowledged) = self.sides[from.peer()].offset_of(segment.ack)
             && segment.flags.is_ack()
             && acknowledged > self.sides[from.peer()].sent_with_fin().cast_signed()
@@ -28,17 +26,36 @@ impl Connection {
             let window = super::window(segment, &self.sides[from], &self.sides[from.peer()]);
             on.aside.keep(on.pool, from, What::Claim(window), segment.ack);
         }
+        let segment = segment.behind(self.held(segment, from, on));
+        let is_fin = segment.flags.is_fin() && !self.is_known_fin(&segment, from);
         if segment.payload_length == 0 && !is_fin {
             return;
         }
+        let seq = segment.seq.plus(u32::from(segment.flags.is_syn()));
         let stretch = Stretch { seq, length: segment.payload_length, is_fin };
         // Nobody reads what a side receives that is no longer monitored.
         let bytes = if on.frozen[from.peer()] { &[] } else { segment.payload };
         let is_kept =
-            on.aside.keep_data(on.pool, from, stretch, segment, bytes, standing).is_some();
+            on.aside.keep_data(on.pool, from, stretch, &segment, bytes, standing).is_some();
         if !is_kept && !segment.flags.is_syn() {
-            self.believe_unanswered(segment, from, on);
+            self.believe_unanswered(&segment, from, on);
         }
+    }
+
+    /// How many bytes of a segment, from the first on, its receiver holds: nothing is to be decided
+    /// about them.
+    fn held<S: FlowSink>(&self, segment: &Segment<'_>, from: Side, on: &Workbench<'_, S>) -> u32 {
+        let start = self.sides[from].offset_of(segment.seq).map(u64::try_from);
+        let Some(Ok(start)) = start.filter(|_| !segment.flags.is_syn()) else { return 0 };
+        let common = on.common(from.peer(), StreamOffset(start), segment.payload);
+        u32::try_from(common).unwrap_or_default()
+    }
+
+    /// Whether the FIN of a segment is the one that its sender has sent before.
+    fn is_known_fin(&self, segment: &Segment<'_>, from: Side) -> bool {
+        let end = self.sides[from].offset_of(segment.seq.plus(segment.payload_length));
+        let fin = self.sides[from].fin().map(u64::cast_signed);
+        fin.is_some() && end == fin
     }
 
     /// Takes a long stretch that was kept aside, and the segment that made it too long, where their
@@ -100,32 +117,41 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        let peer = from.peer();
-        if let Some(kept) = self.proven_by(segment, from, on) {
-            // The segment was taken, so its timestamp was not too old, and what it acknowledges was
-            // sent.
-            let (stretch, ack, stamp) = (kept.stretch, kept.ack, kept.stamp);
-            on.recent[peer] = stamp.unwrap_or(on.recent[peer]);
-            if let Some(Ok(acknowledged)) = self.sides[from].offset_of(ack).map(u64::try_from)
-                && acknowledged <= self.sides[from].sent_with_fin()
-            {
-                self.receive_up_to(from, acknowledged, on);
-            }
-            if let Some(Ok(acknowledged)) =
-                self.sides[peer].offset_of(segment.ack).map(u64::try_from)
-            {
-                self.reopen_below(peer, acknowledged, on);
-            }
-            self.sides[peer].learn_proven(stretch, segment.ack);
-            let fin = self.sides[peer].offset_of(stretch.end()).map(u64::try_from);
-            if stretch.is_fin
-                && stretch.next() == segment.ack
-                && let Some(Ok(fin)) = fin
-            {
-                self.close_if_next(peer, fin, on);
-            }
+        if let Some(proven) = self.proven_by(segment, from, on).map(Proven::of) {
+            self.accept(proven, segment.ack, from.peer(), on);
         }
         self.prove_claim(segment, from, on);
+    }
+
+    /// Believes that a side's segment, which was kept aside, was taken: its peer has acknowledged
+    /// it. So its timestamp was not too old, and what it acknowledges was sent.
+    fn accept<S: FlowSink>(
+        &mut self,
+        proven: Proven,
+        ack: SeqNum,
+        of: Side,
+        on: &mut Workbench<'_, S>,
+    ) {
+        let Proven { stretch, ack: answered, stamp } = proven;
+        on.recent[of] = stamp.unwrap_or(on.recent[of]);
+        let peer = of.peer();
+        let answered = answered.and_then(|ack| self.sides[peer].offset_of(ack));
+        if let Some(Ok(acknowledged)) = answered.map(u64::try_from)
+            && acknowledged <= self.sides[peer].sent_with_fin()
+        {
+            self.receive_up_to(peer, acknowledged, on);
+        }
+        if let Some(Ok(acknowledged)) = self.sides[of].offset_of(ack).map(u64::try_from) {
+            self.reopen_below(of, acknowledged, on);
+        }
+        self.sides[of].learn_proven(stretch, ack);
+        let fin = self.sides[of].offset_of(stretch.end()).map(u64::try_from);
+        if stretch.is_fin
+            && stretch.next() == ack
+            && let Some(Ok(fin)) = fin
+        {
+            self.close_if_next(of, fin, on);
+        }
     }
 
     /// What is kept aside and acknowledged by a segment, for the first time. That proves nothing
@@ -144,7 +170,7 @@ impl Connection {
     }
 
     /// What is kept aside and acknowledged by a segment, for the first time and behind an offset.
-    fn acknowledged_behind<'a, S: FlowSink>(
+    pub(super) fn acknowledged_behind<'a, S: FlowSink>(
         &self,
         offset: u64,
         segment: &Segment<'_>,
@@ -172,25 +198,31 @@ impl Connection {
         else {
             return;
         };
-        let sender = &mut self.sides[from];
-        let (Some(claimed), Some(start)) =
+        let sender = &self.sides[from];
+        let (Some(acknowledged), Some(start)) =
             (sender.offset_of(claimed), sender.offset_of(segment.seq))
         else {
             return;
         };
         let (sent, end) =
             (sender.snd_nxt().cast_signed(), start + i64::from(segment.payload_length));
-        if claimed <= sent {
+        if acknowledged <= sent {
             return on.aside.drop(place, on.pool);
         }
-        let is_hole = start > sent && start <= claimed + i64::from(window);
-        if is_hole && claimed <= end {
-            on.aside.drop(place, on.pool);
-            let Ok(claimed) = u64::try_from(claimed) else { return };
-            sender.advance_to(claimed);
-            sender.grant(claimed.cast_signed() + i64::from(window));
-            self.receive_up_to(from, claimed, on);
+        let is_hole = start > sent && start <= acknowledged + i64::from(window);
+        if !is_hole || acknowledged > end {
+            return;
         }
+        on.aside.drop(place, on.pool);
+        if let Some(proven) = on.aside.acknowledged(from, claimed).map(Proven::of) {
+            self.accept(proven, claimed, from, on);
+        }
+        // The segment itself holds what comes behind its start.
+        let Ok(lost) = u64::try_from(acknowledged.min(start)) else { return };
+        let sender = &mut self.sides[from];
+        sender.advance_to(sender.fin().map_or(lost, |fin| lost.min(fin)));
+        sender.grant(acknowledged + i64::from(window));
+        self.receive_up_to(from, lost, on);
     }
 
     /// Takes what was kept aside of a side, below what its peer has acknowledged. Places that hold
@@ -301,7 +333,8 @@ impl Connection {
         Some((start, start + i64::from(stretch.length)))
     }
 
-    /// Takes what is kept in a place, below `limit`, and drops it if nothing is left.
+    /// Takes what is kept in a place, below `limit`, and drops it if nothing is left. Bytes in the
+    /// place of a FIN stay, in case it is withdrawn.
     fn take<S: FlowSink>(
         &mut self,
         place: Place,
@@ -310,13 +343,17 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) {
         let Some((start, end)) = self.offsets_of(place, from, on) else { return };
+        let Some(kept) = on.aside.get_mut(place) else { return };
+        let (is_fin, already) = (kept.stretch.is_fin, i64::from(kept.taken));
         let taken = end.min(limit.cast_signed());
-        let known_fin = self.sides[from].fin();
-        let mut at = start.max(0);
-        let room = known_fin.map_or(taken, |fin| taken.min(fin.cast_signed()));
-        if room < taken {
+        let known_fin = self.sides[from].fin().map(u64::cast_signed);
+        let room = known_fin.map_or(taken, |fin| taken.min(fin));
+        let is_cut = room < taken;
+        let is_new = is_cut && !core::mem::replace(&mut kept.is_cut, is_cut);
+        if is_new {
             on.suspect(from, Suspicion::Fin);
         }
+        let mut at = (start + already).max(0);
         let mut block = [0; PIECE];
         while at < room {
             let from_start = u32::try_from(at - start).unwrap_or(u32::MAX);
@@ -333,14 +370,14 @@ impl Connection {
             self.sides[from].advance_to(taken);
         }
         // A FIN counts as a place of the stream.
-        let is_fin = on.aside.get(place).is_some_and(|kept| kept.stretch.is_fin);
         let next = end + i64::from(is_fin);
-        if limit.cast_signed() >= next {
-            let is_closed_there = self.sides[from].fin().map(u64::cast_signed) == Some(end);
-            if is_fin && limit.cast_signed() == next && !is_closed_there {
-                on.suspect(from, Suspicion::Fin);
-            }
+        if is_fin && limit.cast_signed() == next && known_fin != Some(end) {
+            on.suspect(from, Suspicion::Fin);
+        }
+        if limit.cast_signed() >= next && !is_cut {
             on.aside.drop(place, on.pool);
+        } else if let Some(kept) = on.aside.get_mut(place) {
+            kept.taken = u32::try_from(at - start).unwrap_or_default();
         }
     }
 
@@ -381,6 +418,20 @@ impl Connection {
         for side in Side::BOTH {
             on.enter(side, &mut self.sides[side], TcpState::Established);
         }
+    }
+}
+
+/// What a segment that was kept aside says.
+#[derive(Debug, Clone, Copy)]
+struct Proven {
+    stretch: Stretch,
+    ack: Option<SeqNum>,
+    stamp: Option<u32>,
+}
+
+impl Proven {
+    const fn of(kept: &Kept) -> Self {
+        Self { stretch: kept.stretch, ack: kept.ack, stamp: kept.stamp }
     }
 }
 

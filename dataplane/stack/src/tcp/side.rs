@@ -256,6 +256,13 @@ impl TcpSide {
         }
     }
 
+    /// Sets offset 0 by what the peer has acknowledged in its SYN/ACK, of a side whose SYN is not
+    /// known. What was known of another SYN is forgotten.
+    pub(super) fn begin_at(&mut self, origin: SeqNum, offer: Offer) {
+        self.learn_syn(origin.before(1), offer);
+        self.knowledge = Knowledge::Packet;
+    }
+
     /// Moves offset 0 behind a keepalive, if that was the first packet: the peer expects `ack`.
     pub(super) fn pass_keepalive(&mut self, ack: SeqNum) {
         let is_first = self.knowledge == Knowledge::Packet && self.snd_nxt == 0;
@@ -264,7 +271,8 @@ impl TcpSide {
         }
     }
 
-    /// Learns from a stretch that the peer has acknowledged up to `ack`, wherever it lies.
+    /// Learns from a stretch that the peer has acknowledged up to `ack`, wherever it lies: it had
+    /// room for it.
     pub(super) fn learn_proven(&mut self, stretch: Stretch, ack: SeqNum) {
         self.learn_first(stretch.seq, self.offer);
         let (Some(end), Some(acknowledged)) = (self.offset_of(stretch.end()), self.offset_of(ack))
@@ -273,6 +281,7 @@ impl TcpSide {
         };
         if let Ok(proven) = u64::try_from(end.min(acknowledged)) {
             self.advance_to(proven);
+            self.grant(proven.cast_signed());
         }
     }
 

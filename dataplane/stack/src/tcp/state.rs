@@ -72,7 +72,7 @@ impl TcpState {
     pub(super) const fn withdraws_fin(self) -> Self {
         match self {
             Self::FinWait1 | Self::FinWait2 => Self::Established,
-            Self::Closing | Self::LastAck | Self::TimeWait => Self::CloseWait,
+            Self::Closing | Self::LastAck | Self::TimeWait | Self::Closed => Self::CloseWait,
             _ => self,
         }
     }

@@ -166,6 +166,11 @@ impl<S: FlowSink> Workbench<'_, S> {
         self.buffers[side].holds(self.pool, offset, bytes)
     }
 
+    /// How many of these bytes, from the first on, `side` holds at an offset.
+    pub(super) fn common(&self, side: Side, offset: StreamOffset, bytes: &[u8]) -> usize {
+        self.buffers[side].common(self.pool, offset, bytes)
+    }
+
     /// Whether `side` holds the byte at an offset.
     pub(super) fn holds(&self, side: Side, offset: StreamOffset) -> bool {
         self.buffers[side].piece_at(self.pool, offset).is_some()

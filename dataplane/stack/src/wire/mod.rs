@@ -60,6 +60,17 @@ impl Segment<'_> {
         self.flags.is_plain_ack() && self.payload.len() as u64 == self.payload_length as u64
     }
 
+    /// Likewise, without the first bytes of its payload.
+    pub(crate) fn behind(&self, skipped: u32) -> Self {
+        let captured = usize::try_from(skipped).unwrap_or(usize::MAX);
+        Self {
+            seq: self.seq.plus(skipped),
+            payload: self.payload.get(captured..).unwrap_or_default(),
+            payload_length: self.payload_length.saturating_sub(skipped),
+            ..*self
+        }
+    }
+
     /// The addresses and ports, with the sender as the client.
     pub(crate) fn tuple(&self) -> FlowTuple {
         let client = self.key.endpoint(self.from);

@@ -13,6 +13,8 @@ use std::{
     vec::Vec,
 };
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     Event, EventKinds, FlowRef, FlowTuple, StreamOffset, Suspicion,
@@ -312,9 +314,9 @@ impl Run {
         if flags & (RST | SYN) == 0 {
             said.payload = (0..length).map(|_| self.make_up()).collect();
         }
-        // The stack keeps no more stretches of a side than that.
+        // The stack keeps no more stretches of a side than that, one of which may be honest.
         self.stretches += usize::from(!said.payload.is_empty() || said.has(FIN));
-        if self.stretches > STRETCHES_MAX || is_early {
+        if self.stretches >= STRETCHES_MAX || is_early {
             said.payload.clear();
             said.flags &= !FIN;
         }
@@ -451,6 +453,84 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             [&setup(0)[..], &[0, 9, late, 9], &forged(0, 0, 0, BYTES), &[0x62, 64]].concat(),
         ),
     ]
+}
+
+/// One change of a program: where, relative to its length, and what.
+#[derive(Debug, Clone)]
+enum Change {
+    Set(u8),
+    /// A byte more: what follows means something else.
+    Insert(u8),
+    /// One honest step.
+    Step(u8, u8),
+    /// Something forged, as in the seeds: near, distance, how, what.
+    Forge(u8, [u8; 4]),
+    /// The exchange of a seed follows.
+    Append(usize),
+}
+
+/// The setup of a program: what comes before its first step.
+const SETUP: usize = 10;
+
+impl Change {
+    fn apply(self, program: &mut Vec<u8>, at: u16) {
+        let at = usize::from(at) % program.len();
+        match self {
+            Self::Set(byte) => program[at] = byte,
+            Self::Insert(byte) => program.insert(at, byte),
+            Self::Step(what, more) => drop(program.splice(at..at, [0x60 | (what % 32), more])),
+            Self::Forge(when, forged) => {
+                let step = [0x08, 0x28, 0x68][usize::from(when % 3)] | (when & 0x10);
+                program.splice(at..at, [&[step][..], &forged].concat());
+            }
+            Self::Append(seed) => {
+                let seeds = seeds();
+                program.extend(&seeds[seed % seeds.len()].1[SETUP..]);
+            }
+        }
+    }
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let mostly_zero = || prop_oneof![Just(0), any::<u8>()];
+    let forged = (mostly_zero(), mostly_zero(), any::<u8>(), 0..30u8);
+    prop_oneof![
+        any::<u8>().prop_map(Change::Set),
+        any::<u8>().prop_map(Change::Insert),
+        any::<(u8, u8)>().prop_map(|(what, more)| Change::Step(what, more)),
+        (any::<u8>(), forged).prop_map(|(when, (near, distance, how, what))| {
+            Change::Forge(when, [near, distance % 8, how, what])
+        }),
+        any::<usize>().prop_map(Change::Append),
+    ]
+}
+
+/// A seed with other tastes and numbers, and some changes.
+fn programs() -> impl Strategy<Value = Vec<u8>> {
+    let setup =
+        prop::array::uniform6(prop_oneof![2 => Just(None), 1 => any::<u8>().prop_map(Some)]);
+    let changes = prop::collection::vec((any::<u16>(), change()), 0..12);
+    (any::<usize>(), changes, setup).prop_map(|(seed, changes, setup)| {
+        let seeds = seeds();
+        let mut program = seeds[seed % seeds.len()].1.clone();
+        for (at, change) in changes {
+            change.apply(&mut program, at);
+        }
+        for (byte, other) in program[3..].iter_mut().zip(setup) {
+            *byte = other.unwrap_or(*byte);
+        }
+        program
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// Finds in seconds what bytes without a form find in hours.
+    #[test]
+    fn a_changed_attack_shows_what_was_received(program in programs()) {
+        run(&program);
+    }
 }
 
 #[test]

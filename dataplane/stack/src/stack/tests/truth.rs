@@ -586,3 +586,102 @@ fn what_was_under_way_before_a_reset_is_acknowledged_behind_it() {
     world.play("C> P. 101 301 good\n C> R 105\n S> . 301 105");
     assert_eq!(world.flow().sides.client.acknowledged.map(|offset| offset.0), Some(4));
 }
+
+#[test]
+fn a_fin_within_payload_that_is_kept_aside_is_no_repetition_of_it() {
+    let mut world = established();
+    world.play("C> FP. 101 300 EVILEVIL\n C> F. 101 300\n S> . 301 102");
+    assert_eq!(counted(&world, Suspicion::Fin), 1);
+}
+
+#[test]
+fn bytes_in_the_place_of_a_fin_are_a_copy_of_what_comes_there_later() {
+    let mut world = established();
+    world.events();
+    // The byte was taken, and the FIN was not: the stream goes on behind it.
+    world
+        .play("C> P. 101 300 E\n C> F. 101 301\n S> . 301 102\n C> P. 101 301 good\n S> . 301 105");
+    assert!(world.events().contains("server conflict 0+1 E g"));
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+}
+
+#[test]
+fn the_same_conflict_and_the_same_doubt_of_a_fin_are_told_once() {
+    let mut world = established();
+    world.events();
+    world.play("C> P. 101 300 EVILEVIL\n C> P. 101 301 good\n C> F. 105 301");
+    world.play("S> . 301 105\n S> . 301 106\n S> . 301 106\n S> . 301 106");
+    assert_eq!(world.events().matches("conflict").count(), 1);
+    assert_eq!(world.flow().sides.server.buffer.conflicting_bytes, 4);
+    assert_eq!(counted(&world, Suspicion::Fin), 1);
+}
+
+#[test]
+fn behind_any_number_of_syns_the_answer_that_is_acknowledged_begins_the_connection() {
+    let mut world = World::new();
+    world.play("C> S 100");
+    for forged in 0..5 {
+        world.play(&format!("C> S {}", 7000 + 100 * forged));
+    }
+    world.play("S> S. 300 101\n C> . 101 301\n C> P. 101 301 good\n S> . 301 105");
+    assert_eq!(world.received(Side::Server), "good");
+    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+}
+
+#[test]
+fn after_two_fins_what_is_acknowledged_behind_one_of_them_shows_that_it_was_none() {
+    let mut world = established();
+    world.play("S> F. 301 101\n C> F. 101 302\n S> . 302 102\n C> P. 101 302 good\n S> . 302 105");
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
+fn behind_a_fin_another_one_ends_the_stream_that_goes_on() {
+    let mut world = established();
+    world.play("C> P. 101 301 good\n C> F. 105 301\n C> P. 105 301 more\n C> F. 109 301");
+    world.play("S> . 301 110");
+    assert_eq!(world.received(Side::Server), "goodmore");
+    assert_eq!(world.states(), "FIN-WAIT-2 CLOSE-WAIT");
+    // The nearer one came later, and the stream went over it.
+    let mut world = established();
+    world.play("C> F. 109 301\n C> P. 101 301 good\n C> F. 105 301\n C> P. 105 301 more");
+    world.play("S> . 301 110");
+    assert_eq!(world.received(Side::Server), "goodmore");
+    assert_eq!(world.states(), "FIN-WAIT-2 CLOSE-WAIT");
+}
+
+#[test]
+fn what_the_receiver_holds_takes_no_place_of_what_is_kept_aside() {
+    let mut world = established();
+    world.events();
+    world.play("C> P. 101 301 good\n C> P. 101 300 EVIL");
+    for length in 1..=4 {
+        // Honest, though it acknowledges too little: copies of what is held, and what follows.
+        world.play(&format!("C> P. 101 300 {}", &"good"[..length]));
+        world.play(&format!("C> P. 101 300 good{}", &"more"[..length]));
+    }
+    world.play("S> . 301 109");
+    assert!(world.events().contains("server conflict 0+4 good EVIL"));
+    assert_eq!(world.received(Side::Server), "goodmore");
+}
+
+#[test]
+fn a_claim_of_what_was_kept_aside_is_no_loss() {
+    let mut world = established();
+    world.play("S> . 301 102\n S> R 301\n C> F. 101 301\n S> F. 301 101\n C> . 102 302");
+    world.play("S> . 302 102");
+    assert_eq!(world.flow().sides.server.buffer.gaps, 0);
+}
+
+#[test]
+fn what_was_acknowledged_had_room() {
+    // A forged acknowledgement has moved the window away: each side's answer proves the other's.
+    let mut world = established();
+    world.play("C> P. 101 301 good\n S> . 301 105");
+    let forged = FrameBuilder::between(world.server, world.client);
+    let forged = forged.flags(".").seq(301, 60_000).window(0);
+    world.send(&forged);
+    world.play("C> P. 105 301 more\n S> P. 301 109 well\n C> . 109 305\n S> . 305 109");
+    assert_eq!((world.received(Side::Server), world.received(Side::Client)).0, "goodmore");
+    assert_eq!(world.received(Side::Client), "well");
+}
