@@ -21,7 +21,7 @@ use crate::{
         service::Service, state::Control, status::completion::completing,
     },
     health::{conditions::any_core_works, telemetry, vitals::OBSERVE_EVERY},
-    net::{Cutoff, http2, listen::Listeners},
+    net::{Cutoff, guard::guarded, http2, listen::Listeners},
     panics,
     words::bounds::{MESSAGE_IN_MAX, MESSAGE_OUT_MAX},
 };
@@ -59,7 +59,7 @@ pub async fn serve(
     let health = HealthReporter::new();
     set_health(&health, |_| true).await;
     let service = completing(containing(routes(&control, &health)?.prepare()));
-    let service = gated(service, Arc::clone(&control.gate));
+    let service = guarded(gated(service, Arc::clone(&control.gate)));
     let incoming = listeners.accept();
     let mut observer = panics::spawn("the observer", observe(Arc::clone(&control), health.clone()));
     let (drain, draining) = oneshot::channel::<()>();

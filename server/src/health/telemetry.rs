@@ -85,6 +85,7 @@ pub fn describe_metrics() {
     describe_histogram!("mosd_core_command_seconds", Unit::Seconds, "Time of a command and back.");
     describe_histogram!("rpc_server_duration_seconds", Unit::Seconds, "Time of an RPC.");
     describe_counter!("mosd_calls_refused_total", "Calls and streams ended for want of a role.");
+    describe_counter!("mosd_foreign_requests_total", "Requests that no gRPC client sends.");
     describe_gauge!("mosd_streams", "Server streams open now.");
     describe_gauge!("mosd_subscriptions", "Subscriptions to events now.");
     describe_gauge!("mosd_subscription_queue_bytes", Unit::Bytes, "Bytes queued for all of them.");

@@ -4,6 +4,7 @@ mod authority;
 pub(crate) mod call;
 mod connection;
 mod cutoff;
+pub(crate) mod guard;
 pub(crate) mod http2;
 pub(crate) mod listen;
 mod openmetrics;

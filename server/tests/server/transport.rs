@@ -23,6 +23,7 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
+use tower::ServiceExt as _;
 
 use crate::support::{Table, control, metadata, row, run, settings, worker, worker_id};
 
@@ -133,6 +134,36 @@ async fn misdirected(channel: Channel, path: &'static str, encoding: Option<&str
     }
     let codec = ProstCodec::<FlowData, FlowData>::default();
     grpc.unary(request, PathAndQuery::from_static(path), codec).await.unwrap_err()
+}
+
+/// What is answered to a request of a web page: a `GetStatus` with this header.
+async fn paged(channel: Channel, name: &'static str, value: &'static str) -> http::StatusCode {
+    let request = http::Request::post("http://localhost/mos.v1.SystemService/GetStatus")
+        .header("content-type", "application/grpc")
+        .header(name, value);
+    let mut request = request.body(tonic::body::Body::empty()).unwrap();
+    if name == "content-type" {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    channel.oneshot(request).await.unwrap().status()
+}
+
+#[test]
+fn what_a_web_page_has_its_browser_send_is_not_served() {
+    run(async {
+        let served = Served::start().await;
+        let channel = served.connect().await;
+        for (name, value, status) in [
+            ("te", "trailers", 200),
+            ("content-type", "text/plain", 415),
+            ("origin", "https://evil.example", 403),
+            ("sec-fetch-site", "cross-site", 403),
+        ] {
+            assert_eq!(paged(channel.clone(), name, value).await, status, "{name}: {value}");
+        }
+        drop(channel);
+        served.end().await;
+    });
 }
 
 #[test]
