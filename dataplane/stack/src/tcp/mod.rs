@@ -290,6 +290,10 @@ impl Connection {
         }
         let sender = &mut self.sides[from];
         on.enter(from, sender, sender.state.sends_ack());
+        if segment.payload_length > 0 && sender.state == TcpState::SynReceived {
+            // It sends data, so it has taken the answer to its SYN/ACK.
+            sender.acknowledge(0);
+        }
         self.on_acknowledgement(segment, from, on);
         self.note_stamp(segment, options, from, on);
         self.on_data(segment, from, on);
@@ -365,7 +369,8 @@ impl Connection {
         }
     }
 
-    /// Remembers the timestamp of a segment in order.
+    /// Remembers the timestamp of a segment in order. What a side says while its SYN/ACK is not
+    /// acknowledged does not count: the answer to that echoes its own.
     fn note_stamp<S: FlowSink>(
         &self,
         segment: &Segment<'_>,
@@ -374,9 +379,12 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) {
         let Some(stamp) = options.stamp else { return };
+        let sender = &self.sides[from];
+        if sender.has_sent_syn() && !sender.is_confirmed() {
+            return;
+        }
         let next = on.buffers[from.peer()].next().0.cast_signed();
-        let is_in_order =
-            self.sides[from].offset_of(segment.seq).is_some_and(|start| start <= next);
+        let is_in_order = sender.offset_of(segment.seq).is_some_and(|start| start <= next);
         let is_newer = ticks_behind(stamp.value, on.recent[from]) <= 0;
         if is_in_order && (is_newer || on.is_stale || on.recent[from] == 0) {
             on.recent[from] = stamp.value;

@@ -68,7 +68,7 @@ impl Connection {
             // From before its SYN, which was not answered: of the connection that it had before.
             return Verdict::Doubtful(Suspicion::BeforeSyn);
         }
-        if end + i64::from(closes) > start && self.has_foreign_echo(options, from, on) {
+        if self.has_foreign_echo(options, from, on) {
             return Verdict::Doubtful(Suspicion::Timestamp);
         }
         let edge = sender.edge(receiver);

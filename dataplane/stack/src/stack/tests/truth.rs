@@ -221,6 +221,30 @@ fn an_old_timestamp_with_other_bytes_or_another_acknowledgement_is_suspicious() 
 }
 
 #[test]
+fn the_answer_to_a_syn_ack_echoes_that_and_nothing_later() {
+    // A challenge comes between them: its timestamp is not the one to be echoed.
+    for (echo, received) in [(2000, "data"), (2001, "")] {
+        let mut world = World::new();
+        let (client, server) = (world.client, world.server);
+        let frame = FrameBuilder::between(client, server).flags("S").seq(100, 0);
+        world.send(&frame.tcp_options(&stamp(1000, 0)));
+        for (flags, seq, value) in [("S.", 300, 2000), (".", 301, 2001)] {
+            let frame = FrameBuilder::between(server, client).flags(flags).seq(seq, 101);
+            world.send(&frame.tcp_options(&stamp(value, 1000)));
+        }
+        data(&mut world, 101, "", &stamp(1001, echo));
+        data(&mut world, 101, "data", &stamp(1001, echo));
+        assert_eq!(world.received(Side::Server), received, "{echo}");
+        // The server may see it otherwise: its acknowledgement decides, or what it sends.
+        let frame = FrameBuilder::between(server, client).flags("P.").seq(301, 105);
+        world.send(&frame.tcp_options(&stamp(2002, 1001)).payload(b"well"));
+        data(&mut world, 105, " more", &stamp(1002, 2002));
+        assert_eq!(world.received(Side::Server), "data more", "{echo}");
+        assert_eq!(world.states(), "ESTABLISHED ESTABLISHED", "{echo}");
+    }
+}
+
+#[test]
 fn an_unexpected_signature_is_kept_aside() {
     let signature = [&[1, 1, 19, 18][..], &[7; 16]].concat();
     let mut world = established();
