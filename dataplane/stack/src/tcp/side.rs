@@ -281,8 +281,9 @@ impl TcpSide {
         };
         if let Ok(proven) = u64::try_from(end.min(acknowledged)) {
             self.advance_to(proven);
-            self.grant(proven.cast_signed());
         }
+        // A FIN has a place of its own.
+        self.grant(acknowledged.min(end + i64::from(stretch.is_fin)));
     }
 
     /// Notes the number that the peer acknowledges, and the window that it grants, of a side that

@@ -13,7 +13,7 @@ use std::{
     vec::Vec,
 };
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 use crate::{
@@ -505,6 +505,11 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+fn seed() -> RngSeed {
+    let given = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok());
+    RngSeed::Fixed(given.unwrap_or(1))
+}
+
 /// A seed with other tastes and numbers, and some changes.
 fn programs() -> impl Strategy<Value = Vec<u8>> {
     let setup =
@@ -524,7 +529,13 @@ fn programs() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    // The same programs each time, unless `PROPTEST_RNG_SEED` says otherwise: a search is for those
+    // who want to find something.
+    #![proptest_config(ProptestConfig {
+        rng_seed: seed(),
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(20_000)
+    })]
 
     /// Finds in seconds what bytes without a form find in hours.
     #[test]

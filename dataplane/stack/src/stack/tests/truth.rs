@@ -709,3 +709,24 @@ fn what_was_acknowledged_had_room() {
     assert_eq!((world.received(Side::Server), world.received(Side::Client)).0, "goodmore");
     assert_eq!(world.received(Side::Client), "well");
 }
+
+#[test]
+fn a_fin_that_was_acknowledged_had_room_of_its_own() {
+    let mut world = stamped();
+    data(&mut world, 101, "good", &stamp(1001, 2000));
+    // A forged timestamp lies ahead, so that the client's windows are not heard any more.
+    data(&mut world, 101, "", &stamp(1501, 2000));
+    let says = |world: &mut World, flags, seq, payload: &[u8]| {
+        let frame = FrameBuilder::between(world.server, world.client).flags(flags);
+        let frame = frame.seq(seq, 101).payload(payload).tcp_options(&stamp(2001, 1000));
+        world.send(&frame);
+    };
+    let room = vec![b'x'; 65_535];
+    says(&mut world, "P.", 301, &room[..1400]);
+    says(&mut world, "F.", 301 + 65_535, b"");
+    let answer = FrameBuilder::between(world.client, world.server).flags(".");
+    world.send(&answer.seq(105, 301 + 65_536).tcp_options(&stamp(1002, 2001)));
+    let last = FrameBuilder::between(world.server, world.client).flags(".");
+    world.send(&last.seq(301 + 65_536, 105).tcp_options(&stamp(2002, 1002)));
+    assert_eq!(world.flow().sides.client.acknowledged.map(|offset| offset.0), Some(4));
+}
