@@ -165,9 +165,14 @@ impl Connection {
         on.enter(from.peer(), receiver, receiver.state.receives_syn_ack());
     }
 
-    /// Whether a SYN/ACK with this number acknowledges the SYN of a side, with or without its
-    /// payload.
-    fn answers<S: FlowSink>(&self, ack: SeqNum, side: Side, on: &Workbench<'_, S>) -> bool {
+    /// Whether a SYN/ACK, or a reset, with this number acknowledges the SYN of a side, with or
+    /// without its payload.
+    pub(super) fn answers<S: FlowSink>(
+        &self,
+        ack: SeqNum,
+        side: Side,
+        on: &Workbench<'_, S>,
+    ) -> bool {
         let asker = &self.sides[side];
         let sent = asker.sent_with_fin().max(self.aside_end(side, &on.aside));
         let sent = 0..=sent.cast_signed();

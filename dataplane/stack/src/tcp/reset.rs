@@ -89,11 +89,7 @@ impl Connection {
         match receiver.offset_of(segment.ack) {
             // RFC 9293 section 3.5.3: "In the SYN-SENT state (a RST received in response to an
             // initial SYN), the RST is acceptable if the ACK field acknowledges the SYN."
-            Some(offset) => {
-                let end = self.aside_end(from.peer(), &on.aside);
-                let sent = 0..=receiver.sent_with_fin().max(end).cast_signed();
-                segment.flags.is_ack() && sent.contains(&offset)
-            }
+            Some(_) => segment.flags.is_ack() && self.answers(segment.ack, from.peer(), on),
             // Nothing else of the connection was captured.
             None => true,
         }

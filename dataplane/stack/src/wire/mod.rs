@@ -60,7 +60,7 @@ impl Segment<'_> {
         self.flags.is_plain_ack() && self.payload.len() as u64 == self.payload_length as u64
     }
 
-    /// Likewise, without the first bytes of its payload.
+    /// The segment without the first bytes of its payload.
     pub(crate) fn behind(&self, skipped: u32) -> Self {
         let captured = usize::try_from(skipped).unwrap_or(usize::MAX);
         Self {
