@@ -31,6 +31,22 @@ fn flows_of_both_ip_versions_are_listed() {
 }
 
 #[test]
+fn flows_are_counted_in_groups_that_make_the_whole() {
+    let mosd = Mosd::start(&Setup::demo());
+    let mut answer = Value::Null;
+    let grouped = within(TRAFFIC_MAX, || {
+        answer = mosd.json(&["flows", "count", "--by", "server.port", "--by", "core"]);
+        answer.get("groups").and_then(Value::as_array).is_some_and(|groups| groups.len() > 1)
+    });
+    assert!(grouped, "{answer}");
+    let groups = answer.get("groups").and_then(Value::as_array).expect("groups");
+    let counts: Vec<i64> = groups.iter().map(|group| number(group.get("flowCount"))).collect();
+    assert!(counts.is_sorted_by(|a, b| a >= b), "{answer}");
+    assert_eq!(counts.iter().sum::<i64>(), number(answer.get("flowCount")), "{answer}");
+    mosd.stop(Signal::INT).in_order();
+}
+
+#[test]
 fn a_live_flow_takes_a_new_option_while_packets_keep_coming() {
     let mosd = Mosd::start(&Setup::demo());
     let flow = mosd.lasting_flow();

@@ -3,12 +3,13 @@
 use std::{error::Error, fmt, time::Duration};
 
 use mos_proto::v1::{
-    GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
-    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
-    GetStatusResponse, ListFlowsRequest, ListFlowsResponse, PeekFlowRequest, PeekFlowResponse,
-    ReadFlowRequest, ReadFlowResponse, SetSockOptRequest, SetSockOptResponse, WatchEventsRequest,
-    WatchEventsResponse, event_service_client::EventServiceClient,
-    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
+    CountFlowsRequest, CountFlowsResponse, GetCallerRequest, GetCallerResponse, GetFlowRequest,
+    GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest,
+    GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse,
+    PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse, SetSockOptRequest,
+    SetSockOptResponse, WatchEventsRequest, WatchEventsResponse,
+    event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
+    system_service_client::SystemServiceClient,
 };
 use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -133,6 +134,16 @@ impl Client {
     pub async fn get_flow(&self, m: GetFlowRequest) -> Result<GetFlowResponse, CallError> {
         let mut flows = FlowServiceClient::new(self.channel());
         self.bounded("mos.v1.FlowService/GetFlow", flows.get_flow(self.request(m))).await
+    }
+
+    /// The number of matching flows, in groups if asked to.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn count_flows(&self, m: CountFlowsRequest) -> Result<CountFlowsResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/CountFlows", flows.count_flows(self.request(m))).await
     }
 
     /// The options of one flow.

@@ -1,9 +1,9 @@
 //! Converts parsed arguments to requests of the API.
 
 use mos_proto::v1::{
-    FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest, PeekFlowRequest,
-    RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, TcpState, WatchEventsRequest,
-    set_sock_opt_request::Change,
+    CountFlowsRequest, FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest,
+    PeekFlowRequest, RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, TcpState,
+    WatchEventsRequest, set_sock_opt_request::Change,
 };
 use mos_text::{
     FlowName,
@@ -12,8 +12,8 @@ use mos_text::{
 
 use crate::{
     args::{
-        self, AddressMatch, Condition, EventsArgs, Format, ListArgs, OptionFlags, RawTarget,
-        Selector, SetoptArgs, Term,
+        self, AddressMatch, Condition, CountArgs, EventsArgs, Format, ListArgs, OptionFlags,
+        RawTarget, Selector, SetoptArgs, Term,
     },
     error::Failure,
     raw_option,
@@ -40,6 +40,12 @@ pub fn list_flows(args: &ListArgs, format: Format) -> ListFlowsRequest {
         }
         .into(),
     }
+}
+
+/// The number of flows, in groups by the fields given.
+#[must_use]
+pub fn count_flows(args: &CountArgs) -> CountFlowsRequest {
+    CountFlowsRequest { filter: filter(&args.selector), group_by: args.by.clone() }
 }
 
 /// Events from now on.

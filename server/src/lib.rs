@@ -28,7 +28,7 @@ mod words;
 mod workers;
 
 pub use api::{
-    rejection::{Rejection, Unserved},
+    rejection::{ManyFlows, Rejection, Unserved},
     service::Service,
     state::{Control, Settings},
     status::ErrorRow,

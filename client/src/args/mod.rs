@@ -1,6 +1,7 @@
 //! What was typed: the command line as clap sees it, and nothing of what it means.
 
 mod events;
+mod flows;
 mod options;
 mod selector;
 
@@ -11,6 +12,7 @@ use mos_text::{Endpoint, FlowName, Size, Span, TextError, mos};
 
 pub use self::events::EventsArgs;
 pub(crate) use self::events::type_name;
+pub use self::flows::{CountArgs, ListArgs};
 pub use self::options::{OptionFlags, Overlap, Stop};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
 
@@ -166,25 +168,8 @@ pub enum FlowsVerb {
     List(ListArgs),
     /// Shows one flow with its counters.
     Get(GetArgs),
-}
-
-/// `flows list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Which flows.
-    #[command(flatten)]
-    pub selector: Selector,
-    /// Lists every flow, page by page.
-    #[arg(long, conflicts_with = "limit")]
-    pub all: bool,
-    /// Lists at most this many flows.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "100",
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    pub limit: u64,
+    /// Counts flows, in groups if asked to.
+    Count(CountArgs),
 }
 
 /// `flows get`.

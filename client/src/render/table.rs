@@ -24,17 +24,19 @@ pub(crate) enum Titles {
 /// A partly written table.
 #[derive(Debug)]
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(String, Align)>,
     widths: Vec<usize>,
     title_due: bool,
 }
 
 impl Table {
     /// An empty table; with [`Titles::Shown`] the first rows are preceded by the titles.
-    pub(crate) fn new(columns: &[(&'static str, Align)], titles: Titles) -> Self {
+    pub(crate) fn new(columns: &[(&str, Align)], titles: Titles) -> Self {
         let title_due = titles == Titles::Shown;
         let widths = columns.iter().map(|(title, _)| if title_due { title.len() } else { 0 });
-        Self { columns: columns.to_vec(), widths: widths.collect(), title_due }
+        let widths = widths.collect();
+        let columns = columns.iter().map(|(title, align)| ((*title).to_owned(), *align)).collect();
+        Self { columns, widths, title_due }
     }
 
     /// The text of more rows, preceded by the titles if these are the first.
@@ -46,7 +48,7 @@ impl Table {
         }
         let mut text = String::new();
         if self.title_due {
-            let titles: Vec<_> = self.columns.iter().map(|(title, _)| *title).collect();
+            let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.as_str()).collect();
             self.row(&titles, &mut text);
             self.title_due = false;
         }

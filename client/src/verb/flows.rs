@@ -58,14 +58,19 @@ pub(super) async fn list(session: &mut Session, args: &ListArgs) -> Result<Exit,
             format_count(total)
         ));
     }
-    if progress.unreachable.is_empty() {
-        return Ok(Exit::Done);
+    Ok(extent_exit(session, &progress.unreachable))
+}
+
+/// How a command ends whose answer may lack the flows of some cores, which is said.
+pub(super) fn extent_exit(session: &mut Session, unreachable: &[String]) -> Exit {
+    if unreachable.is_empty() {
+        return Exit::Done;
     }
     session.output.warning(&format!(
         "no answer from {}: their flows are missing; `mosctl status` shows the cores",
-        progress.unreachable.join(", ")
+        unreachable.join(", ")
     ));
-    Ok(Exit::Partial)
+    Exit::Partial
 }
 
 /// Fetches and writes pages until the last flow or the limit.

@@ -1,6 +1,7 @@
 //! What each command does, one file for each group.
 
 mod call;
+mod count;
 mod events;
 mod flows;
 mod help;
@@ -70,6 +71,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
             flows::list(&mut session, args).await
         }
         Verb::Flows(FlowsVerb::Get(args)) => flows::get(&mut session, args).await,
+        Verb::Flows(FlowsVerb::Count(args)) => count::count(&mut session, args).await,
         Verb::Getopt(args) => sockopt::getopt(&mut session, args).await,
         Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
         Verb::Peek(args) => peek::peek(&mut session, args).await,
@@ -103,7 +105,8 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
             "read"
         }
         Verb::Setopt(args) => return sockopt::consent(args, output).await,
-        Verb::Flows(_)
+        Verb::Flows(FlowsVerb::Count(_)) => "count",
+        Verb::Flows(FlowsVerb::List(_) | FlowsVerb::Get(_))
         | Verb::List(_)
         | Verb::Getopt(_)
         | Verb::Peek(_)

@@ -12,14 +12,15 @@ use std::{
 };
 
 use mos_proto::v1::{
-    BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus, Event, EventType, Flow,
-    FlowData, FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetCallerRequest,
-    GetCallerResponse, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
-    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
-    GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest, ListFlowsResponse, Lost,
-    OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RawSockOpt,
-    ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest, SetSockOptResponse, Side,
-    SideStats, Subscribed, TcpState, WatchEventsRequest, WatchEventsResponse,
+    BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus, CountFlowsRequest,
+    CountFlowsResponse, Event, EventType, Flow, FlowData, FlowEnd, FlowGap, FlowOptions, FlowTuple,
+    Fragment, GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse,
+    GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse,
+    GetStatusRequest, GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest,
+    ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse,
+    PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest,
+    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, WatchEventsRequest,
+    WatchEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -33,6 +34,8 @@ use tokio::{net::UnixListener, runtime};
 use tokio_stream::{Iter, StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{Code, Request, Response, Status, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::many;
 
 /// The flow that is known by name and by tuple.
 pub(crate) const FLOW: &str = "flows/00c004a900c901f2";
@@ -260,6 +263,14 @@ impl FlowService for Answers {
         self.seen();
         find(&request.into_inner().flow)?;
         Ok(Response::new(GetFlowResponse { flow: Some(flow()) }))
+    }
+
+    async fn count_flows(
+        &self,
+        request: Request<CountFlowsRequest>,
+    ) -> Result<Response<CountFlowsResponse>, Status> {
+        self.seen();
+        Ok(Response::new(many::count(&request.into_inner())))
     }
 
     async fn get_sock_opt(

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod call;
+mod count;
 mod endings;
 mod events;
 mod fake;
 mod list;
+mod many;
 mod options;
 mod payload;
 mod read;

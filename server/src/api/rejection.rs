@@ -160,6 +160,9 @@ pub enum Rejection {
         /// Streams that may run at once.
         max: usize,
     },
+    /// A request about many flows cannot be carried out.
+    #[error(transparent)]
+    ManyFlows(#[from] ManyFlows),
     /// The transport ends the call, or does not begin it.
     #[error(transparent)]
     Cutoff(#[from] Cutoff),
@@ -175,6 +178,20 @@ pub enum Rejection {
     /// The request made us panic: our own error. The log has the id.
     #[error("internal error: the log of mosd says more of {0}")]
     Panicked(Uuid),
+}
+
+/// Why a request about many flows is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManyFlows {
+    /// The limit of calls that look at every flow is reached.
+    #[error("{max} calls that look at every flow are under way already: more are not allowed")]
+    TooManyWalks {
+        /// Such calls that may be under way at once.
+        max: usize,
+    },
+    /// The time of the call was over before the last flow. Nothing was changed.
+    #[error("the time of this call was over before all flows were looked at: give it more time")]
+    Unfinished,
 }
 
 /// Why a call ends before it reaches a method of ours, or without one.

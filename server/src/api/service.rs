@@ -67,6 +67,13 @@ impl FlowService for Service {
         self.answer("mos.v1.FlowService/GetFlow", request, rpc::get_flow).await
     }
 
+    async fn count_flows(
+        &self,
+        request: Request<v1::CountFlowsRequest>,
+    ) -> Result<Response<v1::CountFlowsResponse>, Status> {
+        self.answer("mos.v1.FlowService/CountFlows", request, rpc::count_flows).await
+    }
+
     async fn get_sock_opt(
         &self,
         request: Request<v1::GetSockOptRequest>,

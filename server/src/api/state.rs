@@ -10,9 +10,11 @@ use uuid::Uuid;
 use crate::{
     api::{answers::Answers, etag::Etags, streams::Streams},
     auth::{Gate, Grants},
+    budgets::Budget,
     events::FanOut,
     flows::page_token::PageTokens,
     health::{conditions::Conditions, descriptors::Descriptors, vitals::Vitals},
+    words::bounds::{WALKS_OPEN_MAX, WALKS_PER_PRINCIPAL},
     workers::Workers,
 };
 
@@ -56,6 +58,8 @@ pub struct Control {
     pub(crate) page_tokens: PageTokens,
     /// First answers of `SetSockOpt`.
     pub(crate) answers: Answers<v1::SetSockOptResponse>,
+    /// Walks over all flows that are under way.
+    pub(crate) walks: Arc<Budget>,
     /// The streams that run now.
     pub streams: Streams,
     /// What was observed of the workers and ports lately.
@@ -90,6 +94,7 @@ impl Control {
             etags: Etags::new(boot),
             page_tokens: PageTokens::new(boot),
             answers: Answers::default(),
+            walks: Budget::new(WALKS_PER_PRINCIPAL, WALKS_OPEN_MAX),
             streams: Streams::default(),
         }
     }

@@ -1,11 +1,12 @@
 //! Decides whether a flow, or an event, matches.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use mos_stack::{
     FlowSummary, FlowTuple, Instant, OverlapPolicy, Side, SideSummary, SockOptValue, StopScope,
     TcpState, WorkerId,
 };
+use mos_text::Span;
 
 use super::{
     expr::{Expr, Op},
@@ -40,9 +41,9 @@ pub(super) fn matches(expr: &Expr, subject: Subject<'_>) -> bool {
     }
 }
 
-/// The value of a field.
-#[derive(Debug)]
-enum Actual {
+/// The value of a field. `Display` writes it as filters spell it; nothing where it is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Actual {
     Address(IpAddr),
     Number(u64),
     State(TcpState),
@@ -54,7 +55,7 @@ enum Actual {
     Absent,
 }
 
-fn actual(field: Field, subject: Subject<'_>) -> Actual {
+pub(super) fn actual(field: Field, subject: Subject<'_>) -> Actual {
     let (tuple, core) = match subject {
         Subject::Flow { flow, .. } => (&flow.tuple, flow.id.worker()),
         Subject::Event { tuple, core } => (tuple, core),
@@ -112,5 +113,20 @@ fn compare(actual: Actual, op: Op, value: Value) -> bool {
         (Actual::Truth(is_so), Value::Truth(wanted)) => (is_so == wanted) != negates,
         // The field is absent: the parser gives a field only values of its own type.
         _ => negates,
+    }
+}
+
+impl fmt::Display for Actual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Address(address) => address.fmt(f),
+            Self::Number(number) => Value::Number(number).fmt(f),
+            Self::State(state) => Value::State(state).fmt(f),
+            Self::Span(span) => Value::Span(Span(span)).fmt(f),
+            Self::Scope(scope) => Value::Scope(scope).fmt(f),
+            Self::Overlap(policy) => Value::Overlap(policy).fmt(f),
+            Self::Truth(is_so) => Value::Truth(is_so).fmt(f),
+            Self::Absent => Ok(()),
+        }
     }
 }

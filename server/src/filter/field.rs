@@ -121,6 +121,26 @@ impl Field {
         }
     }
 
+    /// Whether flows can be grouped by it: it has few values, or says who a flow is between.
+    pub(super) const fn makes_groups(self) -> bool {
+        match self {
+            Self::Address(_)
+            | Self::Port(_)
+            | Self::Vlan
+            | Self::Core
+            | Self::State(_)
+            | Self::OneSided
+            | Self::Option(_) => true,
+            Self::Age
+            | Self::Idle
+            | Self::PayloadBytes
+            | Self::BufferedBytes
+            | Self::OutOfOrderBytes
+            | Self::UnacknowledgedBytes
+            | Self::SuspiciousSegments => false,
+        }
+    }
+
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Address(_) => Kind::Address,

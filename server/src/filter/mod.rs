@@ -11,6 +11,7 @@
 mod eval;
 mod expr;
 mod field;
+mod group;
 mod lexer;
 mod parser;
 
@@ -22,6 +23,8 @@ use mos_stack::{FlowSummary, FlowTuple, Instant, WorkerId};
 use eval::Subject;
 use expr::Expr;
 use field::Scope;
+
+pub(crate) use group::{Group, GroupKey};
 
 /// A parsed and checked filter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,4 +2,5 @@
 
 pub(crate) mod page_token;
 pub(crate) mod resolve;
+pub(crate) mod tally;
 pub(crate) mod walk;

@@ -73,6 +73,15 @@ pub(crate) const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Slots visited for one page, at most.
 pub(crate) const PAGE_SLOTS_MAX: u32 = 65_536;
 
+/// Walks over all flows that are under way at once: for one principal, and for all.
+pub(crate) const WALKS_PER_PRINCIPAL: usize = 4;
+pub(crate) const WALKS_OPEN_MAX: usize = 16;
+
+/// Fields to group flows by, groups in an answer, and groups that are told apart on the way there.
+pub(crate) const GROUP_FIELDS_MAX: usize = 2;
+pub(crate) const GROUPS_MAX: usize = 1000;
+pub(crate) const GROUPS_APART_MAX: usize = 10_000;
+
 /// Bytes of a filter's text, comparisons in it, and how deep parentheses and negations are nested,
 /// at most.
 pub(crate) const FILTER_TEXT_MAX: usize = 2048;
@@ -269,6 +278,16 @@ fn requests() -> Vec<Limit> {
             "flows on a page"),
         count("list.slots_per_page.max", widened(PAGE_SLOTS_MAX), Call,
             "places of flows looked at for a page"),
+        count("walks_per_principal.max", WALKS_PER_PRINCIPAL, Principal,
+            "calls under way that look at every flow: `CountFlows`"),
+        count("walks.max", WALKS_OPEN_MAX, Server,
+            "calls under way that look at every flow"),
+        count("count.fields.max", GROUP_FIELDS_MAX, Call,
+            "fields to group flows by"),
+        count("count.groups.max", GROUPS_MAX, Call,
+            "groups of flows in an answer, the largest ones"),
+        count("count.groups_apart.max", GROUPS_APART_MAX, Call,
+            "groups of flows that are told apart to find those"),
         bytes("flow.text_bytes.max", FlowName::TEXT_MAX, Call,
             "the name of a flow"),
         bytes("etag.text_bytes.max", ETAG_MAX, Call,

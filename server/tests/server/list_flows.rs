@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::support::{
-    Shared, Table, control, fields, flow, metadata, row, run, settings, shared, worker, worker_id,
+    Shared, Table, fields, flow, full, metadata, over, row, run, shared, worker, worker_id,
 };
 use mos_control::{Command, Refusal, Reply};
 use mos_proto::v1::{
@@ -47,28 +47,6 @@ async fn page(service: &Service, request: ListFlowsRequest) -> Result<ListFlowsR
 
 fn of_size(page_size: i32, page_token: &str) -> ListFlowsRequest {
     ListFlowsRequest { page_size, page_token: page_token.to_owned(), ..Default::default() }
-}
-
-/// Workers over these tables.
-fn over(tables: &[Shared<Table>]) -> Service {
-    let ports = tables
-        .iter()
-        .zip(0..)
-        .map(|(table, index)| {
-            let table = Rc::clone(table);
-            let port = worker(index, {
-                let table = Rc::clone(&table);
-                move |command| table.borrow().answer(command)
-            });
-            table.borrow().publish(port.board());
-            port
-        })
-        .collect();
-    Service::new(control(ports, settings()))
-}
-
-fn full(worker: u16, slots: u32) -> Table {
-    Table { slots: (0..slots).map(|slot| Some(flow(worker, slot, 1, 0))).collect(), now: 10 }
 }
 
 /// Ends, replaces and begins flows; never touches those that last.

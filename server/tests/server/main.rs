@@ -9,6 +9,7 @@
 )]
 
 mod containment;
+mod count_flows;
 mod hostile;
 mod list_flows;
 mod options;

@@ -8,7 +8,7 @@ use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
 use mos_text::{FlowNameError, Reason};
-use mosd::{Cutoff, ErrorRow, Filter, PageTokenError, Rejection, Roles, Unserved};
+use mosd::{Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, Rejection, Roles, Unserved};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -130,6 +130,8 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- PermissionDenied PAYLOAD_DISABLED", Rejection::PayloadDisabled),
         ("ESTALE Aborted ETAG_MISMATCH", Rejection::EtagMismatch { flow: text(), current: text() }),
         ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),
+        ("- ResourceExhausted TOO_MANY_CALLS retry 1s", ManyFlows::TooManyWalks { max: 2 }.into()),
+        ("- DeadlineExceeded DEADLINE_EXCEEDED retry 1s", ManyFlows::Unfinished.into()),
         ("- ResourceExhausted TOO_MANY_CALLS retry 1s", Cutoff::TooManyCalls { max: 2 }.into()),
         ("- ResourceExhausted ANSWERS_UNREAD retry 1s", Cutoff::UnreadAnswers { max: 2 }.into()),
         ("- ResourceExhausted SLOW_CONSUMER retry 1s", Cutoff::SlowConsumer.into()),

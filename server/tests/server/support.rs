@@ -156,6 +156,29 @@ impl Table {
     }
 }
 
+/// Workers over these tables.
+pub(crate) fn over(tables: &[Shared<Table>]) -> Service {
+    let ports = tables
+        .iter()
+        .zip(0..)
+        .map(|(table, index)| {
+            let table = Rc::clone(table);
+            let port = worker(index, {
+                let table = Rc::clone(&table);
+                move |command| table.borrow().answer(command)
+            });
+            table.borrow().publish(port.board());
+            port
+        })
+        .collect();
+    Service::new(control(ports, settings()))
+}
+
+/// A table without a free slot.
+pub(crate) fn full(worker: u16, slots: u32) -> Table {
+    Table { slots: (0..slots).map(|slot| Some(flow(worker, slot, 1, 0))).collect(), now: 10 }
+}
+
 pub(crate) type Shared<T> = Rc<RefCell<T>>;
 
 pub(crate) fn shared<T>(value: T) -> Shared<T> {

@@ -13,11 +13,12 @@ const INFO: &str = "/mos.v1.SystemService/GetServerInfo";
 const WATCH: &str = "/mos.v1.EventService/WatchEvents";
 
 /// Methods that random calls name: ours, others' and none.
-const METHODS: [&str; 12] = [
+const METHODS: [&str; 13] = [
     LIST,
     STATUS,
     WATCH,
     "/mos.v1.FlowService/GetFlow",
+    "/mos.v1.FlowService/CountFlows",
     "/mos.v1.FlowService/GetSockOpt",
     "/mos.v1.FlowService/SetSockOpt",
     "/mos.v1.FlowService/PeekFlow",

@@ -6,6 +6,7 @@ use mos_proto::v1;
 use mos_stack::FlowSummary;
 use prost::Message as _;
 
+use super::walks::{core_names, of_walk};
 use crate::{
     api::{
         convert::{self, View},
@@ -42,8 +43,7 @@ pub(crate) async fn list_flows(
         deadline: call.deadline,
     };
     let mut page = Page { control, view, page_size, flows: Vec::new(), bytes: 0 };
-    let stretch =
-        walk.stretch(from, &mut page).await.map_err(|error| Rejection::of_call(error, "flows"))?;
+    let stretch = walk.stretch(from, &mut page).await.map_err(of_walk)?;
     Ok(v1::ListFlowsResponse {
         flows: page.flows,
         next_page_token: stretch
@@ -51,7 +51,7 @@ pub(crate) async fn list_flows(
             .map(|position| control.page_tokens.seal(position, digest))
             .unwrap_or_default(),
         total_size: estimate(total_flows(control), &filter, &stretch),
-        unreachable: stretch.unreachable.iter().map(|core| format!("cores/{core}")).collect(),
+        unreachable: core_names(&stretch.unreachable),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The RPCs, one file each: thin translators from a request to commands and back.
 
+mod count_flows;
 mod flow;
 mod get_caller;
 mod get_flow;
@@ -10,8 +11,10 @@ mod list_flows;
 mod peek_flow;
 mod read_flow;
 mod set_sock_opt;
+mod walks;
 mod watch_events;
 
+pub(crate) use count_flows::count_flows;
 pub(crate) use get_caller::get_caller;
 pub(crate) use get_flow::get_flow;
 pub(crate) use get_server_info::get_server_info;

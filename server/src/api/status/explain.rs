@@ -9,7 +9,7 @@ use mos_text::{Echo, FlowNameError, Reason};
 use crate::{
     api::{
         convert::flow_name,
-        rejection::{Rejection, Unserved},
+        rejection::{ManyFlows, Rejection, Unserved},
     },
     filter::FilterErrorKind,
     net::Cutoff,
@@ -115,6 +115,7 @@ impl Rejection {
             Self::TooManyStreams { max } => {
                 explain(Reason::TooManyStreams, About::Quota("streams"), &[("max", max)])
             }
+            Self::ManyFlows(why) => many_flows(why),
             Self::Cutoff(cutoff) => cut_off(*cutoff),
             Self::Stopping => explain(Reason::ServerStopping, server(), &[]),
             Self::Unserved(why) => unserved(why),
@@ -129,6 +130,15 @@ impl Rejection {
 fn role_required(needed: &str, caller: &str) -> Explanation {
     let metadata: Metadata<'_> = &[("role", &needed), ("principal", &caller)];
     explain(Reason::RoleRequired, About::Nothing, metadata)
+}
+
+fn many_flows(why: &ManyFlows) -> Explanation {
+    match why {
+        ManyFlows::TooManyWalks { max } => {
+            explain(Reason::TooManyCalls, About::Quota("walks"), &[("max", max)])
+        }
+        ManyFlows::Unfinished => explain(Reason::DeadlineExceeded, server(), &[]),
+    }
 }
 
 fn unserved(why: &Unserved) -> Explanation {
