@@ -2,7 +2,7 @@
 
 use crate::{
     SeqNum,
-    wire::{Options, Segment, WindowScale},
+    wire::{Options, Segment, Signature, WindowScale},
 };
 
 /// What a SYN, or a SYN/ACK, says.
@@ -40,6 +40,7 @@ impl Offer {
     const SCALE: u8 = 0x0f;
     const TIMESTAMPS: u8 = 0x10;
     const MD5: u8 = 0x20;
+    const AUTHENTICATION: u8 = 0x40;
 
     pub(crate) const fn of(options: &Options) -> Self {
         let scale = match options.window_scale {
@@ -47,8 +48,12 @@ impl Offer {
             None => 0,
         };
         let stamps = if options.stamp.is_some() { Self::TIMESTAMPS } else { 0 };
-        let md5 = if options.has_md5 { Self::MD5 } else { 0 };
-        Self(scale | stamps | md5)
+        let signature = match options.signature {
+            Some(Signature::Md5) => Self::MD5,
+            Some(Signature::Authentication) => Self::AUTHENTICATION,
+            None => 0,
+        };
+        Self(scale | stamps | signature)
     }
 
     pub(crate) fn window_scale(self) -> Option<WindowScale> {
@@ -59,7 +64,11 @@ impl Offer {
         self.0 & Self::TIMESTAMPS != 0
     }
 
-    pub(crate) const fn has_md5(self) -> bool {
-        self.0 & Self::MD5 != 0
+    pub(crate) const fn signature(self) -> Option<Signature> {
+        match self.0 & (Self::MD5 | Self::AUTHENTICATION) {
+            Self::MD5 => Some(Signature::Md5),
+            Self::AUTHENTICATION => Some(Signature::Authentication),
+            _ => None,
+        }
     }
 }

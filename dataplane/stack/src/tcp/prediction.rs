@@ -138,6 +138,7 @@ impl Connection {
             && self.ended.is_none()
             && self.pending_reset.is_none()
             && !on.traits.has(Trait::HasAside)
+            && self.signature(Side::Client).is_none()
             && is_steady(client, received.server)
             && is_steady(server, received.client);
         if is_steady

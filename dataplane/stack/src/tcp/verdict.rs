@@ -7,7 +7,7 @@
 use super::{Connection, FlowSink, Workbench};
 use crate::{
     Side, Suspicion,
-    wire::{Options, Segment},
+    wire::{Options, Segment, Signature},
 };
 
 /// What becomes of a segment with ACK, and without SYN and RST.
@@ -141,7 +141,7 @@ impl Connection {
         from: Side,
         on: &Workbench<'_, S>,
     ) -> Option<Suspicion> {
-        if options.has_md5 != self.has_signatures(from) {
+        if options.signature != self.signature(from) {
             return Some(Suspicion::Signature);
         }
         let stamp = options.stamp.filter(|_| self.has_timestamps())?;
@@ -169,10 +169,13 @@ impl Connection {
         is_handshake && options.stamp.is_some_and(|stamp| is_foreign(stamp.echo))
     }
 
-    /// Whether a side signs its segments: as far as is known, both do.
-    pub(super) fn has_signatures(&self, from: Side) -> bool {
+    /// How a side signs its segments: as far as is known, both do so.
+    pub(super) fn signature(&self, from: Side) -> Option<Signature> {
         let (sender, receiver) = (&self.sides[from], &self.sides[from.peer()]);
-        sender.offer.has_md5() && (receiver.is_unheard() || receiver.offer.has_md5())
+        let signs = |signature: &Signature| {
+            receiver.is_unheard() || receiver.offer.signature() == Some(*signature)
+        };
+        sender.offer.signature().filter(signs)
     }
 
     /// Whether both sides send timestamps.

@@ -43,7 +43,7 @@ pub(crate) struct Said {
     pub(crate) window: u16,
     /// Timestamp, and the echo of one.
     pub(crate) stamp: Option<(u32, u32)>,
-    /// Whether it carries an MD5 signature.
+    /// Whether it is signed.
     pub(crate) is_signed: bool,
     pub(crate) payload: Vec<u8>,
 }
@@ -166,6 +166,8 @@ pub(crate) struct Endpoint {
     former: Vec<Received>,
     wants_stamps: bool,
     has_stamps: bool,
+    /// Whether both ends have agreed on signatures, out of band.
+    signs: bool,
     /// `TS.Recent` and `Last.ACK.sent` of RFC 7323.
     recent: u32,
     last_ack: i64,
@@ -214,11 +216,17 @@ impl Endpoint {
             former: vec![],
             wants_stamps,
             has_stamps: false,
+            signs: false,
             recent: 0,
             last_ack: 0,
             clock: 0,
             out: vec![],
         }
+    }
+
+    /// The same with signatures: its peer has them, too.
+    pub(crate) fn signing(self, signs: bool) -> Self {
+        Self { signs, ..self }
     }
 
     /// What it has said since the last call.
@@ -347,7 +355,7 @@ impl Endpoint {
             ack: if flags & ACK == 0 { 0 } else { self.irs.wrapping_add(self.rcv_nxt as u32) },
             window: self.window(),
             stamp: has_stamp.then_some((self.clock, self.recent)),
-            is_signed: false,
+            is_signed: self.signs,
             payload: bytes.map(|offset| honest_byte(self.side, offset)).collect(),
         });
     }
@@ -374,7 +382,7 @@ impl Endpoint {
 
     /// Receives a segment. What it answers comes out of [`Self::take_said`].
     pub(crate) fn receive(&mut self, said: &Said) {
-        if said.is_signed && !self.taste.has(Choice::Signature) {
+        if said.is_signed != self.signs && !self.taste.has(Choice::Signature) {
             return;
         }
         match self.state {

@@ -44,6 +44,15 @@ pub(crate) struct Stamp {
     pub(crate) echo: u32,
 }
 
+/// How a segment is signed. Only those who have the key can tell whether it is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signature {
+    /// The MD5 signature of RFC 2385.
+    Md5,
+    /// The authentication option of RFC 5925.
+    Authentication,
+}
+
 /// What the options of a segment say. Of two of a kind the last one counts; one with a wrong
 /// length is none; what follows an end of options, or a length below 2 or beyond the header, is
 /// not read.
@@ -52,8 +61,8 @@ pub(crate) struct Options {
     /// Means nothing without the SYN flag.
     pub(crate) window_scale: Option<WindowScale>,
     pub(crate) stamp: Option<Stamp>,
-    /// Whether the segment is signed: RFC 2385.
-    pub(crate) has_md5: bool,
+    /// How the segment is signed.
+    pub(crate) signature: Option<Signature>,
 }
 
 impl Options {
@@ -63,6 +72,7 @@ impl Options {
     const SACK: u8 = 5;
     const TIMESTAMPS: u8 = 8;
     const MD5: u8 = 19;
+    const AUTHENTICATION: u8 = 29;
 
     /// Two bytes of padding, and kind and length of timestamps: the layout of RFC 7323 appendix A,
     /// which nearly all segments with timestamps have.
@@ -121,7 +131,13 @@ impl Options {
                         echo: u32::from_be_bytes([e0, e1, e2, e3]),
                     });
                 }
-                (Self::MD5, body) if body.len() == 16 => parsed.has_md5 = true,
+                (Self::MD5, body) if body.len() == 16 => {
+                    parsed.signature = Some(Signature::Md5);
+                }
+                // Two numbers of keys, and the code.
+                (Self::AUTHENTICATION, [_, _, ..]) => {
+                    parsed.signature = Some(Signature::Authentication);
+                }
                 _ => {}
             }
         }

@@ -141,6 +141,7 @@ impl Run {
     fn new(input: &mut Input<'_>) -> Self {
         let switches = input.byte();
         let has_stamps = switches & 1 != 0;
+        let signs = switches & 0x30 == 0x30;
         let limits = Limits { pool_bytes: 1 << 20, flows_max: 64, ..Limits::default() };
         let limits = with_policy(limits, input.pick(&OverlapPolicy::ALL));
         let mut taste = || match input.byte() {
@@ -152,7 +153,7 @@ impl Run {
         let mut end = |side| {
             let iss = u32::from(input.u16()) << 16;
             let capacity = input.pick(&[4096, 40, 9, 65_535]);
-            Endpoint::new(side, tastes[side], iss, capacity, has_stamps)
+            Endpoint::new(side, tastes[side], iss, capacity, has_stamps).signing(signs)
         };
         let ends = Sides { client: end(Side::Client), server: end(Side::Server) };
         let mut run = Self {
@@ -417,6 +418,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     const STAMPS: u8 = 1;
     const AS_SERVER: u8 = 2;
     const FROM_THE_SYN: u8 = 4;
+    const SIGNS: u8 = 0x30;
     const BYTES: u8 = 4 + 6;
     const SIGNED: u8 = 250;
     let setup = |switches: u8| vec![switches, 0, 0, 1, 0x12, 0x34, 0, 0xff, 0xff, 0];
@@ -436,6 +438,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("old-stamp", seed(STAMPS, forged(0x60, 0, 0, BYTES))),
         ("no-stamp", seed(STAMPS, forged(0xe0, 0, 0, BYTES))),
         ("signed", seed(AS_SERVER, forged(0, 0, 0, SIGNED))),
+        ("not-signed", seed(SIGNS, forged(0, 0, 0, BYTES))),
         ("beyond-the-window", seed(0, forged(4, 0, 0, BYTES))),
         ("fin", seed(0, forged(0, 2, 0, 0))),
         ("doubtful-fin", seed(0, forged(0, 2, 9, BYTES))),

@@ -244,20 +244,48 @@ fn the_answer_to_a_syn_ack_echoes_that_and_nothing_later() {
     }
 }
 
+/// Signatures, with padding: MD5, and the authentication option.
+fn signatures() -> [Vec<u8>; 2] {
+    [[&[1, 1, 19, 18][..], &[7; 16]].concat(), [&[29, 16, 1, 1][..], &[7; 12]].concat()]
+}
+
+#[test]
+fn a_missing_signature_is_kept_aside_also_where_the_number_is_predicted() {
+    let [md5, authentication] = signatures();
+    for (signature, other) in [(&md5, &authentication), (&authentication, &md5)] {
+        let mut world = World::new();
+        for (flags, seq, ack) in [("S", 100, 0), ("S.", 300, 101), (".", 101, 301)] {
+            let (from, to) = match flags {
+                "S." => (world.server, world.client),
+                _ => (world.client, world.server),
+            };
+            let frame = FrameBuilder::between(from, to).flags(flags).seq(seq, ack);
+            world.send(&frame.tcp_options(signature));
+        }
+        data(&mut world, 101, "one ", signature);
+        data(&mut world, 105, "EVIL", &[]);
+        data(&mut world, 105, "EVIL", other);
+        data(&mut world, 105, "two!", signature);
+        assert_eq!(world.received(Side::Server), "one two!");
+        assert_eq!(counted(&world, Suspicion::Signature), 2);
+    }
+}
+
 #[test]
 fn an_unexpected_signature_is_kept_aside() {
-    let signature = [&[1, 1, 19, 18][..], &[7; 16]].concat();
-    let mut world = established();
-    data(&mut world, 101, "EVIL", &signature);
-    data(&mut world, 101, "good", &[]);
-    assert_eq!(world.received(Side::Server), "good");
-    assert_eq!(counted(&world, Suspicion::Signature), 1);
-    // A reset with one counts only if its sender falls silent.
-    let reset = FrameBuilder::between(world.client, world.server).flags("R.").seq(105, 301);
-    world.send(&reset.tcp_options(&signature));
-    data(&mut world, 105, " goes on", &[]);
-    assert_eq!(world.received(Side::Server), "good goes on");
-    assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    for signature in signatures() {
+        let mut world = established();
+        data(&mut world, 101, "EVIL", &signature);
+        data(&mut world, 101, "good", &[]);
+        assert_eq!(world.received(Side::Server), "good");
+        assert_eq!(counted(&world, Suspicion::Signature), 1);
+        // A reset with one counts only if its sender falls silent.
+        let reset = FrameBuilder::between(world.client, world.server).flags("R.").seq(105, 301);
+        world.send(&reset.tcp_options(&signature));
+        data(&mut world, 105, " goes on", &[]);
+        assert_eq!(world.received(Side::Server), "good goes on");
+        assert_eq!(world.states(), "ESTABLISHED ESTABLISHED");
+    }
 }
 
 #[test]
