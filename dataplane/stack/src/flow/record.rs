@@ -231,6 +231,29 @@ impl Flow {
         }
     }
 
+    /// Takes a plain segment that repeats what was said before, if that changes nothing of what is
+    /// predicted. `false`: it is another segment, and nothing was done.
+    pub(crate) fn on_repeat(
+        &mut self,
+        segment: &Segment<'_>,
+        Timing { now, idle }: Timing,
+        slot: u32,
+        shared: Shared<'_>,
+        sink: impl FlowSink,
+    ) -> bool {
+        let is_silent = self.last_packet.after_nanos(idle) <= now;
+        if is_silent || now.since(self.last_packet) >= STALE {
+            return false;
+        }
+        let from = self.side_of(segment.from);
+        let repeat = self.connection.repeat_of(segment, from, &self.prediction, self.recent);
+        let Some(repeat) = repeat else { return false };
+        self.last_packet = self.last_packet.max(now);
+        let (connection, mut on) = self.workbench(slot, Sides::default(), shared, sink);
+        connection.on_repeat(segment, repeat, from, &mut on);
+        true
+    }
+
     /// Places the payload of a predicted segment that could not be appended as usual.
     pub(crate) fn place_rest(
         &mut self,

@@ -269,7 +269,7 @@ impl Stack {
     #[cold]
     #[inline(never)]
     fn handle_unpredicted(&mut self, at: usize, packet: &Packet<'_>, sink: &mut impl EventSink) {
-        if packet.is_plain && packet.likely.is_some() && self.handle_outgrown(packet, sink) {
+        if packet.is_plain && packet.likely.is_some() && self.handle_near_prediction(packet, sink) {
             return;
         }
         let outcome = self.handle_parsed(packet, sink);
@@ -371,18 +371,43 @@ impl Stack {
         flow.place_rest(arrival, appended, slot, shared, emitter);
     }
 
-    /// Handles a packet in order that its flow would have predicted if it could count further.
+    /// Handles and counts a packet in order that its flow would have predicted if it could count
+    /// further, or one that repeats what was predicted; returns false for all others.
     #[inline(never)]
-    fn handle_outgrown(&mut self, packet: &Packet<'_>, sink: &mut impl EventSink) -> bool {
-        if let Ok(Parsed::Segment(segment)) = &packet.parsed
-            && let Some(slot) = packet.likely
-            && let Some(flow) = self.table.get_mut_if(slot, &segment.key)
-            && flow.predict_anew(segment)
-        {
-            self.handle_predicted(packet, self.timeouts.of(Lifetime::Established), sink)
-        } else {
-            false
+    fn handle_near_prediction(&mut self, packet: &Packet<'_>, sink: &mut impl EventSink) -> bool {
+        let (Ok(Parsed::Segment(segment)), Some(slot)) = (&packet.parsed, packet.likely) else {
+            return false;
+        };
+        let idle = self.timeouts.of(Lifetime::Established);
+        let Some(flow) = self.table.get_mut_if(slot, &segment.key) else { return false };
+        if flow.predict_anew(segment) {
+            return self.handle_predicted(packet, idle, sink);
         }
+        let is_repeat = flow.is_predicted() && {
+            let timing = Timing { now: packet.arrival, idle };
+            self.advance_repeated(slot, segment, timing, sink)
+        };
+        if is_repeat {
+            self.stats.count(Stat::PacketsMonitored);
+        }
+        is_repeat
+    }
+
+    /// Passes a plain segment to the predicted flow in a slot, if it repeats what was said before.
+    fn advance_repeated(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        timing: Timing,
+        sink: &mut impl EventSink,
+    ) -> bool {
+        let id = needs_handle(sink).then(|| self.table.id(slot));
+        let Self { table, pool, stats, ledger, asides, .. } = self;
+        let Some(flow) = table.get_mut(slot) else { return false };
+        let orientation = flow.orientation();
+        let tuple = || orientation.tuple(&segment.key);
+        let emitter = Emitter { time: timing.now, flow: id, tuple, sink };
+        flow.on_repeat(segment, timing, slot, Shared { pool, stats, ledger, asides }, emitter)
     }
 
     /// Handles a segment that was not predicted; `known` is the slot of its flow.

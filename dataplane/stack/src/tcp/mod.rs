@@ -7,6 +7,7 @@ mod fin;
 mod opening;
 pub(crate) mod prediction;
 mod proof;
+mod repeat;
 mod reset;
 mod side;
 mod state;

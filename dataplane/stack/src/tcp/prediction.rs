@@ -172,14 +172,23 @@ impl Connection {
         for side in Side::BOTH.into_iter().filter(|side| prediction.packets[*side] > 0) {
             let peer = side.peer();
             let unanswered = prediction.next[peer].bytes_since(prediction.acknowledged[peer]);
-            let scale =
-                known_scale(&self.sides[side], &self.sides[peer]).unwrap_or(WindowScale::NONE);
+            let acknowledged = self.sides[peer].snd_nxt().saturating_sub(u64::from(unanswered));
+            let edge = self.granted(prediction, side, acknowledged.cast_signed());
             let receiver = &mut self.sides[peer];
-            let acknowledged = receiver.snd_nxt().saturating_sub(u64::from(unanswered));
             receiver.acknowledge(acknowledged);
-            let window = i64::from(scale.apply(prediction.window[side]));
-            receiver.grant(acknowledged.cast_signed() + window);
+            receiver.grant(edge);
         }
+    }
+
+    /// The edge that the last predicted segment of a side has granted; its peer has sent, and the
+    /// side has acknowledged, everything before `una`. Without such a segment, `una`.
+    pub(super) fn granted(&self, prediction: &Prediction, side: Side, una: i64) -> i64 {
+        if prediction.packets[side] == 0 {
+            return una;
+        }
+        let scale = known_scale(&self.sides[side], &self.sides[side.peer()]);
+        let scale = scale.unwrap_or(WindowScale::NONE);
+        una + i64::from(scale.apply(prediction.window[side]))
     }
 
     /// What a side has sent as predicted since the last [`Self::sync`].

@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 }
 
 /// How much older than the last one a timestamp may be: Linux allows for one tick.
-const TICKS_BACK: i32 = 1;
+pub(super) const TICKS_BACK: i32 = 1;
 
 /// How many ticks a timestamp is older than another, negative if it is newer. Of two that are 2^31
 /// apart neither is older: RFC 7323 section 5.2 calls s older than t if 0 < t - s < 2^31.

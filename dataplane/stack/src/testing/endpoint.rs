@@ -269,7 +269,7 @@ impl Endpoint {
     }
 
     /// The window that it grants.
-    fn window(&self) -> u16 {
+    pub(crate) fn window(&self) -> u16 {
         (self.rcv_edge - self.rcv_nxt).clamp(0, u16::MAX.into()) as u16
     }
 
