@@ -17,8 +17,8 @@ pub enum Suspicion {
     /// The timestamp is older than the last one, or echoes one that was not sent. Kept aside: RFC
     /// 7323 section 5.3.
     Timestamp,
-    /// Signed on a connection without signatures, or the other way round. Kept aside: RFC 2385,
-    /// RFC 5925.
+    /// Signed on a connection without signatures, or the other way round. Kept aside: RFC 2385;
+    /// RFC 5925, whose option on a connection without is ignored.
     Signature,
     /// Beyond the window that the receiver has granted. Kept aside: RFC 9293 section 3.10.7.4,
     /// first check. A capture that missed packets shows it, too.

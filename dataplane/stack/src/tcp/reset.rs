@@ -41,7 +41,7 @@ impl Connection {
                         && on.aside.find(from.peer(), is_claimed).is_some();
                 let edge = sender.edge(&self.sides[from.peer()]).max(next.cast_signed());
                 let in_window = next.min(sender.snd_una()).cast_signed()..=edge;
-                let is_foreign = options.signature != self.signature(from);
+                let is_foreign = self.has_foreign_signature(options, from);
                 let length = segment.payload_length
                     + u32::from(segment.flags.is_syn())
                     + u32::from(segment.flags.is_fin());

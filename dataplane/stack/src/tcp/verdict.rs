@@ -141,7 +141,7 @@ impl Connection {
         from: Side,
         on: &Workbench<'_, S>,
     ) -> Option<Suspicion> {
-        if options.signature != self.signature(from) {
+        if self.has_foreign_signature(options, from) {
             return Some(Suspicion::Signature);
         }
         let stamp = options.stamp.filter(|_| self.has_timestamps())?;
@@ -167,6 +167,15 @@ impl Connection {
         let is_foreign =
             |echo: u32| self.has_timestamps() && echo != 0 && echo != on.recent[from.peer()];
         is_handshake && options.stamp.is_some_and(|stamp| is_foreign(stamp.echo))
+    }
+
+    /// Whether a segment is not signed as those of its side are. RFC 5925 section 7.3: an
+    /// authentication option on a connection without is no reason to discard.
+    pub(super) fn has_foreign_signature(&self, options: &Options, from: Side) -> bool {
+        match self.signature(from) {
+            None => options.signature == Some(Signature::Md5),
+            signature => options.signature != signature,
+        }
     }
 
     /// How a side signs its segments: as far as is known, both do so.
