@@ -171,6 +171,21 @@ impl FlowKey {
         if self.is_v6() { self.is_possible_v6() } else { is_possible_v4(self.head.address) }
     }
 
+    /// Whether both ends have one address, other than a loopback address: only the loopback
+    /// interface of that host carries such packets.
+    #[inline]
+    pub(crate) fn is_within_host(&self) -> bool {
+        let KeyTail([l0, h0, h1]) = self.tail;
+        if self.is_v6() {
+            let low = u128::from(l0) << 64 | u128::from(self.head.address);
+            let high = u128::from(h0) << 64 | u128::from(h1);
+            low == high && !Ipv6Addr::from_bits(low).is_loopback()
+        } else {
+            let [low, high] = [self.head.address >> 32, self.head.address].map(lower_half);
+            low == high && low >> 24 != 127
+        }
+    }
+
     fn is_possible_v6(&self) -> bool {
         let KeyTail([l0, h0, h1]) = self.tail;
         let ends = [(l0, self.head.address), (h0, h1)]

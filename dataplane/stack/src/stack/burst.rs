@@ -20,12 +20,13 @@ use super::{
 use crate::{
     EndCause, EventKind, EventSink, Fact, Frame, FrameSet, Instant, PacketOutcome, Stat,
     assembly::Whole,
-    flow::{Flow, FlowTable, Predicted, Shared, Tag, Timing},
+    flow::{Flow, FlowKey, FlowTable, Predicted, Shared, Tag, Timing},
     limits::BURST,
     reassembly::{Appended, Reassembler},
     tcp::{Arrival, Lifetime},
     wire::{
-        Fragment, ParseError, Parsed, Segment, Verify, parse_any, parse_assembled, parse_common,
+        Fragment, ParseError, Parsed, Segment, Verify, is_on_loopback, parse_any, parse_assembled,
+        parse_common,
     },
 };
 
@@ -84,7 +85,7 @@ impl Stack {
             for packet in &mut packets {
                 packet.likely = self.prefetch_likely(packet);
             }
-            self.handle_packets(&packets, sink);
+            self.handle_packets(frames, &packets, sink);
             let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
             self.stats.add(Stat::FrameBytes, bytes);
             for at in 0..self.grown.len() {
@@ -100,7 +101,12 @@ impl Stack {
     /// Handles packets one by one. The first lines of all payloads and of their places fit into the
     /// cache, whole payloads do not: the rest of each is prefetched one packet before its turn.
     #[inline(always)]
-    fn handle_packets(&mut self, packets: &[Packet<'_>], sink: &mut impl EventSink) {
+    fn handle_packets(
+        &mut self,
+        frames: &[Frame<'_>],
+        packets: &[Packet<'_>],
+        sink: &mut impl EventSink,
+    ) {
         let idle = self.timeouts.of(Lifetime::Established);
         if needs_handle(sink) {
             self.prefetch_ids(packets);
@@ -115,7 +121,7 @@ impl Stack {
             }
             if !self.handle_predicted(packet, idle, sink) {
                 let at = packets.len() - rest.len() - 1;
-                self.handle_unpredicted(at, packet, sink);
+                self.handle_unpredicted(at, &frames[at], packet, sink);
             }
         }
     }
@@ -268,30 +274,44 @@ impl Stack {
     /// which saves each of them 13 instructions and costs a packet here 1 %.
     #[cold]
     #[inline(never)]
-    fn handle_unpredicted(&mut self, at: usize, packet: &Packet<'_>, sink: &mut impl EventSink) {
+    fn handle_unpredicted(
+        &mut self,
+        at: usize,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+        sink: &mut impl EventSink,
+    ) {
         if packet.is_plain && packet.likely.is_some() && self.handle_near_prediction(packet, sink) {
             return;
         }
-        let outcome = self.handle_parsed(packet, sink);
+        let outcome = self.handle_parsed(frame, packet, sink);
         self.stats.count_packet(outcome);
         if !matches!(outcome, PacketOutcome::Monitored) {
             self.unmonitored = self.unmonitored.with(at);
         }
     }
 
-    /// Handles what was parsed, the general way.
-    fn handle_parsed(&mut self, packet: &Packet<'_>, sink: &mut impl EventSink) -> PacketOutcome {
+    /// Handles what was parsed of a frame, or of the fragments that it completes, the general way.
+    fn handle_parsed(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+        sink: &mut impl EventSink,
+    ) -> PacketOutcome {
         let Packet { arrival, tag, likely, .. } = *packet;
         match &packet.parsed {
             Ok(Parsed::Segment(segment)) => {
                 let known = self.table.lookup(&segment.key, tag, likely);
                 // No flow with such a key begins, so what belongs to a flow needs no check.
-                if known.is_none() && !segment.key.is_possible() {
+                let is_possible = |key: &FlowKey| {
+                    key.is_possible() && (!key.is_within_host() || is_on_loopback(frame))
+                };
+                if known.is_none() && !is_possible(&segment.key) {
                     return PacketOutcome::Ignored(ParseError::Address);
                 }
                 self.handle_segment(segment, tag, known, arrival, sink)
             }
-            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, arrival, sink),
+            Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, frame, sink),
             Err(reason) => PacketOutcome::Ignored(*reason),
         }
     }
@@ -300,9 +320,10 @@ impl Stack {
     fn handle_fragment(
         &mut self,
         fragment: &Fragment<'_>,
-        now: Instant,
+        frame: &Frame<'_>,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
+        let now = frame.arrival;
         let added = self.assemblies.add(fragment, now, &mut self.pool, &mut self.whole);
         let Whole { length, next } = match added {
             Ok(Some(whole)) => whole,
@@ -311,7 +332,8 @@ impl Stack {
         };
         let whole = mem::take(&mut self.whole);
         let parsed = parse_assembled(fragment, next, &whole[..length], self.verify());
-        let outcome = self.handle_parsed(&self.packet(parsed.map(Parsed::Segment), now), sink);
+        let outcome =
+            self.handle_parsed(frame, &self.packet(parsed.map(Parsed::Segment), now), sink);
         self.whole = whole;
         outcome
     }

@@ -2,7 +2,7 @@
 //! raw IP and loopback.
 
 use super::ParseError;
-use crate::Link;
+use crate::{Frame, Link};
 
 /// Most tags of one frame: more than any network uses, and few enough to bound the work.
 const TAGS_MAX: usize = 8;
@@ -44,6 +44,19 @@ pub(super) fn parse(link: Link, frame: &[u8]) -> Result<LinkHeader<'_>, ParseErr
         Link::RawIp => from_version(frame),
         // The numbers of the families differ between systems; the IP header has the version, too.
         Link::Loopback => from_version(skip(frame, 4)?),
+    }
+}
+
+/// Whether a frame was captured on a loopback interface. That of Linux has addresses of Ethernet
+/// that are zero, and a type of its own in cooked captures.
+pub(crate) fn is_on_loopback(frame: &Frame<'_>) -> bool {
+    const ARPHRD_LOOPBACK: [u8; 2] = 772_u16.to_be_bytes();
+    match frame.link {
+        Link::Ethernet => frame.bytes.starts_with(&[0; 12]),
+        Link::LinuxSll => frame.bytes.get(2..4) == Some(&ARPHRD_LOOPBACK),
+        Link::LinuxSll2 => frame.bytes.get(8..10) == Some(&ARPHRD_LOOPBACK),
+        Link::RawIp => false,
+        Link::Loopback => true,
     }
 }
 

@@ -19,6 +19,7 @@ use core::net::{IpAddr, SocketAddr};
 pub(crate) use common::parse as parse_common;
 pub use error::ParseError;
 pub(crate) use ip::FragmentPart;
+pub(crate) use link::is_on_loopback;
 pub(crate) use options::{Options, Signature, WindowScale};
 pub(crate) use tcp::Flags;
 

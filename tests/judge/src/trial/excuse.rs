@@ -1,7 +1,7 @@
 //! Differences that are known: those that are right, and those that are not mended yet.
 
 use crate::script::{Script, Step};
-use crate::strange::change::{Change, Source};
+use crate::strange::change::Change;
 use crate::strange::extension;
 use crate::strange::{Kind, Strange};
 use crate::wire::packet::flags;
@@ -59,7 +59,8 @@ pub const OPEN: [Known; 9] = [
     },
     Known {
         name: "fin",
-        why: "under `last`, a later copy of acknowledged bytes wins",
+        why: "a FIN behind another one that was not acknowledged yet: the kernel acknowledges \
+              its place, and the bytes before it were none",
         explains: |strange| matches!(strange.kind, Kind::Fin | Kind::FinData),
     },
     Known {
@@ -76,20 +77,12 @@ pub const OPEN: [Known; 9] = [
 ];
 
 /// Kinds in which mosd differs and is right, or nobody can be.
-pub const ACCEPTED: [Known; 2] = [
-    Known {
-        name: "own-address",
-        why: "a host that talks to itself sends from its own address: the loopback interface \
-              shows it, and no frame says whether it comes from there",
-        explains: |strange| has(strange, |change| change == Change::Source(Source::Receiver)),
-    },
-    Known {
-        name: "segment-routing",
-        why: "a host takes a packet at the end of its segments (RFC 8754) only where somebody \
+pub const ACCEPTED: [Known; 1] = [Known {
+    name: "segment-routing",
+    why: "a host takes a packet at the end of its segments (RFC 8754) only where somebody \
               has switched that on; where networks use it, all packets are like this",
-        explains: |strange| has(strange, is_routed),
-    },
-];
+    explains: |strange| has(strange, is_routed),
+}];
 
 /// The first kind of a list that explains a script.
 #[must_use]

@@ -1,6 +1,7 @@
 //! VLAN tags, checksums and fragments on the way of a segment.
 
 use super::*;
+use crate::Link;
 
 #[test]
 fn vlans_tell_flows_apart_only_if_asked_to() {
@@ -314,6 +315,8 @@ fn packets_from_or_to_addresses_that_no_endpoint_has_begin_no_flow() {
         ("10.0.0.1:1", "127.0.0.1:2", false),
         ("127.0.0.1:1", "127.0.0.1:2", true),
         ("127.0.0.1:1", "127.0.1.1:2", true),
+        ("10.0.0.1:1", "10.0.0.1:2", false),
+        ("[2001:db8::1]:1", "[2001:db8::1]:2", false),
         ("10.0.0.1:1", "0.1.2.3:2", true),
         ("10.0.0.1:1", "240.0.0.1:2", true),
         ("[2001:db8::1]:1", "[ff02::1]:2", false),
@@ -334,6 +337,35 @@ fn packets_from_or_to_addresses_that_no_endpoint_has_begin_no_flow() {
             let expected = if is_possible { (0, 1) } else { (3, 0) };
             assert_eq!((refused, world.stack.gauges().flows), expected, "{source} {destination}");
         }
+    }
+}
+
+#[test]
+fn a_host_talks_to_itself_on_its_loopback_interface() {
+    const ETHERNET: usize = 14;
+    let cooked = |before: usize, kind: u16, after: usize| {
+        [vec![0; before], kind.to_be_bytes().to_vec(), vec![0; after]].concat()
+    };
+    let ipv4 = [8, 0];
+    let cases = [
+        (Link::Ethernet, [&[0; 12][..], &ipv4].concat(), true),
+        (Link::Ethernet, [&[0; 11][..], &[1], &ipv4].concat(), false),
+        (Link::LinuxSll, [cooked(2, 772, 10), ipv4.to_vec()].concat(), true),
+        (Link::LinuxSll, [cooked(2, 1, 10), ipv4.to_vec()].concat(), false),
+        (Link::LinuxSll2, [ipv4.to_vec(), cooked(6, 772, 10)].concat(), true),
+        (Link::LinuxSll2, [ipv4.to_vec(), cooked(6, 1, 10)].concat(), false),
+        (Link::Loopback, vec![2, 0, 0, 0], true),
+        (Link::RawIp, vec![], false),
+    ];
+    for (link, header, is_taken) in cases {
+        let mut world = World::new();
+        let syn = FrameBuilder::new("10.0.0.1:1", "10.0.0.1:2").flags("S").build();
+        let bytes = [&header[..], &syn[ETHERNET..]].concat();
+        let frame = Frame { link, ..FrameBuilder::arriving(&bytes, world.now) };
+        world.stack.handle_burst(&[frame], &mut world.ended);
+        assert_eq!(world.stack.gauges().flows, u64::from(is_taken), "{link:?} {header:?}");
+        let refused = world.stack.stats().get(Stat::PacketsAddress);
+        assert_eq!(refused, u64::from(!is_taken), "{link:?} {header:?}");
     }
 }
 
