@@ -5,7 +5,11 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use protox::{
     Compiler,
-    prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor},
+    file::{ChainFileResolver, DescriptorSetFileResolver, GoogleFileResolver, IncludeFileResolver},
+    prost_reflect::{
+        DescriptorPool, ExtensionDescriptor, MethodDescriptor, prost::Message as _,
+        prost_types::FileDescriptorSet,
+    },
 };
 
 const PROTOS: [&str; 5] = [
@@ -18,14 +22,30 @@ const PROTOS: [&str; 5] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=mos");
-    let mut compiler = Compiler::new(["."])?;
+    let mut files = ChainFileResolver::new();
+    files.add(IncludeFileResolver::new(".".into()));
+    files.add(DescriptorSetFileResolver::new(google_rpc()?));
+    files.add(GoogleFileResolver::new());
+    let mut compiler = Compiler::with_file_resolver(files);
     compiler.include_source_info(true).include_imports(true).open_files(PROTOS)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // The messages of prost would drop the option that says who may call.
     fs::write(out.join("mos_v1.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out.join("methods.rs"), methods(&compiler.descriptor_pool())?)?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    let builder = tonic_prost_build::configure().extern_path(".google.rpc", "::tonic_types::pb");
+    builder.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// The files of `google.rpc`, by the names under which they are imported everywhere.
+fn google_rpc() -> Result<FileDescriptorSet, Box<dyn Error>> {
+    let mut set = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET)?;
+    for file in &mut set.file {
+        if file.package() == "google.rpc" {
+            file.name = file.name.take().map(|name| format!("google/rpc/{name}"));
+        }
+    }
+    Ok(set)
 }
 
 /// Every method of `mos.v1`, sorted by path, as an array of Rust.

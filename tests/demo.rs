@@ -47,6 +47,31 @@ fn flows_are_counted_in_groups_that_make_the_whole() {
 }
 
 #[test]
+fn the_flows_that_a_filter_matches_take_an_option_and_give_it_back() {
+    let mosd = Mosd::start(&Setup::demo().with(&["--workers", "2"]));
+    // Flows that last: a bulk transfer, and a session of a terminal.
+    let filter = "server.port = 22";
+    let there =
+        within(TRAFFIC_MAX, || number(mosd.json(&["flows", "count", filter]).get("flowCount")) > 0);
+    assert!(there, "{}", mosd.mosctl(&["flows", "list"]).text());
+    let changed = mosd.json(&["setopt", "--selector", filter, "--clibuf", "64KiB", "--yes"]);
+    let count = |key: &str| number(changed.get(key));
+    let sum = ["appliedCount", "unchangedCount", "endedCount", "failedCount", "unreachedCount"];
+    assert_eq!(sum.map(count).iter().sum::<i64>(), count("matchedCount"), "{changed}");
+    assert!(count("appliedCount") > 0, "{changed}");
+    assert_eq!((count("failedCount"), count("unreachedCount")), (0, 0), "{changed}");
+    let token = changed.get("undoToken").and_then(Value::as_str).expect("a token");
+    let undone = mosd.json(&["undo", token]);
+    let gone = number(undone.get("endedCount"));
+    assert_eq!(number(undone.get("restoredCount")) + gone, count("appliedCount"), "{undone}");
+    for flow in mosd.flows(&[filter]) {
+        let bytes = number(flow.pointer("/options/clientBufferBytes"));
+        assert_eq!(bytes, 8192, "{flow}");
+    }
+    mosd.stop(Signal::INT).in_order();
+}
+
+#[test]
 fn a_live_flow_takes_a_new_option_while_packets_keep_coming() {
     let mosd = Mosd::start(&Setup::demo());
     let flow = mosd.lasting_flow();

@@ -3,13 +3,14 @@
 use std::{error::Error, fmt, time::Duration};
 
 use mos_proto::v1::{
+    ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest, BatchSetSockOptResponse,
     CountFlowsRequest, CountFlowsResponse, GetCallerRequest, GetCallerResponse, GetFlowRequest,
     GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest,
     GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse,
     PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse, SetSockOptRequest,
-    SetSockOptResponse, WatchEventsRequest, WatchEventsResponse,
-    event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
-    system_service_client::SystemServiceClient,
+    SetSockOptResponse, UndoSockOptRequest, UndoSockOptResponse, WatchEventsRequest,
+    WatchEventsResponse, event_service_client::EventServiceClient,
+    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
 };
 use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -171,6 +172,46 @@ impl Client {
     ) -> Result<SetSockOptResponse, CallError> {
         let mut flows = FlowServiceClient::new(self.channel());
         self.bounded("mos.v1.FlowService/SetSockOpt", flows.set_sock_opt(self.request(m))).await
+    }
+
+    /// Changes options of several flows, each with an outcome of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_sock_opt`].
+    pub async fn batch_set_sock_opt(
+        &self,
+        m: BatchSetSockOptRequest,
+    ) -> Result<BatchSetSockOptResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        let answer = flows.batch_set_sock_opt(self.request(m));
+        self.bounded("mos.v1.FlowService/BatchSetSockOpt", answer).await
+    }
+
+    /// Changes options of every flow that a filter matches, or only counts them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_sock_opt`].
+    pub async fn apply_sock_opt(
+        &self,
+        m: ApplySockOptRequest,
+    ) -> Result<ApplySockOptResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/ApplySockOpt", flows.apply_sock_opt(self.request(m))).await
+    }
+
+    /// Puts back what a change of many flows has replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_sock_opt`].
+    pub async fn undo_sock_opt(
+        &self,
+        m: UndoSockOptRequest,
+    ) -> Result<UndoSockOptResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/UndoSockOpt", flows.undo_sock_opt(self.request(m))).await
     }
 
     /// Buffered payload of one side of one flow.

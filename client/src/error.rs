@@ -305,6 +305,9 @@ fn humanized(key: &str, value: &str) -> String {
     }
 }
 
+/// What to try next where the server may be older than the client.
+const SEE_VERSION: &str = "`mosctl info` shows version and features of the server";
+
 /// What to try next: by the reason, or by the code if the reason is unknown or has no advice.
 fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
     Some(match reason {
@@ -322,7 +325,7 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
         Some(Reason::OptionLocked) => {
             "the option is locked by mosd's configuration ([options] locked)"
         }
-        Some(Reason::FlowNotMonitored) => {
+        Some(Reason::FlowNotMonitored | Reason::IrreversibleNotAllowed) => {
             "a stop is for good; `mosctl flows list` shows what is monitored"
         }
         Some(Reason::BufferingDisabled) => {
@@ -356,11 +359,13 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
         Some(Reason::FilterInvalid | Reason::FilterAmbiguous | Reason::FilterFieldUnavailable) => {
             "`mosctl help filters` shows fields and operators"
         }
-        Some(Reason::PageTokenInvalid) => "mosd was restarted meanwhile: list again",
-        Some(Reason::RequestIdReused) => "every request needs an id of its own",
-        Some(Reason::MethodUnknown | Reason::NameUnknown) => {
-            "`mosctl info` shows version and features of the server"
+        Some(Reason::PageTokenInvalid | Reason::MatchTokenInvalid) => {
+            "mosd was restarted meanwhile: begin again"
         }
+        Some(Reason::TooManyMatches) => "narrow the filter, or allow that many with --max-flows N",
+        Some(Reason::UndoUnknown) => "`mosctl setopt` sets options anew",
+        Some(Reason::RequestIdReused) => "every request needs an id of its own",
+        Some(Reason::MethodUnknown | Reason::NameUnknown) => SEE_VERSION,
         Some(Reason::DeadlineExceeded) => {
             "`mosctl status`; asking again is safe; --timeout gives more time"
         }
@@ -381,7 +386,7 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
 const fn next_step_by_code(code: Code) -> Option<&'static str> {
     match code {
         Code::Unavailable | Code::DeadlineExceeded => Some("`mosctl status`; asking again is safe"),
-        Code::Unimplemented => Some("`mosctl info` shows version and features of the server"),
+        Code::Unimplemented => Some(SEE_VERSION),
         Code::Ok
         | Code::Cancelled
         | Code::Unknown

@@ -1,9 +1,9 @@
 //! Converts parsed arguments to requests of the API.
 
 use mos_proto::v1::{
-    CountFlowsRequest, FlowOptions, FlowView, GetFlowRequest, GetSockOptRequest, ListFlowsRequest,
-    PeekFlowRequest, RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, TcpState,
-    WatchEventsRequest, set_sock_opt_request::Change,
+    ApplySockOptRequest, CountFlowsRequest, FlowOptions, FlowView, GetFlowRequest,
+    GetSockOptRequest, ListFlowsRequest, PeekFlowRequest, RawSockOpt, ReadFlowRequest,
+    SetSockOptRequest, Side, TcpState, WatchEventsRequest, set_sock_opt_request::Change,
 };
 use mos_text::{
     FlowName,
@@ -55,6 +55,27 @@ pub fn watch_events(args: &EventsArgs) -> WatchEventsRequest {
         types: args.types.iter().map(|one| (*one).into()).collect(),
         filter: filter(&args.selector),
     }
+}
+
+/// The change of every flow that a filter matches, which may be `max_flows` at most.
+///
+/// # Errors
+///
+/// [`Failure::Usage`] for the raw form, which is for one flow.
+pub fn apply_sock_opt(
+    change: &OptionChange,
+    filter: &str,
+    max_flows: u64,
+) -> Result<ApplySockOptRequest, Failure> {
+    let Change::Options(options) = &change.change else {
+        return Err(Failure::Usage("--optname is for named flows: give --flow".to_owned()));
+    };
+    Ok(ApplySockOptRequest {
+        filter: filter.to_owned(),
+        options: Some(*options),
+        max_flow_count: i64::try_from(max_flows).unwrap_or(i64::MAX),
+        ..ApplySockOptRequest::default()
+    })
 }
 
 /// One flow in the given detail.
@@ -125,10 +146,7 @@ impl OptionChange {
     /// Whether the change cannot be undone.
     #[must_use]
     pub fn is_irreversible(&self) -> bool {
-        match &self.change {
-            Change::Options(options) => options.stop_monitoring.is_some(),
-            Change::Raw(raw) => raw.level == SOL_MONSOCKET && raw.optname == MOS_STOP_MON,
-        }
+        is_irreversible(&self.change)
     }
 
     /// The requested buffer sizes, client's and server's, for comparison with those in force.
@@ -146,6 +164,15 @@ impl OptionChange {
             }
             Change::Raw(_) => (None, None),
         }
+    }
+}
+
+/// Whether a change cannot be undone.
+#[must_use]
+pub const fn is_irreversible(change: &Change) -> bool {
+    match change {
+        Change::Options(options) => options.stop_monitoring.is_some(),
+        Change::Raw(raw) => raw.level == SOL_MONSOCKET && raw.optname == MOS_STOP_MON,
     }
 }
 

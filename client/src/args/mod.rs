@@ -132,6 +132,8 @@ pub enum Verb {
     Getopt(GetoptArgs),
     /// Changes options of flows while they run.
     Setopt(Box<SetoptArgs>),
+    /// Puts back the options that a `setopt --selector` has replaced.
+    Undo(UndoArgs),
     /// Shows buffered payload without consuming it.
     Peek(PeekArgs),
     /// Writes one side's stream as it grows, until the flow ends.
@@ -220,8 +222,22 @@ pub struct RawTarget {
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
 pub struct SetoptArgs {
     /// Handle or tuple, see `mosctl help tuples`; may be repeated.
-    #[arg(long, required = true, num_args = 1.., value_name = "FLOW")]
+    #[arg(long, num_args = 1.., value_name = "FLOW")]
+    #[arg(required_unless_present_any = ["selector", "file"])]
+    #[arg(conflicts_with_all = ["selector", "file"])]
     pub flow: Vec<FlowName>,
+    /// Every flow that this filter matches, see `mosctl help filters`; '*' for every flow.
+    #[arg(long, value_name = "FILTER", conflicts_with_all = ["file", "optname", "etag"])]
+    pub selector: Option<String>,
+    /// With --selector: changes nothing if more flows match.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(conflicts_with_all = ["flow", "file"])]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_flows: u64,
+    /// One `SetSockOptRequest` as JSON for each flow, from a file or - for standard input.
+    #[arg(short, long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["OptionFlags", "optname", "optval", "etag"])]
+    pub file: Option<String>,
     /// The options to set.
     #[command(flatten)]
     pub options: OptionFlags,
@@ -247,6 +263,13 @@ pub struct SetoptArgs {
     /// Does not ask before what cannot be undone.
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// What `setopt --selector` printed, at most 10 minutes ago.
+    pub token: String,
 }
 
 /// The value of a raw option.
@@ -329,8 +352,8 @@ pub struct CallArgs {
 impl CallArgs {
     /// The file that the request stands in, if it stands in one.
     #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
-        self.data.strip_prefix('@').map(PathBuf::from)
+    pub fn file(&self) -> Option<&str> {
+        self.data.strip_prefix('@')
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde::{Serialize, Serializer};
 
 use crate::error::Failure;
@@ -26,14 +26,20 @@ impl Serialize for Proto3Json<'_> {
 
 /// Converts a message of `mos.v1`, whose type is called `name`, to one that carries its descriptor.
 pub(super) fn dynamic(name: &str, message: &impl Message) -> Result<DynamicMessage, Failure> {
-    let broken = |error: String| Failure::Contract(format!("mos.v1.{name}: {error}"));
-    let pool = POOL.as_ref().map_err(|error| broken(error.clone()))?;
-    let descriptor = pool
-        .get_message_by_name(&format!("mos.v1.{name}"))
-        .ok_or_else(|| broken("no such message".to_owned()))?;
-    let mut dynamic = DynamicMessage::new(descriptor);
-    dynamic.transcode_from(message).map_err(|error| broken(error.to_string()))?;
+    let mut dynamic = DynamicMessage::new(descriptor(name)?);
+    dynamic.transcode_from(message).map_err(|error| broken(name, &error))?;
     Ok(dynamic)
+}
+
+/// The description of a message of `mos.v1`.
+fn descriptor(name: &str) -> Result<MessageDescriptor, Failure> {
+    let pool = POOL.as_ref().map_err(|error| broken(name, error))?;
+    let found = pool.get_message_by_name(&format!("mos.v1.{name}"));
+    found.ok_or_else(|| broken(name, &"no such message"))
+}
+
+fn broken(name: &str, error: &impl std::fmt::Display) -> Failure {
+    Failure::Contract(format!("mos.v1.{name}: {error}"))
 }
 
 /// One line of JSON.
@@ -57,6 +63,32 @@ pub(super) fn yaml(message: &DynamicMessage) -> Result<String, Failure> {
 pub(super) fn yaml_items(messages: &[DynamicMessage]) -> Result<String, Failure> {
     let messages: Vec<_> = messages.iter().map(Proto3Json).collect();
     serde_yaml_ng::to_string(&messages).map_err(unwritable)
+}
+
+/// The messages of this kind that JSON documents describe, one after the other.
+pub(crate) fn dynamics_of_json(
+    kind: &MessageDescriptor,
+    text: &str,
+) -> Result<Vec<DynamicMessage>, Failure> {
+    serde_json::Deserializer::from_str(text)
+        .into_iter::<serde_json::Value>()
+        .map(|document| {
+            document
+                .and_then(|document| DynamicMessage::deserialize(kind.clone(), document))
+                .map_err(|error| {
+                    Failure::Usage(format!("this is no {}: {error}", kind.full_name()))
+                })
+        })
+        .collect()
+}
+
+/// As [`dynamics_of_json`], for a message of `mos.v1`, whose type is called `name`.
+pub(crate) fn messages_of_json<M: Message + Default>(
+    name: &str,
+    text: &str,
+) -> Result<Vec<M>, Failure> {
+    let all = dynamics_of_json(&descriptor(name)?, text)?.into_iter();
+    all.map(|one| one.transcode_to().map_err(|error| broken(name, &error))).collect()
 }
 
 fn unwritable(error: impl std::error::Error) -> Failure {
@@ -100,5 +132,18 @@ mod tests {
     #[test]
     fn an_unknown_message_is_a_failure() {
         dynamic("Nothing", &FlowOptions::default()).unwrap_err();
+    }
+
+    #[test]
+    fn requests_are_any_number_of_documents_of_the_right_kind() {
+        let pool = DescriptorPool::decode(mos_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let kind = pool.get_message_by_name("mos.v1.GetFlowRequest").unwrap();
+        assert_eq!(
+            dynamics_of_json(&kind, "{} {\"flow\":\"flows/00c004a900c901f2\"}").unwrap().len(),
+            2
+        );
+        for text in ["{\"flov\":1}", "{", "[]"] {
+            assert!(matches!(dynamics_of_json(&kind, text), Err(Failure::Usage(_))), "{text}");
+        }
     }
 }

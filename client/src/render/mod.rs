@@ -20,6 +20,7 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 
 pub(crate) use self::{
+    document::{dynamics_of_json, messages_of_json},
     event::{event_columns, event_row, lost_text},
     flow::{flow_details, option_change, option_details, side_details},
     list::{Extent, FlowList},

@@ -11,6 +11,7 @@ use crate::{
     client::{CallError, Client},
     error::{Exit, Failure},
     reflection::{self, DynamicCodec},
+    render::dynamics_of_json,
 };
 
 /// Calls a method and writes every answer. `timeout` is that of the command line; without one, a
@@ -23,7 +24,7 @@ pub(super) async fn call(
     let (service, method) = split(&args.method)?;
     let data = data(args).await?;
     let method = find(&session.client, service, method).await?;
-    let requests = requests(&data, &method.input())?;
+    let requests = dynamics_of_json(&method.input(), &data)?;
     if !method.is_client_streaming() && requests.len() != 1 {
         return Err(Failure::Usage(format!(
             "{} takes one request, not {}",
@@ -62,15 +63,22 @@ fn split(method: &str) -> Result<(&str, &str), Failure> {
 
 /// The JSON text of the requests.
 async fn data(args: &CallArgs) -> Result<String, Failure> {
-    if args.data == "-" {
+    match args.file() {
+        Some(path) => text_of(path).await,
+        None if args.data == "-" => text_of("-").await,
+        None => Ok(args.data.clone()),
+    }
+}
+
+/// The text of a file, or with `-` of standard input.
+pub(super) async fn text_of(path: &str) -> Result<String, Failure> {
+    if path == "-" {
         let read = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin())).await;
         return read
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(|error| Failure::Usage(format!("cannot read standard input: {error}")));
     }
-    let Some(path) = args.file() else { return Ok(args.data.clone()) };
-    fs::read_to_string(&path)
-        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+    fs::read_to_string(path).map_err(|error| Failure::Usage(format!("cannot read {path}: {error}")))
 }
 
 /// Asks the server for the description of the method.
@@ -94,20 +102,6 @@ fn no_such_method(service: &ServiceDescriptor, method: &str) -> Status {
     let methods: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
     let (service, methods) = (service.full_name(), methods.join(", "));
     Status::unimplemented(format!("{service} has no method {method:?}, it has: {methods}"))
-}
-
-/// The requests that the JSON documents describe.
-fn requests(data: &str, kind: &MessageDescriptor) -> Result<Vec<DynamicMessage>, Failure> {
-    serde_json::Deserializer::from_str(data)
-        .into_iter::<serde_json::Value>()
-        .map(|document| {
-            document
-                .and_then(|document| DynamicMessage::deserialize(kind.clone(), document))
-                .map_err(|error| {
-                    Failure::Usage(format!("this is no {}: {error}", kind.full_name()))
-                })
-        })
-        .collect()
 }
 
 /// Makes the call and writes the answers as they arrive. All four kinds of methods look the same on
@@ -151,16 +145,6 @@ mod tests {
         }
         for text in ["", "GetFlow", "/", "mos.v1.FlowService/"] {
             assert!(split(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn requests_are_any_number_of_documents_of_the_right_kind() {
-        let pool = prost_reflect::DescriptorPool::decode(mos_proto::FILE_DESCRIPTOR_SET).unwrap();
-        let kind = pool.get_message_by_name("mos.v1.GetFlowRequest").unwrap();
-        assert_eq!(requests("{} {\"flow\":\"flows/00c004a900c901f2\"}", &kind).unwrap().len(), 2);
-        for text in ["{\"flov\":1}", "{", "[]"] {
-            assert!(matches!(requests(text, &kind), Err(Failure::Usage(_))), "{text}");
         }
     }
 }

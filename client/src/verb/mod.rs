@@ -1,6 +1,9 @@
 //! What each command does, one file for each group.
 
+mod apply;
+mod batch;
 mod call;
+mod consent;
 mod count;
 mod events;
 mod flows;
@@ -38,6 +41,7 @@ pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<
         | Verb::List(_)
         | Verb::Getopt(_)
         | Verb::Setopt(_)
+        | Verb::Undo(_)
         | Verb::Peek(_)
         | Verb::Read(_)
         | Verb::Events(_)
@@ -74,6 +78,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Flows(FlowsVerb::Count(args)) => count::count(&mut session, args).await,
         Verb::Getopt(args) => sockopt::getopt(&mut session, args).await,
         Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
+        Verb::Undo(args) => apply::undo(&mut session, args).await,
         Verb::Peek(args) => peek::peek(&mut session, args).await,
         Verb::Read(args) => read::read(&mut session, args, cli.global.timeout).await,
         Verb::Events(args) => events::events(&mut session, args, cli.global.timeout).await,
@@ -100,6 +105,7 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         Verb::Info => "info",
         Verb::Whoami => "whoami",
         Verb::Call(_) => "call",
+        Verb::Undo(_) => "undo",
         Verb::Read(args) => {
             read::check(args, output.format())?;
             "read"

@@ -1,13 +1,11 @@
 //! `getopt` and `setopt`.
 
-use std::io::{self, IsTerminal as _};
-
 use mos_proto::v1::{
     Flow, FlowView, OptionsOrigin, RawSockOpt, SetSockOptResponse, set_sock_opt_request::Change,
 };
 use mos_text::FlowName;
 
-use super::Session;
+use super::{Session, apply, batch, consent::ask};
 use crate::{
     args::{Format, GetoptArgs, SetoptArgs},
     error::{Exit, Failure},
@@ -60,36 +58,31 @@ fn optval_text(raw: &RawSockOpt) -> String {
 
 /// Refuses an invalid change, and asks for consent to one that cannot be undone.
 pub(super) async fn consent(args: &SetoptArgs, output: &mut Output) -> Result<(), Failure> {
-    let change = OptionChange::from_args(args)?;
-    if !change.is_irreversible() || args.yes || args.dry_run {
+    if args.file.is_some() {
+        // What it asks for is known once it is read.
         return Ok(());
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::Usage(
-            "a stop cannot be undone: add --yes, or try --dry-run first".to_owned(),
-        ));
+    let change = OptionChange::from_args(args)?;
+    // How many flows a selector matches, mosd says.
+    let is_asked_later = args.selector.is_some();
+    if is_asked_later || !change.is_irreversible() || args.yes || args.dry_run {
+        return Ok(());
     }
     let count = args.flow.len();
     let flows = if count == 1 { "flow" } else { "flows" };
-    output.prompt(&format!(
-        "Monitoring of {count} {flows} will stop; this cannot be undone.\n\
-         Type the number of flows to go on: "
-    ));
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_length| line)
-    })
-    .await
-    .map_err(io::Error::other)??;
-    if answer.trim().parse() == Ok(count) {
-        Ok(())
-    } else {
-        Err(Failure::Usage("not confirmed: nothing was changed".to_owned()))
-    }
+    let what = format!("Monitoring of {count} {flows} will stop; this cannot be undone");
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    ask(output, (&what, "a stop cannot be undone"), count).await
 }
 
-/// Changes options of one flow after the other.
+/// Changes options: of one named flow after the other, of those that match, or as a file says.
 pub(super) async fn setopt(session: &mut Session, args: &SetoptArgs) -> Result<Exit, Failure> {
+    if let Some(selector) = &args.selector {
+        return apply::apply(session, args, selector).await;
+    }
+    if let Some(file) = &args.file {
+        return batch::batch(session, args, file).await;
+    }
     let change = OptionChange::from_args(args)?;
     if let [flow] = args.flow.as_slice() {
         set_one(session, &change, flow).await?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use mos_proto::v1::{
+    ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest, BatchSetSockOptResponse,
     BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus, CountFlowsRequest,
     CountFlowsResponse, Event, EventType, Flow, FlowData, FlowEnd, FlowGap, FlowOptions, FlowTuple,
     Fragment, GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse,
@@ -19,8 +20,8 @@ use mos_proto::v1::{
     GetStatusRequest, GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest,
     ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse,
     PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest,
-    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, WatchEventsRequest,
-    WatchEventsResponse,
+    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, UndoSockOptRequest,
+    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -187,7 +188,7 @@ impl Answers {
 }
 
 /// An error with its details, as the server of the contract words it.
-fn error(
+pub(crate) fn error(
     code: Code,
     message: &str,
     reason: &str,
@@ -199,7 +200,7 @@ fn error(
     (Status::new(code, message), details)
 }
 
-fn status((status, details): (Status, ErrorDetails)) -> Status {
+pub(crate) fn status((status, details): (Status, ErrorDetails)) -> Status {
     Status::with_error_details(status.code(), status.message(), details)
 }
 
@@ -345,6 +346,30 @@ impl FlowService for Answers {
             matched_reversed: request.flow == REVERSED,
             discarded_bytes: if client == 0 { 1_420 } else { 0 },
         }))
+    }
+
+    async fn batch_set_sock_opt(
+        &self,
+        request: Request<BatchSetSockOptRequest>,
+    ) -> Result<Response<BatchSetSockOptResponse>, Status> {
+        self.seen();
+        Ok(Response::new(many::batch(request.into_inner())))
+    }
+
+    async fn apply_sock_opt(
+        &self,
+        request: Request<ApplySockOptRequest>,
+    ) -> Result<Response<ApplySockOptResponse>, Status> {
+        self.seen();
+        many::apply(&request.into_inner()).map(Response::new)
+    }
+
+    async fn undo_sock_opt(
+        &self,
+        request: Request<UndoSockOptRequest>,
+    ) -> Result<Response<UndoSockOptResponse>, Status> {
+        self.seen();
+        many::undo(&request.into_inner()).map(Response::new)
     }
 
     async fn peek_flow(

@@ -2,6 +2,7 @@
 #![expect(clippy::tests_outside_test_module, reason = "this whole crate is tests")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod apply;
 mod call;
 mod count;
 mod endings;

@@ -8,7 +8,7 @@ use mos_stack::{
     SlotCursor, SockOptChange, StreamOffset, StreamRead,
 };
 
-use crate::{FLOW_PAGE, PEEK_CHUNK, Refusal};
+use crate::{FLOW_PAGE, PEEK_CHUNK, Refusal, SockOptBatch};
 
 /// Joins an [`Answer`] to its [`Request`]; unique per ring for the life of the process.
 pub type RequestId = u64;
@@ -72,6 +72,11 @@ pub enum Command {
         /// Check everything, change nothing, answer as if done.
         validate_only: bool,
     },
+    /// Changes options of several flows, of each all or nothing.
+    SetSockOpts {
+        /// The changes; comes back with what came of them.
+        batch: Box<SockOptBatch>,
+    },
     /// Copies the flows of the next slots into the page.
     Scan {
         /// Where to begin.
@@ -121,6 +126,11 @@ pub enum Reply {
     Details(FlowDetails),
     /// To [`Command::SetSockOpt`].
     SockOpt(Applied),
+    /// To [`Command::SetSockOpts`].
+    SockOpts {
+        /// The changes, and what came of them.
+        batch: Box<SockOptBatch>,
+    },
     /// To [`Command::Scan`].
     Scanned {
         /// The flows found.

@@ -14,6 +14,7 @@
 //! memory for a large answer travels down with the command and comes back filled, so that a
 //! worker neither allocates nor frees.
 
+mod batch;
 mod board;
 mod command;
 mod events;
@@ -22,6 +23,7 @@ mod port;
 mod refusal;
 mod ring;
 
+pub use batch::{BATCH_DISCARD_BYTES, SOCK_OPT_BATCH, SockOptBatch, SockOptItem};
 pub use board::{Board, Phase, Turns};
 pub use command::{Answer, Command, FlowPage, PeekChunk, Reply, Request, RequestId};
 pub use events::{EVENT_RING, EventFeed, EventTap, NumberedEvent, event_ring};

@@ -9,7 +9,7 @@ use crate::{Answer, Board, Command, Request};
 /// Commands, and answers, that one worker's rings hold.
 pub const COMMAND_RING: usize = 256;
 
-/// Scans that their ring holds.
+/// Scans, and changes of many flows, that their ring holds.
 pub const SCAN_RING: usize = 64;
 
 /// The control plane's end.
@@ -64,14 +64,14 @@ impl CommandPort {
         &self.board
     }
 
-    /// Sends a request. A [`Command::Scan`] has a ring of its own, so that a scan that the worker
-    /// has no time for delays no other command.
+    /// Sends a request. What concerns many flows at once has a ring of its own, that of scans, so
+    /// that it delays no other command where the worker has no time for it.
     ///
     /// # Errors
     ///
     /// Gives the request back when the ring is full.
     pub fn try_submit(&mut self, request: Request) -> Result<(), Request> {
-        if matches!(request.command, Command::Scan { .. }) {
+        if matches!(request.command, Command::Scan { .. } | Command::SetSockOpts { .. }) {
             return self.try_submit_as_scan(request);
         }
         self.requests.push(request).map_err(|rtrb::PushError::Full(request)| request)

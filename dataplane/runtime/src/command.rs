@@ -1,6 +1,6 @@
 //! Carries out one command on the worker's stack: an exhaustive match, each arm one call.
 
-use mos_control::{Command, FLOW_PAGE, PEEK_CHUNK, Refusal, Reply};
+use mos_control::{Command, FLOW_PAGE, PEEK_CHUNK, Refusal, Reply, SockOptItem};
 use mos_stack::{EventSink, Instant, Stack};
 
 /// Carries out `command` at the time `now`. Takes effect at once, between two bursts.
@@ -24,6 +24,12 @@ pub fn apply(
         }
         Command::SetSockOpt { flow, change, expected_revision, validate_only: false } => {
             Ok(Reply::SockOpt(stack.set_sock_opt(flow, &change, expected_revision, now, sink)?))
+        }
+        Command::SetSockOpts { mut batch } => {
+            batch.carry_out(|SockOptItem { flow, change, expected_revision }| {
+                stack.set_sock_opt(*flow, change, *expected_revision, now, sink)
+            });
+            Ok(Reply::SockOpts { batch })
         }
         Command::Scan { cursor, mut page } => {
             let next = stack.scan(cursor, SCAN_SLOTS, &mut page);

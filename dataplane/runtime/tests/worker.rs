@@ -12,7 +12,8 @@ use std::{
 
 use common::{ask, capture_begin, frames, wait_for};
 use mos_control::{
-    COMMAND_RING, Command, CommandPort, Phase, Refusal, Reply, Request, SCAN_RING, link,
+    COMMAND_RING, Command, CommandPort, Phase, Refusal, Reply, Request, SCAN_RING, SockOptBatch,
+    SockOptItem, link,
 };
 use mos_dataplane::{
     clock::SourceTime,
@@ -23,8 +24,8 @@ use mos_dataplane::{
     worker::{AtEnd, COMMAND_BURST, Worker},
 };
 use mos_stack::{
-    EndCause, EventSink, FlowRef, Instant, Limits, LookupError, SlotCursor, SockOptChange, Stack,
-    Stat, WorkerId, limits::BURST,
+    EndCause, EventSink, FlowId, FlowRef, Instant, Limits, LookupError, SlotCursor, SockOptChange,
+    SockOptError, Stack, Stat, WorkerId, limits::BURST,
 };
 
 /// Counts the flows that end.
@@ -112,6 +113,36 @@ fn commands_are_answered_when_the_sources_have_ended() {
         assert!(found.iter().any(|found| found.id == flow));
     });
     assert_eq!(commands.board().phase(), Phase::Stopped);
+}
+
+#[test]
+fn a_batch_changes_flows_of_this_worker_and_says_what_came_of_each() {
+    let (mut commands, worker) = worker(2000, AtEnd::Serve);
+    while_running(worker, || {
+        wait_for("the end", || commands.board().phase() == Phase::Drained);
+        let scan = Command::Scan { cursor: SlotCursor(0), page: Box::default() };
+        let Reply::Scanned { page, .. } = ask(&mut commands, scan) else { unreachable!() };
+        let mut change = SockOptChange::default();
+        change.buffer_bytes.client = Some(1 << 16);
+        let item = |flow| SockOptItem { flow, change, expected_revision: None };
+        let mut batch = Box::new(SockOptBatch::default());
+        let elsewhere = FlowId::from_parts(WorkerId::default(), 0, 0);
+        batch.items.extend(page.iter().take(2).map(|flow| item(flow.id)));
+        batch.items.push(item(elsewhere));
+        let stale = SockOptItem { expected_revision: Some(7), ..batch.items[0] };
+        batch.items.extend([batch.items[0], stale]);
+        let command = Command::SetSockOpts { batch };
+        let Reply::SockOpts { batch } = ask(&mut commands, command) else { unreachable!() };
+        let outcomes: Vec<_> = batch.outcomes.iter().map(|one| one.map(|a| a.unchanged)).collect();
+        let unknown = SockOptError::Lookup(LookupError::NotFound);
+        let mismatch = SockOptError::RevisionMismatch { current: 1 };
+        assert_eq!(outcomes, [Ok(false), Ok(false), Err(unknown), Ok(true), Err(mismatch)]);
+        let previous = batch.outcomes[0].expect("it was changed").previous;
+        assert_eq!(previous, page[0].options);
+        let flow = page[0].id;
+        let Reply::Flow(now) = ask(&mut commands, Command::Get { flow }) else { unreachable!() };
+        assert_eq!(now.options.buffer_bytes.client, 1 << 16);
+    });
 }
 
 #[test]

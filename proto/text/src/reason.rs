@@ -85,6 +85,14 @@ reasons! {
     FilterFieldUnavailable => "FILTER_FIELD_UNAVAILABLE";
     /// The page token is not one of this process, or of another request.
     PageTokenInvalid => "PAGE_TOKEN_INVALID";
+    /// More flows match than the request allows.
+    TooManyMatches => "TOO_MANY_MATCHES";
+    /// The change cannot be undone, and the request does not allow that.
+    IrreversibleNotAllowed => "IRREVERSIBLE_NOT_ALLOWED";
+    /// The match token is not one of this request and this process.
+    MatchTokenInvalid => "MATCH_TOKEN_INVALID";
+    /// No change with this undo token is kept: its time is over, or others took its room.
+    UndoUnknown => "UNDO_UNKNOWN";
     /// As many streams are open as may be.
     TooManyStreams => "TOO_MANY_STREAMS";
     /// As many calls are under way as may be.

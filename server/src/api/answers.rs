@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use mos_proto::v1::SetSockOptRequest;
-use prost::Message as _;
+use mos_proto::v1::{ApplySockOptRequest, SetSockOptRequest};
+use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::OnceCell, time::Instant};
 use uuid::Uuid;
@@ -33,13 +33,32 @@ pub(crate) struct RequestDigest([u8; 32]);
 impl RequestDigest {
     /// The digest of this request.
     pub(crate) fn of(request: &SetSockOptRequest) -> Self {
-        let asked = SetSockOptRequest {
-            request_id: String::new(),
-            validate_only: false,
-            ..request.clone()
-        };
+        let asked = request.clone();
+        let (request_id, validate_only) = (String::new(), false);
+        Self::of_all(&SetSockOptRequest { request_id, validate_only, ..asked })
+    }
+
+    /// The digest of this request.
+    pub(crate) fn of_apply(request: &ApplySockOptRequest) -> Self {
+        let asked = request.clone();
+        let (request_id, validate_only) = (String::new(), false);
+        Self::of_all(&ApplySockOptRequest { request_id, validate_only, ..asked })
+    }
+
+    fn of_all(asked: &impl Message) -> Self {
         Self(Sha256::digest(asked.encode_to_vec()).into())
     }
+}
+
+/// A request that may be repeated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Its id, if it has one.
+    pub(crate) key: Option<AnswerKey>,
+    /// What it asks for.
+    pub(crate) digest: RequestDigest,
+    /// Whether it changes nothing.
+    pub(crate) validate_only: bool,
 }
 
 /// The id has come with another request before.
@@ -61,21 +80,14 @@ impl<T> Default for Answers<T> {
 }
 
 impl<T> Answers<T> {
-    fn new(retention: Duration, entries_max: usize) -> Self {
+    /// Keeps each answer for a time, and no more of them than this.
+    pub(crate) fn new(retention: Duration, entries_max: usize) -> Self {
         let kept = Kept { of: HashMap::new(), by_count: BTreeSet::new(), count: 0 };
         Self { kept: Mutex::new(kept), retention, entries_max }
     }
 
     /// Refuses an id that has come with another request before; keeps nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`IdReused`].
-    pub(crate) fn check(
-        &self,
-        (peer, id): AnswerKey,
-        request: RequestDigest,
-    ) -> Result<(), IdReused> {
+    fn check(&self, (peer, id): AnswerKey, request: RequestDigest) -> Result<(), IdReused> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget(peer, self.retention);
         let entry = kept.of.get(&peer).and_then(|own| own.entries.get(&id));
@@ -106,6 +118,26 @@ impl<T> Answers<T> {
 }
 
 impl<T: Clone> Answers<T> {
+    /// The answer to a request, of which only the one that has an id and changes something is kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::once`].
+    pub(crate) async fn answer<E: From<IdReused>>(
+        &self,
+        Asked { key, digest, validate_only }: Asked,
+        carry_out: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match key {
+            Some(key) if !validate_only => self.once(key, digest, carry_out).await,
+            Some(key) => {
+                self.check(key, digest)?;
+                carry_out.await
+            }
+            None => carry_out.await,
+        }
+    }
+
     /// The first answer to this request; `carry_out` makes it when there is none yet. Of several
     /// callers at once one carries the request out and the others wait for its answer.
     ///
@@ -113,7 +145,7 @@ impl<T: Clone> Answers<T> {
     ///
     /// Those of `carry_out`; nothing is kept then. [`IdReused`], as an error of that type, when the
     /// id was used for another request.
-    pub(crate) async fn once<E: From<IdReused>>(
+    async fn once<E: From<IdReused>>(
         &self,
         key: AnswerKey,
         request: RequestDigest,

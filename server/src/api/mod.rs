@@ -13,3 +13,4 @@ pub(crate) mod service;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod undos;

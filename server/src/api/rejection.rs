@@ -192,6 +192,23 @@ pub enum ManyFlows {
     /// The time of the call was over before the last flow. Nothing was changed.
     #[error("the time of this call was over before all flows were looked at: give it more time")]
     Unfinished,
+    /// More flows match than the request allows. Nothing was changed.
+    #[error("{matched} flows match, and {max} may: nothing was changed")]
+    TooManyMatches {
+        /// Flows that match.
+        matched: u64,
+        /// The number that the request allows.
+        max: u64,
+    },
+    /// The change cannot be undone, and the request does not allow that.
+    #[error("to stop monitoring cannot be undone: allow_irreversible must be set")]
+    Irreversible,
+    /// The match token is not one of this request.
+    #[error("match_token is not of this filter, these options and this start of mosd: count again")]
+    MatchToken(PageTokenError),
+    /// No change with this undo token is kept.
+    #[error("no change with this undo token is kept")]
+    UndoUnknown,
 }
 
 /// Why a call ends before it reaches a method of ours, or without one.

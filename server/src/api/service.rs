@@ -88,6 +88,27 @@ impl FlowService for Service {
         self.answer("mos.v1.FlowService/SetSockOpt", request, rpc::set_sock_opt).await
     }
 
+    async fn batch_set_sock_opt(
+        &self,
+        request: Request<v1::BatchSetSockOptRequest>,
+    ) -> Result<Response<v1::BatchSetSockOptResponse>, Status> {
+        self.answer("mos.v1.FlowService/BatchSetSockOpt", request, rpc::batch_set_sock_opt).await
+    }
+
+    async fn apply_sock_opt(
+        &self,
+        request: Request<v1::ApplySockOptRequest>,
+    ) -> Result<Response<v1::ApplySockOptResponse>, Status> {
+        self.answer("mos.v1.FlowService/ApplySockOpt", request, rpc::apply_sock_opt).await
+    }
+
+    async fn undo_sock_opt(
+        &self,
+        request: Request<v1::UndoSockOptRequest>,
+    ) -> Result<Response<v1::UndoSockOptResponse>, Status> {
+        self.answer("mos.v1.FlowService/UndoSockOpt", request, rpc::undo_sock_opt).await
+    }
+
     async fn peek_flow(
         &self,
         request: Request<v1::PeekFlowRequest>,

@@ -8,13 +8,13 @@ use mos_stack::Limits;
 use uuid::Uuid;
 
 use crate::{
-    api::{answers::Answers, etag::Etags, streams::Streams},
+    api::{answers::Answers, etag::Etags, streams::Streams, undos::Undos},
     auth::{Gate, Grants},
     budgets::Budget,
     events::FanOut,
     flows::page_token::PageTokens,
     health::{conditions::Conditions, descriptors::Descriptors, vitals::Vitals},
-    words::bounds::{WALKS_OPEN_MAX, WALKS_PER_PRINCIPAL},
+    words::bounds::{APPLY_ANSWERS_MAX, REQUEST_ID_RETENTION, WALKS_OPEN_MAX, WALKS_PER_PRINCIPAL},
     workers::Workers,
 };
 
@@ -58,6 +58,10 @@ pub struct Control {
     pub(crate) page_tokens: PageTokens,
     /// First answers of `SetSockOpt`.
     pub(crate) answers: Answers<v1::SetSockOptResponse>,
+    /// First answers of `ApplySockOpt`.
+    pub(crate) apply_answers: Answers<v1::ApplySockOptResponse>,
+    /// What changes of many flows have replaced.
+    pub(crate) undos: Undos,
     /// Walks over all flows that are under way.
     pub(crate) walks: Arc<Budget>,
     /// The streams that run now.
@@ -94,6 +98,8 @@ impl Control {
             etags: Etags::new(boot),
             page_tokens: PageTokens::new(boot),
             answers: Answers::default(),
+            apply_answers: Answers::new(REQUEST_ID_RETENTION, APPLY_ANSWERS_MAX),
+            undos: Undos::default(),
             walks: Budget::new(WALKS_PER_PRINCIPAL, WALKS_OPEN_MAX),
             streams: Streams::default(),
         }

@@ -135,6 +135,7 @@ async fn observe(control: Arc<Control>, health: HealthReporter) {
         ticks.tick().await;
         let ports = control.ports.ports();
         control.vitals.observe(&control.workers, &ports);
+        control.undos.forget();
         telemetry::publish_cores(&control.workers, &control.vitals);
         telemetry::publish_losses();
         telemetry::publish_streams(control.streams.open());

@@ -1,5 +1,8 @@
 //! Many flows at once, whatever is done with them, and the way from a name to one of them.
 
+pub(crate) mod before;
+pub(crate) mod change;
+pub(crate) mod matches;
 pub(crate) mod page_token;
 pub(crate) mod resolve;
 pub(crate) mod tally;

@@ -1,4 +1,5 @@
-//! Page tokens of `ListFlows`: where a walk over the flow tables goes on.
+//! Page tokens of `ListFlows`: where a walk over the flow tables goes on. Match tokens of
+//! `ApplySockOpt` are the same: where one has begun.
 //!
 //! ```text
 //! boot id (16) | request digest (8) | list start (8) | core (2) | slot (4) | HMAC-SHA-256 (32)
@@ -72,10 +73,12 @@ impl std::fmt::Debug for PageTokens {
 pub(crate) struct RequestDigest([u8; 8]);
 
 impl RequestDigest {
-    /// The digest of a request for these flows in this view.
+    /// The digest of a request about these flows, and of what else it must say again.
     #[must_use]
-    pub(crate) fn new(filter: &str, view: i32) -> Self {
-        let digest = Sha256::new().chain_update(view.to_be_bytes()).chain_update(filter).finalize();
+    pub(crate) fn new(filter: &str, rest: &[u8]) -> Self {
+        let length = filter.len().to_be_bytes();
+        let filter = Sha256::new().chain_update(length).chain_update(filter);
+        let digest = filter.chain_update(rest).finalize();
         let mut short = [0; 8];
         short.copy_from_slice(&digest[..8]);
         Self(short)
@@ -178,10 +181,10 @@ mod tests {
     #[test]
     fn a_sealed_token_opens_for_the_same_request_only() {
         let tokens = PageTokens::new(Uuid::new_v4());
-        let request = RequestDigest::new("core = 1", 2);
+        let request = RequestDigest::new("core = 1", &[2]);
         let text = tokens.seal(position(), request);
         assert_eq!(tokens.open(&text, request), Ok(position()));
-        for other in [RequestDigest::new("core = 2", 2), RequestDigest::new("core = 1", 1)] {
+        for other in [RequestDigest::new("core = 2", &[2]), RequestDigest::new("core = 1", &[1])] {
             assert_eq!(tokens.open(&text, other), Err(PageTokenError::RequestChanged));
         }
     }
@@ -189,7 +192,7 @@ mod tests {
     #[test]
     fn every_altered_byte_is_noticed() {
         let tokens = PageTokens::new(Uuid::new_v4());
-        let request = RequestDigest::new("", 0);
+        let request = RequestDigest::new("", &[]);
         let bytes = URL_SAFE_NO_PAD.decode(tokens.seal(position(), request)).unwrap();
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn tokens_of_another_start_and_garbage_are_told_apart() {
-        let request = RequestDigest::new("", 0);
+        let request = RequestDigest::new("", &[]);
         let text = PageTokens::new(Uuid::new_v4()).seal(position(), request);
         let tokens = PageTokens::new(Uuid::new_v4());
         assert_eq!(tokens.open(&text, request), Err(PageTokenError::Restarted));
@@ -213,7 +216,7 @@ mod tests {
     #[test]
     fn the_key_differs_between_starts_with_one_boot_id() {
         let boot = Uuid::new_v4();
-        let request = RequestDigest::new("", 0);
+        let request = RequestDigest::new("", &[]);
         let text = PageTokens::new(boot).seal(position(), request);
         assert_eq!(PageTokens::new(boot).open(&text, request), Err(PageTokenError::Forged));
     }

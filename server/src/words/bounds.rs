@@ -82,6 +82,24 @@ pub(crate) const GROUP_FIELDS_MAX: usize = 2;
 pub(crate) const GROUPS_MAX: usize = 1000;
 pub(crate) const GROUPS_APART_MAX: usize = 10_000;
 
+/// Requests of one batch.
+pub(crate) const BATCH_MAX: usize = 1000;
+
+/// Flows that one `ApplySockOpt` changes, where the client does not say and at most, and names of
+/// them that a count tells.
+pub(crate) const APPLY_FLOWS_DEFAULT: u64 = 1000;
+pub(crate) const APPLY_FLOWS_MAX: u64 = 1 << 20;
+pub(crate) const APPLY_SAMPLE_MAX: usize = 100;
+
+/// Answers to `ApplySockOpt` with an id that are kept.
+pub(crate) const APPLY_ANSWERS_MAX: usize = 1024;
+
+/// Time for which a change of many flows can be undone, and how many flows can be: those of one
+/// principal, and all. Each takes 24 bytes.
+pub(crate) const UNDO_RETENTION: Duration = Duration::from_secs(600);
+pub(crate) const UNDO_FLOWS_PER_PRINCIPAL: usize = 1 << 20;
+pub(crate) const UNDO_FLOWS_MAX: usize = 1 << 21;
+
 /// Bytes of a filter's text, comparisons in it, and how deep parentheses and negations are nested,
 /// at most.
 pub(crate) const FILTER_TEXT_MAX: usize = 2048;
@@ -191,8 +209,16 @@ pub struct Configured<'a> {
 #[must_use]
 pub fn limits(configured: &Configured<'_>) -> Vec<Limit> {
     let Configured { stack, connections_max, cores } = *configured;
-    [connections(connections_max), calls(), answers(), requests(), flows(stack, cores), others()]
-        .concat()
+    [
+        connections(connections_max),
+        calls(),
+        answers(),
+        requests(),
+        changes(),
+        flows(stack, cores),
+        others(),
+    ]
+    .concat()
 }
 
 #[rustfmt::skip] // A table.
@@ -279,7 +305,7 @@ fn requests() -> Vec<Limit> {
         count("list.slots_per_page.max", widened(PAGE_SLOTS_MAX), Call,
             "places of flows looked at for a page"),
         count("walks_per_principal.max", WALKS_PER_PRINCIPAL, Principal,
-            "calls under way that look at every flow: `CountFlows`"),
+            "calls under way that look at every flow: `CountFlows`, `ApplySockOpt`"),
         count("walks.max", WALKS_OPEN_MAX, Server,
             "calls under way that look at every flow"),
         count("count.fields.max", GROUP_FIELDS_MAX, Call,
@@ -304,6 +330,28 @@ fn requests() -> Vec<Limit> {
             "payload of a peek, where the client does not say"),
         bytes("peek.bytes.max", PEEK_MAX, Call,
             "payload of a peek"),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn changes() -> Vec<Limit> {
+    vec![
+        count("batch.requests.max", BATCH_MAX, Call,
+            "requests of one `BatchSetSockOpt`"),
+        count("apply.flows.default", narrowed(APPLY_FLOWS_DEFAULT), Call,
+            "flows that one `ApplySockOpt` changes, where the client does not say"),
+        count("apply.flows.max", narrowed(APPLY_FLOWS_MAX), Call,
+            "flows that one `ApplySockOpt` changes"),
+        count("apply.sample.max", APPLY_SAMPLE_MAX, Call,
+            "names of flows in the answer to a count"),
+        count("apply.request_id.entries.max", APPLY_ANSWERS_MAX, Server,
+            "answers to `ApplySockOpt` with an id that are kept"),
+        time("undo.retention_ms", UNDO_RETENTION, Call,
+            "for which an `ApplySockOpt` can be undone"),
+        count("undo.flows_per_principal.max", UNDO_FLOWS_PER_PRINCIPAL, Principal,
+            "flows whose change can be undone; older changes give way to a new one"),
+        count("undo.flows.max", UNDO_FLOWS_MAX, Server,
+            "flows whose change can be undone"),
     ]
 }
 

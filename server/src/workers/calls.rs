@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mos_control::{Command, FlowPage, PEEK_CHUNK, PeekChunk, Refusal, Reply};
+use mos_control::{Command, FlowPage, PEEK_CHUNK, PeekChunk, Refusal, Reply, SockOptBatch};
 use mos_stack::{
     Applied, FlowDetails, FlowId, FlowSummary, Instant as WorkerTime, PeekError, Peeked, Side,
     SlotCursor, SockOptChange, StreamOffset, StreamRead, WorkerId,
@@ -108,6 +108,16 @@ impl WorkerClient {
         let pending = self.begin_scan(Command::Scan { cursor, page }, place);
         let read = reply!(Reply::Scanned { page, next } => Scanned { page, next });
         Asked { worker: self.worker(), pending, read }
+    }
+
+    /// Changes options of several flows, among the scans.
+    pub(crate) fn set_sock_opts(
+        &self,
+        batch: Box<SockOptBatch>,
+        place: ScanPlace,
+    ) -> Asked<Box<SockOptBatch>> {
+        let pending = self.begin_scan(Command::SetSockOpts { batch }, place);
+        Asked { worker: self.worker(), pending, read: reply!(Reply::SockOpts { batch } => batch) }
     }
 
     /// Asks for live flows between two endpoints, in either orientation.

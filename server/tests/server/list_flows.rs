@@ -360,6 +360,7 @@ fn many_lists_at_once_are_all_complete_and_options_are_changed_meanwhile() {
         let table = full(0, 700);
         let id = table.slots[0].unwrap().id.to_string();
         let applied = Applied {
+            previous: SockOpts::default(),
             options: SockOpts::default(),
             revision: 1,
             unchanged: false,

@@ -8,6 +8,7 @@
     reason = "an integration test is one test module, and ends where something is not as it must be"
 )]
 
+mod apply_sock_opt;
 mod containment;
 mod count_flows;
 mod hostile;

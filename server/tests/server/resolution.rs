@@ -33,6 +33,7 @@ fn with(index: u16, flows: Vec<FlowSummary>) -> CommandPort {
             Command::Clock
             | Command::Get { .. }
             | Command::SetSockOpt { .. }
+            | Command::SetSockOpts { .. }
             | Command::Scan { .. }
             | Command::Peek { .. }
             | Command::Read { .. } => panic!("not asked"),

@@ -132,6 +132,16 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),
         ("- ResourceExhausted TOO_MANY_CALLS retry 1s", ManyFlows::TooManyWalks { max: 2 }.into()),
         ("- DeadlineExceeded DEADLINE_EXCEEDED retry 1s", ManyFlows::Unfinished.into()),
+        (
+            "- FailedPrecondition TOO_MANY_MATCHES",
+            ManyFlows::TooManyMatches { matched: 2, max: 1 }.into(),
+        ),
+        ("- FailedPrecondition IRREVERSIBLE_NOT_ALLOWED", ManyFlows::Irreversible.into()),
+        (
+            "- InvalidArgument MATCH_TOKEN_INVALID",
+            ManyFlows::MatchToken(PageTokenError::Forged).into(),
+        ),
+        ("- NotFound UNDO_UNKNOWN", ManyFlows::UndoUnknown.into()),
         ("- ResourceExhausted TOO_MANY_CALLS retry 1s", Cutoff::TooManyCalls { max: 2 }.into()),
         ("- ResourceExhausted ANSWERS_UNREAD retry 1s", Cutoff::UnreadAnswers { max: 2 }.into()),
         ("- ResourceExhausted SLOW_CONSUMER retry 1s", Cutoff::SlowConsumer.into()),

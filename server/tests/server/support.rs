@@ -139,6 +139,7 @@ impl Table {
             | Command::Get { .. }
             | Command::Inspect { .. }
             | Command::SetSockOpt { .. }
+            | Command::SetSockOpts { .. }
             | Command::Peek { .. }
             | Command::Read { .. }) => panic!("a list does not ask {other:?}"),
         }))

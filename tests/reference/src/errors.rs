@@ -11,8 +11,8 @@ use crate::page::{begin, paragraph, table};
 
 /// The keys of `ErrorInfo.metadata` besides `errno`.
 #[rustfmt::skip] // A table.
-const KEYS: [(&str, &str); 20] = [
-    ("cause",           "why the flow ended, or why the page token is refused"),
+const KEYS: [(&str, &str); 22] = [
+    ("cause",           "why the flow ended, or why the token is refused"),
     ("column",          "where in the filter the error is, in characters from 1"),
     ("core",            "the number of the core in question"),
     ("currentEtag",     "the etag of the options in force"),
@@ -20,7 +20,9 @@ const KEYS: [(&str, &str); 20] = [
     ("flows",           "the names of flows with this tuple, 16 at most, with commas between them"),
     ("freeBytes",       "what the worker has left for receive buffers"),
     ("key",             "the key of the configuration that decides it"),
+    ("matched",         "how many flows match"),
     ("max",             "the greatest value allowed, or the bound that was reached"),
+    ("maxFlowCount",    "how many flows the request allows"),
     ("min",             "the least value allowed"),
     ("newestOffset",    "one past the last offset that is held"),
     ("oldestOffset",    "the first offset that is held"),
@@ -60,11 +62,15 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::CoreQueueFull
         | Reason::CoreAckTimeout       => &["core"],
         Reason::ArgumentInvalid
+        | Reason::IrreversibleNotAllowed
+        | Reason::UndoUnknown
         | Reason::RequestIdReused      => &[],
         Reason::FilterInvalid
         | Reason::FilterAmbiguous
         | Reason::FilterFieldUnavailable => &["column"],
-        Reason::PageTokenInvalid       => &["cause"],
+        Reason::PageTokenInvalid
+        | Reason::MatchTokenInvalid    => &["cause"],
+        Reason::TooManyMatches         => &["matched", "maxFlowCount"],
         Reason::TooManyStreams
         | Reason::TooManyCalls
         | Reason::AnswersUnread

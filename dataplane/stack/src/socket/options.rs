@@ -298,6 +298,8 @@ pub const fn round_up_to_block(bytes: u64) -> Option<u64> {
 pub struct Applied {
     /// The options in force afterwards.
     pub options: SockOpts,
+    /// The options in force before.
+    pub previous: SockOpts,
     /// The revision of the options in force: every change that changes an option increments it, a
     /// check does not.
     pub revision: u32,

@@ -78,7 +78,8 @@ impl Stack {
         if expected.is_some_and(|expected| expected != current) {
             return Err(SockOptError::RevisionMismatch { current });
         }
-        let planned = MonitorSocket::plan(flow.options(), change, &self.limits)?;
+        let previous = flow.options();
+        let planned = MonitorSocket::plan(previous, change, &self.limits)?;
         let (mut growth, mut discarded_bytes) = (0, 0);
         for side in Side::BOTH {
             growth += flow.buffers[side].growth_bytes(&self.pool, planned.buffer_bytes[side]);
@@ -89,7 +90,8 @@ impl Stack {
         if growth > free_bytes {
             return Err(SockOptError::PoolExhausted { requested_bytes: growth, free_bytes });
         }
-        let (unchanged, revision) = (planned == flow.options(), current);
-        Ok((slot, planned, Applied { options: planned, revision, unchanged, discarded_bytes }))
+        let (options, unchanged, revision) = (planned, planned == previous, current);
+        let applied = Applied { options, previous, revision, unchanged, discarded_bytes };
+        Ok((slot, planned, applied))
     }
 }

@@ -22,13 +22,13 @@ pub(crate) async fn count_flows(
         .map_err(|error| Rejection::Argument { field: "group_by", problem: error.to_string() })?;
     let _place = place(control, call)?;
     let mut tally = Tally::new(key);
-    let unreachable = visit_all(control, &filter, None, call.deadline, &mut tally).await?;
+    let stretch = visit_all(control, &filter, None, call.deadline, &mut tally).await?;
     let Counted { flows, groups, others } = tally.counted(GROUPS_MAX);
     let group = |(values, flows)| v1::FlowGroup { values, flow_count: saturating_i64(flows) };
     Ok(v1::CountFlowsResponse {
         flow_count: saturating_i64(flows),
         groups: groups.into_iter().map(group).collect(),
         other_count: saturating_i64(others),
-        unreachable: core_names(&unreachable),
+        unreachable: core_names(&stretch.unreachable),
     })
 }

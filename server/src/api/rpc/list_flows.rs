@@ -31,7 +31,7 @@ pub(crate) async fn list_flows(
     let page_size = page_size(request.page_size)?;
     let view = convert::view(request.view, View::Basic)?;
     let filter = Filter::parse(&request.filter).map_err(Rejection::Filter)?;
-    let digest = RequestDigest::new(&request.filter, request.view);
+    let digest = RequestDigest::new(&request.filter, &request.view.to_be_bytes());
     let from = match request.page_token.as_str() {
         "" => None,
         token => Some(control.page_tokens.open(token, digest)?),

@@ -1,5 +1,7 @@
 //! The RPCs, one file each: thin translators from a request to commands and back.
 
+mod apply_sock_opt;
+mod batch_set_sock_opt;
 mod count_flows;
 mod flow;
 mod get_caller;
@@ -11,9 +13,12 @@ mod list_flows;
 mod peek_flow;
 mod read_flow;
 mod set_sock_opt;
+mod undo_sock_opt;
 mod walks;
 mod watch_events;
 
+pub(crate) use apply_sock_opt::apply_sock_opt;
+pub(crate) use batch_set_sock_opt::batch_set_sock_opt;
 pub(crate) use count_flows::count_flows;
 pub(crate) use get_caller::get_caller;
 pub(crate) use get_flow::get_flow;
@@ -24,4 +29,5 @@ pub(crate) use list_flows::list_flows;
 pub(crate) use peek_flow::peek_flow;
 pub(crate) use read_flow::{ReadFlowStream, read_flow};
 pub(crate) use set_sock_opt::set_sock_opt;
+pub(crate) use undo_sock_opt::undo_sock_opt;
 pub(crate) use watch_events::watch_events;

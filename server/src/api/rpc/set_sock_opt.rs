@@ -11,7 +11,12 @@ use uuid::{Uuid, Variant};
 
 use super::flow::{check_core, check_length, check_owner, resolve};
 use crate::{
-    api::{answers::RequestDigest, convert, rejection::Rejection, state::Control},
+    api::{
+        answers::{Asked, RequestDigest},
+        convert,
+        rejection::Rejection,
+        state::Control,
+    },
     flows::resolve::Resolved,
     net::call::Call,
     words::bounds::ETAG_MAX,
@@ -27,15 +32,10 @@ pub(crate) async fn set_sock_opt(
     call: &Call,
     request: v1::SetSockOptRequest,
 ) -> Result<v1::SetSockOptResponse, Rejection> {
-    let Some(id) = request_id(&request.request_id)? else {
-        return apply(control, call, request).await;
-    };
-    let (key, digest) = ((call.principal, id), RequestDigest::of(&request));
-    if request.validate_only {
-        control.answers.check(key, digest)?;
-        return apply(control, call, request).await;
-    }
-    control.answers.once(key, digest, apply(control, call, request)).await
+    let key = request_id(&request.request_id)?.map(|id| (call.principal, id));
+    let (digest, validate_only) = (RequestDigest::of(&request), request.validate_only);
+    let asked = Asked { key, digest, validate_only };
+    control.answers.answer(asked, apply(control, call, request)).await
 }
 
 async fn apply(
@@ -61,7 +61,7 @@ async fn apply(
         .workers
         .set_sock_opt(id, Change { change, expected_revision, validate_only }, call.deadline)
         .await;
-    let Applied { options, revision, unchanged, discarded_bytes } =
+    let Applied { options, revision, unchanged, discarded_bytes, previous: _ } =
         outcome.map_err(|error| match error {
             CallError::Refused(Refusal::SockOpt(SockOptError::RevisionMismatch { current })) => {
                 etag_mismatch(control, id, current)
@@ -110,7 +110,8 @@ fn etag_mismatch(control: &Control, flow: FlowId, current: u32) -> Rejection {
     Rejection::EtagMismatch { flow: convert::flow_name(flow), current }
 }
 
-fn request_id(text: &str) -> Result<Option<Uuid>, Rejection> {
+/// The id of a request, if it has one.
+pub(super) fn request_id(text: &str) -> Result<Option<Uuid>, Rejection> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -138,6 +138,21 @@ fn many_flows(why: &ManyFlows) -> Explanation {
             explain(Reason::TooManyCalls, About::Quota("walks"), &[("max", max)])
         }
         ManyFlows::Unfinished => explain(Reason::DeadlineExceeded, server(), &[]),
+        ManyFlows::TooManyMatches { matched, max } => {
+            let metadata: Metadata<'_> = &[("matched", matched), ("maxFlowCount", max)];
+            explain(Reason::TooManyMatches, state("flows"), metadata)
+        }
+        ManyFlows::Irreversible => {
+            explain(Reason::IrreversibleNotAllowed, state("options.stop_monitoring"), &[])
+        }
+        ManyFlows::MatchToken(error) => {
+            let metadata: Metadata<'_> = &[("cause", &error.cause())];
+            explain(Reason::MatchTokenInvalid, field("match_token"), metadata)
+        }
+        ManyFlows::UndoUnknown => {
+            let undo = About::Resource { kind: "mos.v1.Undo", name: String::new() };
+            explain(Reason::UndoUnknown, undo, &[])
+        }
     }
 }
 

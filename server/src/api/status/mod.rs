@@ -15,8 +15,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use mos_text::DOMAIN;
+use prost::Message as _;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, StatusExt as _, pb};
 
 use self::explain::{About, Explanation};
 pub use self::rows::ErrorRow;
@@ -25,6 +26,14 @@ use crate::api::rejection::Rejection;
 /// The code that an RPC ended with.
 pub(super) fn code_of<T>(outcome: &Result<T, Status>) -> Code {
     outcome.as_ref().err().map_or(Code::Ok, Status::code)
+}
+
+/// A rejection as one outcome among several.
+pub(super) fn rpc_status(rejection: Rejection) -> pb::Status {
+    let status = Status::from(rejection);
+    let bare = |_| pb::Status { message: status.message().to_owned(), ..pb::Status::default() };
+    let details = pb::Status::decode(status.details()).unwrap_or_else(bare);
+    pb::Status { code: status.code().into(), ..details }
 }
 
 /// What ends a stream that is under way: its status.

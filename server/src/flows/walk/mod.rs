@@ -10,6 +10,8 @@
 mod scans;
 mod wait;
 
+pub(super) use self::wait::wait;
+
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +21,7 @@ use mos_control::{FLOW_PAGE, Refusal};
 use mos_stack::{FlowSummary, Instant as WorkerTime, SlotCursor, WorkerId};
 use tokio::{task::JoinSet, time::Instant};
 
-use self::{
-    scans::Scans,
-    wait::{Late, wait},
-};
+use self::{scans::Scans, wait::Late};
 use crate::{
     filter::Filter,
     workers::{CallError, WorkerClient, Workers},
@@ -43,6 +42,13 @@ pub(crate) struct Position {
     pub(crate) core: WorkerId,
     /// The slot in it.
     pub(crate) slot: u32,
+}
+
+impl Position {
+    /// The beginning of a walk that began then.
+    pub(crate) fn beginning(start: WorkerTime) -> Self {
+        Self { start, core: WorkerId::default(), slot: 0 }
+    }
 }
 
 /// What is done with the flows.
@@ -70,6 +76,8 @@ pub(crate) struct Walk<'a> {
 /// What came of one stretch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
+    /// When the walk began.
+    pub(crate) start: WorkerTime,
     /// Where the next one begins; `None` at the end of the last table.
     pub(crate) next: Option<Position>,
     /// Workers that were passed over, because they did not answer in time or have stopped.
@@ -98,8 +106,8 @@ impl Walk<'_> {
             Some(position) => (position, Vec::new()),
             None => self.begin().await?,
         };
-        let stretch = Stretch { next: None, unreachable: Vec::new(), seen: 0, matched: 0 };
         let start = from.start;
+        let stretch = Stretch { start, next: None, unreachable: Vec::new(), seen: 0, matched: 0 };
         let mut steps =
             Steps { walk: self, start, visitor, late_at, slots: 0, has_moved: false, stretch };
         steps.run(from, &silent).await?;
@@ -139,7 +147,7 @@ impl Walk<'_> {
             start = start.max(now);
             silent.retain(|worker| *worker != client.worker());
         }
-        Ok((Position { start, core: WorkerId::default(), slot: 0 }, silent))
+        Ok((Position::beginning(start), silent))
     }
 }
 

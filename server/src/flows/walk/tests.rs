@@ -52,6 +52,7 @@ fn serve_one(port: &mut WorkerPort, slots: u32) {
         other @ (Command::Get { .. }
         | Command::Inspect { .. }
         | Command::SetSockOpt { .. }
+        | Command::SetSockOpts { .. }
         | Command::Peek { .. }
         | Command::Read { .. }) => panic!("not asked: {other:?}"),
     };

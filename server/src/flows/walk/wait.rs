@@ -8,7 +8,7 @@ use crate::workers::{ANSWER_TIMEOUT, WorkerClient};
 
 /// Why something did not happen in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
+pub(in crate::flows) enum Late {
     /// The worker answered nobody's scans for [`ANSWER_TIMEOUT`].
     Silent,
     /// The deadline has come, and the worker was answering others.
@@ -18,7 +18,7 @@ pub(super) enum Late {
 }
 
 /// Waits for what a worker is to do: as long as it answers any scans, up to the deadline.
-pub(super) async fn wait<T>(
+pub(in crate::flows) async fn wait<T>(
     client: &WorkerClient,
     deadline: Instant,
     what: impl Future<Output = T>,
