@@ -343,10 +343,11 @@ fn stop_name(options: &FlowOptions) -> &'static str {
     }
 }
 
-const fn origin_name(origin: OptionsOrigin) -> &'static str {
+pub(crate) const fn origin_name(origin: OptionsOrigin) -> &'static str {
     match origin {
         OptionsOrigin::Unspecified => UNKNOWN,
         OptionsOrigin::Default => "default",
+        OptionsOrigin::Policy => "policy",
         OptionsOrigin::Explicit => "explicit",
     }
 }

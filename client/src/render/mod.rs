@@ -22,7 +22,7 @@ use prost_reflect::DynamicMessage;
 pub(crate) use self::{
     document::{dynamics_of_json, messages_of_json},
     event::{event_columns, event_row, lost_text},
-    flow::{flow_details, option_change, option_details, side_details},
+    flow::{flow_details, option_change, option_details, origin_name, side_details},
     list::{Extent, FlowList},
     progress::Progress,
     system::{caller_text, info_text, status_text},

@@ -1,8 +1,6 @@
 //! `getopt` and `setopt`.
 
-use mos_proto::v1::{
-    Flow, FlowView, OptionsOrigin, RawSockOpt, SetSockOptResponse, set_sock_opt_request::Change,
-};
+use mos_proto::v1::{Flow, FlowView, RawSockOpt, SetSockOptResponse, set_sock_opt_request::Change};
 use mos_text::FlowName;
 
 use super::{Session, apply, batch, consent::ask};
@@ -10,7 +8,7 @@ use crate::{
     args::{Format, GetoptArgs, SetoptArgs},
     error::{Exit, Failure},
     raw_option,
-    render::{Output, option_change, option_details, pairs, side_details},
+    render::{Output, option_change, option_details, origin_name, pairs, side_details},
     request::{self, OptionChange},
     units::{format_bytes, format_count},
 };
@@ -24,12 +22,7 @@ pub(super) async fn getopt(session: &mut Session, args: &GetoptArgs) -> Result<E
         Format::Table | Format::Wide => {
             let options = answer.options.unwrap_or_default();
             let mut lines = option_details(&answer.flow, &options)?;
-            let origin = match answer.origin() {
-                OptionsOrigin::Unspecified => "-",
-                OptionsOrigin::Default => "default",
-                OptionsOrigin::Explicit => "explicit",
-            };
-            lines.push(("origin".to_owned(), origin.to_owned()));
+            lines.push(("origin".to_owned(), origin_name(answer.origin()).to_owned()));
             lines.push(("etag".to_owned(), answer.etag.clone()));
             if let Some(raw) = &answer.raw {
                 lines.push(("optval".to_owned(), optval_text(raw)));

@@ -49,6 +49,7 @@ pub struct Board {
     flow_slots: AtomicU64,
     pool_used_bytes: AtomicU64,
     pool_bytes: AtomicU64,
+    policy_generation: AtomicU64,
     stats: [AtomicU64; Stat::COUNT],
 }
 
@@ -63,6 +64,7 @@ impl Default for Board {
             flow_slots: AtomicU64::new(0),
             pool_used_bytes: AtomicU64::new(0),
             pool_bytes: AtomicU64::new(0),
+            policy_generation: AtomicU64::new(0),
             stats: [const { AtomicU64::new(0) }; Stat::COUNT],
         }
     }
@@ -96,11 +98,12 @@ impl Board {
         for (cell, value) in self.stats.iter().zip(stats.as_array()) {
             cell.store(*value, Relaxed);
         }
-        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes } = gauges;
+        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes, policy_generation } = gauges;
         self.flows.store(flows, Relaxed);
         self.flow_slots.store(flow_slots, Relaxed);
         self.pool_used_bytes.store(pool_used_bytes, Relaxed);
         self.pool_bytes.store(pool_bytes, Relaxed);
+        self.policy_generation.store(policy_generation, Relaxed);
     }
 
     /// The worker's phase.
@@ -140,6 +143,7 @@ impl Board {
             flow_slots: self.flow_slots.load(Relaxed),
             pool_used_bytes: self.pool_used_bytes.load(Relaxed),
             pool_bytes: self.pool_bytes.load(Relaxed),
+            policy_generation: self.policy_generation.load(Relaxed),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The closed list of what can be asked of a worker, and of what it answers.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use mos_stack::{
     Applied, FIND_MAX, FlowDetails, FlowId, FlowSummary, Instant, PeekError, Peeked, Side,
-    SlotCursor, SockOptChange, StreamOffset, StreamRead,
+    SlotCursor, SockOptChange, StreamOffset, StreamRead, policy::PolicyTable,
 };
 
 use crate::{FLOW_PAGE, PEEK_CHUNK, Refusal, SockOptBatch};
@@ -77,6 +78,11 @@ pub enum Command {
         /// The changes; comes back with what came of them.
         batch: Box<SockOptBatch>,
     },
+    /// Puts policies in force for flows that begin from now on.
+    SetPolicies {
+        /// Compiled; shared with the other workers.
+        table: Arc<PolicyTable>,
+    },
     /// Copies the flows of the next slots into the page.
     Scan {
         /// Where to begin.
@@ -131,6 +137,8 @@ pub enum Reply {
         /// The changes, and what came of them.
         batch: Box<SockOptBatch>,
     },
+    /// To [`Command::SetPolicies`]: the policies that were in force before.
+    Policies(Option<Arc<PolicyTable>>),
     /// To [`Command::Scan`].
     Scanned {
         /// The flows found.

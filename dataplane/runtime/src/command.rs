@@ -31,6 +31,7 @@ pub fn apply(
             });
             Ok(Reply::SockOpts { batch })
         }
+        Command::SetPolicies { table } => Ok(Reply::Policies(stack.set_policies(Some(table)))),
         Command::Scan { cursor, mut page } => {
             let next = stack.scan(cursor, SCAN_SLOTS, &mut page);
             Ok(Reply::Scanned { page, next })

@@ -16,7 +16,7 @@ use mos_control::{
     Board, EVENT_RING, EventFeed, Phase, PortMonitor, WORKER_THREAD, WorkerLink, WorkerPort,
     event_ring, link,
 };
-use mos_stack::{Instant, WorkerId};
+use mos_stack::{Instant, WorkerId, policy::PolicyTable};
 
 #[cfg(feature = "dpdk")]
 use crate::dpdk::{self, Eal, Registration};
@@ -121,18 +121,25 @@ impl Dataplane {
 
     /// Opens the ports and starts the workers, each on its CPU of `cpus` and everything else on
     /// the others. Gives the control plane's end of each worker's rings, in the order of the
-    /// workers.
+    /// workers. Flows begin by these policies, the first of them included.
     ///
     /// # Errors
     ///
     /// One clear reason; then nothing is left running.
-    pub fn start(config: &Config, cpus: &Cpus) -> Result<(Self, Vec<WorkerLink>), StartError> {
+    pub fn start(
+        config: &Config,
+        cpus: &Cpus,
+        policies: Option<&Arc<PolicyTable>>,
+    ) -> Result<(Self, Vec<WorkerLink>), StartError> {
         let ids = check(config)?;
         if config.ports.is_empty() {
             return Err(StartError::NoPorts);
         }
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
-        let stacks = stacks::make(&ids, config.limits, seed, &cpus.workers)?;
+        let mut stacks = stacks::make(&ids, config.limits, seed, &cpus.workers)?;
+        for stack in &mut stacks {
+            drop(stack.set_policies(policies.cloned()));
+        }
         let (links, ends): (Vec<_>, Vec<_>) = ids.into_iter().map(join).unzip();
         let boards: Vec<Arc<Board>> =
             links.iter().map(|link| Arc::clone(link.commands.board())).collect();

@@ -17,6 +17,7 @@ mod frame;
 pub mod limits;
 mod offset;
 mod opening;
+pub mod policy;
 mod reassembly;
 mod seq;
 mod side;

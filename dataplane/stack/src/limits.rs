@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{Side, SockOptNames, SockOpts};
+use crate::{Side, SockOptChange, SockOptError, SockOptNames, SockOpts, socket::MonitorSocket};
 
 /// Most frames handled at once: one receive burst.
 pub const BURST: usize = 32;
@@ -123,6 +123,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The options of a flow that begins with this change of the defaults. Locked options may be
+    /// among them: the flow does not live yet.
+    ///
+    /// # Errors
+    ///
+    /// A capacity that is out of range.
+    pub fn start_with(&self, change: &SockOptChange) -> Result<SockOpts, SockOptError> {
+        let unlocked = Self { locked: SockOptNames::default(), ..*self };
+        MonitorSocket::plan(self.defaults, change, &unlocked)
+    }
+
     /// Checks the bounds, without the memory that they need.
     ///
     /// # Errors

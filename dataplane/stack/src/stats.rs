@@ -11,6 +11,8 @@ pub enum PacketOutcome {
     Stopped,
     /// TCP, but of no known flow, and does not begin one. mOS: `MOS_ON_ORPHAN`.
     Orphan,
+    /// TCP of a flow that a policy excludes from monitoring.
+    Excluded,
     /// A fragment that is held until the rest of its packet arrives; that counts as the packet.
     Fragment,
     /// Would have begun a flow, but the flow table is full.
@@ -54,6 +56,8 @@ stats! {
     PacketsStopped => "packets", "stopped";
     /// TCP packets of no known flow.
     PacketsOrphan => "packets", "orphan";
+    /// Packets of flows that a policy excludes from monitoring.
+    PacketsExcluded => "packets", "excluded";
     /// Packets that found the flow table full.
     PacketsTableFull => "packets", "table_full";
     /// Frames that are neither IPv4 nor IPv6.
@@ -194,6 +198,7 @@ impl Stats {
             PacketOutcome::Monitored => Stat::PacketsMonitored,
             PacketOutcome::Stopped => Stat::PacketsStopped,
             PacketOutcome::Orphan => Stat::PacketsOrphan,
+            PacketOutcome::Excluded => Stat::PacketsExcluded,
             PacketOutcome::TableFull => Stat::PacketsTableFull,
             PacketOutcome::Ignored(ParseError::NotIp) => Stat::PacketsNotIp,
             PacketOutcome::Ignored(ParseError::NotTcp) => Stat::PacketsNotTcp,

@@ -92,7 +92,7 @@ async fn service(
         scrapes.serve(move || measured.text()).context("cannot serve metrics")?;
         tracing::info!(%address, "serving metrics");
     }
-    let (dataplane, links) = Dataplane::start(planned, cpus).map_err(|error| {
+    let (dataplane, links) = Dataplane::start(planned, cpus, None).map_err(|error| {
         if error.is_user_error() { Failure::user(error) } else { Failure::from(error) }
     })?;
     let settings = Settings {

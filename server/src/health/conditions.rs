@@ -406,7 +406,7 @@ mod tests {
         let mut stats = Stats::default();
         for (used, expected) in [(79, Level::Ok), (80, Level::Warning), (95, Level::Critical)] {
             let gauges =
-                Gauges { flows: used, flow_slots: 100, pool_used_bytes: used, pool_bytes: 100 };
+                Gauges { flows: used, flow_slots: 100, pool_used_bytes: used, pool_bytes: 100, ..Gauges::default() };
             worker.board().publish(&stats, gauges);
             assert_eq!(level(&vitals, &workers, &[], "flow-table"), expected);
             assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), expected);

@@ -78,6 +78,7 @@ pub fn describe_metrics() {
     describe_gauge!("mosd_flow_slots", "Flows that can be tracked at once.");
     describe_gauge!("mosd_buffer_bytes", Unit::Bytes, "Bytes of receive buffers in use.");
     describe_gauge!("mosd_buffer_capacity_bytes", Unit::Bytes, "Bytes of the buffer pool.");
+    describe_gauge!("mosd_policy_generation", "Generation of the policies that the core runs.");
     describe_gauge!("mosd_core_loop_age_seconds", Unit::Seconds, "Time since the loop turned.");
     describe_gauge!("mosd_core_busy_ratio", "Share of turns that found packets lately.");
     describe_gauge!("mosd_core_queue_depth", "Commands that the worker has not taken yet.");
@@ -135,13 +136,15 @@ pub(crate) fn publish_cores(workers: &Workers, vitals: &Vitals) {
                 (name, None) => counter!(name, "core" => core.clone()).absolute(value),
             }
         }
-        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes } = board.gauges();
+        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes, policy_generation } =
+            board.gauges();
         let level =
             |name: &'static str, value: f64| gauge!(name, "core" => core.clone()).set(value);
         level("mosd_flows", float(flows));
         level("mosd_flow_slots", float(flow_slots));
         level("mosd_buffer_bytes", float(pool_used_bytes));
         level("mosd_buffer_capacity_bytes", float(pool_bytes));
+        level("mosd_policy_generation", float(policy_generation));
         level("mosd_core_loop_age_seconds", age.as_secs_f64());
         level("mosd_core_busy_ratio", ratio);
         level("mosd_core_queue_depth", count(client.depth()));

@@ -42,10 +42,11 @@ struct LeftOut(Vec<(Stat, u64)>);
 
 /// Packets of flows, of stopped ones, of none where the user asked for that, of a packet that was
 /// put together; those without room are a shortage.
-const ACCOUNTED: [Stat; 5] = [
+const ACCOUNTED: [Stat; 6] = [
     Stat::PacketsMonitored,
     Stat::PacketsStopped,
     Stat::PacketsOrphan,
+    Stat::PacketsExcluded,
     Stat::PacketsFragment,
     Stat::PacketsTableFull,
 ];

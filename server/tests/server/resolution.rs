@@ -34,6 +34,7 @@ fn with(index: u16, flows: Vec<FlowSummary>) -> CommandPort {
             | Command::Get { .. }
             | Command::SetSockOpt { .. }
             | Command::SetSockOpts { .. }
+            | Command::SetPolicies { .. }
             | Command::Scan { .. }
             | Command::Peek { .. }
             | Command::Read { .. } => panic!("not asked"),

@@ -140,6 +140,7 @@ impl Table {
             | Command::Inspect { .. }
             | Command::SetSockOpt { .. }
             | Command::SetSockOpts { .. }
+            | Command::SetPolicies { .. }
             | Command::Peek { .. }
             | Command::Read { .. }) => panic!("a list does not ask {other:?}"),
         }))

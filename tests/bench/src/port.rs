@@ -70,7 +70,7 @@ pub fn measure_port(plan: &PortPlan) -> anyhow::Result<Option<Measured>> {
         seed: Some(1),
     };
     let cpus = Cpus::share(&config.cpus, config.workers)?;
-    let (dataplane, links) = Dataplane::start(&config, &cpus)?;
+    let (dataplane, links) = Dataplane::start(&config, &cpus, None)?;
     let [worker] = &links[..] else { anyhow::bail!("not one worker") };
     let [warm_up, span] = plan.spans;
     sleep(warm_up);

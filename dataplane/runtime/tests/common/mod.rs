@@ -77,7 +77,7 @@ pub(crate) fn start(config: &Config) -> (Dataplane, Vec<CommandPort>) {
 /// Starts, where the configuration can be started.
 pub(crate) fn try_start(config: &Config) -> Result<(Dataplane, Vec<CommandPort>), StartError> {
     let cpus = Cpus::share(&config.cpus, config.workers)?;
-    let (dataplane, links) = Dataplane::start(config, &cpus)?;
+    let (dataplane, links) = Dataplane::start(config, &cpus, None)?;
     Ok((dataplane, links.into_iter().map(|link| link.commands).collect()))
 }
 

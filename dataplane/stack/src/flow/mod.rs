@@ -19,7 +19,7 @@ pub(crate) use expiry::TimerWheel;
 pub use id::{FlowId, WorkerId};
 pub(crate) use irregular::{Ledger, LedgerEntry};
 pub(crate) use key::{End, FlowKey};
-pub(crate) use record::{Flow, Predicted, Shared};
+pub(crate) use record::{Flow, Predicted, Shared, Start};
 pub use summary::{
     BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
 };

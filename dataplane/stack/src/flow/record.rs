@@ -69,6 +69,14 @@ impl Orientation {
     }
 }
 
+/// What a flow begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) options: SockOpts,
+    /// A policy decided them.
+    pub(crate) is_of_policy: bool,
+}
+
 /// What all flows of a stack use.
 #[derive(Debug)]
 pub(crate) struct Shared<'a> {
@@ -95,22 +103,35 @@ const STALE: Duration = Duration::from_secs(24 * 24 * 3600);
 impl Flow {
     /// The flow that begins with a SYN, a SYN/ACK, or a packet of an existing connection.
     #[inline]
-    pub(crate) fn new(segment: &Segment<'_>, now: Instant, defaults: SockOpts) -> Self {
-        let is_answer = segment.flags.is_syn() && segment.flags.is_ack();
-        let client = if is_answer { segment.from.other() } else { segment.from };
-        Self {
+    pub(crate) fn new(segment: &Segment<'_>, now: Instant, start: Start) -> Self {
+        let Start { options, is_of_policy } = start;
+        let traits = Traits::new(segment.client(), options.buffer_bytes);
+        if is_of_policy {
+            traits.set(Trait::OfPolicy);
+        }
+        let mut flow = Self {
             last_packet: now,
-            prediction: Prediction::none(Traits::new(client, defaults.buffer_bytes)),
+            prediction: Prediction::none(traits),
             recent: BySide::default(),
-            buffers: defaults.buffer_bytes.map(Reassembler::new),
+            buffers: options.buffer_bytes.map(Reassembler::new),
             connection: Connection::new(if segment.flags.is_syn() {
                 Beginning::Syn
             } else {
                 Beginning::Midstream
             }),
-            socket: MonitorSocket::new(defaults),
+            socket: MonitorSocket::new(options),
             vlan: segment.vlan.unwrap_or(NO_VLAN),
             started: now,
+        };
+        flow.freeze(&options);
+        flow
+    }
+
+    /// Freezes what is shown of the sides that these options stop.
+    fn freeze(&mut self, options: &SockOpts) {
+        for side in Side::BOTH.into_iter().filter(|side| options.is_stopped(*side)) {
+            let tcp = &mut self.connection.sides[side];
+            tcp.frozen = tcp.frozen.or(Some(tcp.state));
         }
     }
 
@@ -411,10 +432,7 @@ impl Flow {
                 LedgerEntry { ledger, slot, traits }.count(side, &placed);
             }
         }
-        for side in Side::BOTH.into_iter().filter(|side| planned.is_stopped(*side)) {
-            let tcp = &mut self.connection.sides[side];
-            tcp.frozen = tcp.frozen.or(Some(tcp.state));
-        }
+        self.freeze(&planned);
         self.predict_next();
         if planned != before {
             self.socket.adopt(planned);
@@ -487,10 +505,19 @@ impl Flow {
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
             is_one_sided: self.connection.is_one_sided(),
             options: self.options(),
-            origin: if revision > 0 { OptionsOrigin::Explicit } else { OptionsOrigin::Default },
+            origin: self.origin(revision),
             revision,
             started: self.started,
             last_packet: self.last_packet,
+        }
+    }
+
+    /// Where the options come from; `revision` is theirs.
+    const fn origin(&self, revision: u32) -> OptionsOrigin {
+        match revision {
+            0 if self.prediction.traits.has(Trait::OfPolicy) => OptionsOrigin::Policy,
+            0 => OptionsOrigin::Default,
+            1.. => OptionsOrigin::Explicit,
         }
     }
 

@@ -56,6 +56,8 @@ impl EndCause {
 pub enum OptionsOrigin {
     /// The configured defaults.
     Default,
+    /// A policy, when the flow began.
+    Policy,
     /// A change of this flow's options.
     Explicit,
 }

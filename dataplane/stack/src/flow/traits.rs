@@ -26,6 +26,8 @@ pub(crate) enum Trait {
     HasEntry = 1 << 4,
     /// Something of the flow is kept aside.
     HasAside = 1 << 5,
+    /// A policy decided the options that the flow began with.
+    OfPolicy = 1 << 6,
 }
 
 impl Trait {

@@ -265,11 +265,17 @@ pub struct SockOptChange {
 impl SockOptChange {
     /// The names of the options that the change sets.
     pub fn names(&self) -> impl Iterator<Item = SockOptName> {
-        SockOptName::ALL.into_iter().filter(|name| match name {
-            SockOptName::Buffer(side) => self.buffer_bytes[*side].is_some(),
-            SockOptName::Overlap(side) => self.overlap[*side].is_some(),
-            SockOptName::StopMonitoring => self.stop.is_some(),
-        })
+        SockOptName::ALL.into_iter().filter(|name| self.get(*name).is_some())
+    }
+
+    /// What the change sets an option to, if it does.
+    #[must_use]
+    pub fn get(&self, name: SockOptName) -> Option<SockOptValue> {
+        match name {
+            SockOptName::Buffer(side) => self.buffer_bytes[side].map(SockOptValue::Bytes),
+            SockOptName::Overlap(side) => self.overlap[side].map(SockOptValue::Overlap),
+            SockOptName::StopMonitoring => self.stop.map(|scope| SockOptValue::Stop(Some(scope))),
+        }
     }
 
     /// Sets an option to a value of its kind; a value of another kind is ignored.

@@ -70,9 +70,9 @@ impl Stack {
     /// looks up all flows, then handles packet after packet.
     ///
     /// Returns which of the first [`BURST`] frames did not end as [`PacketOutcome::Monitored`]:
-    /// frames of stopped flows, orphans, frames that found the table full, fragments except the one
-    /// that completes a monitored segment, and frames without a segment. No source hands over more
-    /// than [`BURST`] frames at once.
+    /// frames of stopped and of excluded flows, orphans, frames that found the table full,
+    /// fragments except the one that completes a monitored segment, and frames without a segment.
+    /// No source hands over more than [`BURST`] frames at once.
     pub fn handle_burst(&mut self, frames: &[Frame<'_>], sink: &mut impl EventSink) -> FrameSet {
         let mut unmonitored = None;
         for frames in frames.chunks(BURST) {
@@ -449,13 +449,17 @@ impl Stack {
         let slot = match fate {
             Fate::GoesOn(slot) => slot,
             Fate::Over(None) if !self.opens_flow(segment) => {
+                if self.excludes(segment) {
+                    return PacketOutcome::Excluded;
+                }
                 let tuple = segment.tuple();
                 Emitter { time: now, flow: None, tuple: || tuple, sink }.emit(Fact::OrphanPacket);
                 return PacketOutcome::Orphan;
             }
             Fate::Over(former) => {
-                let Some(slot) = self.begin(tag, segment, now, sink) else {
-                    return PacketOutcome::TableFull;
+                let slot = match self.begin(tag, segment, now, sink) {
+                    Ok(slot) => slot,
+                    Err(outcome) => return outcome,
                 };
                 if let Some(former) = former {
                     self.carry_on(slot, segment, former, now, sink);

@@ -79,19 +79,24 @@ impl Stack {
         if flow.socket.is_stopped() { PacketOutcome::Stopped } else { PacketOutcome::Monitored }
     }
 
-    /// Inserts the flow that a segment begins. `None` if the table has no room.
+    /// Inserts the flow that a segment begins.
+    ///
+    /// # Errors
+    ///
+    /// What the packet counts as where none begins: a policy excludes it, or the table has no room.
     pub(super) fn begin(
         &mut self,
         tag: Tag,
         segment: &Segment<'_>,
         now: Instant,
         sink: &mut impl EventSink,
-    ) -> Option<u32> {
+    ) -> Result<u32, PacketOutcome> {
+        let start = self.start(segment).ok_or(PacketOutcome::Excluded)?;
         self.evict_for_flow(now, sink);
-        let defaults = self.limits.defaults;
-        let slot =
-            self.table.insert(segment.key, tag, || Flow::new(segment, now, defaults), now)?;
-        let (_, flow) = self.table.get(slot)?;
+        let flow = || Flow::new(segment, now, start);
+        let inserted = self.table.insert(segment.key, tag, flow, now);
+        let slot = inserted.ok_or(PacketOutcome::TableFull)?;
+        let (_, flow) = self.table.get(slot).ok_or(PacketOutcome::TableFull)?;
         let (deadline, evictable) = (flow.deadline(&self.timeouts), flow.evictable());
         let orientation = flow.orientation();
         self.stats.count(Stat::FlowsStarted);
@@ -100,7 +105,10 @@ impl Stack {
         let flow = Some(self.table.id(slot));
         let tuple = || orientation.tuple(&segment.key);
         Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
-        Some(slot)
+        if start.options.stopped.is_some() {
+            self.end_if_stopped(slot, now, sink);
+        }
+        Ok(slot)
     }
 
     /// Emits that more of a side's stream can be read.

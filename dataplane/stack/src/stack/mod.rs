@@ -4,6 +4,7 @@ mod burst;
 mod emitter;
 mod evict;
 mod life;
+mod newcomer;
 mod options;
 mod read;
 
@@ -20,12 +21,14 @@ use crate::{
     assembly::Assemblies,
     flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel},
     limits::BLOCK_BYTES,
+    policy::Policies,
     reassembly::BufferPool,
 };
 
 /// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
 #[derive(Debug)]
 pub struct Stack {
+    worker: WorkerId,
     limits: Limits,
     timeouts: FlowTimeouts,
     table: FlowTable<Flow, EndCause>,
@@ -42,6 +45,8 @@ pub struct Stack {
     grown: ArrayVec<Growth, GROWN_MAX>,
     /// Frames of this burst that are not monitored; only the unpredicted path adds to it.
     unmonitored: FrameSet,
+    /// Decide what flows begin with.
+    policies: Policies,
 }
 
 /// Current levels, in contrast to the counters of [`Stats`], which only grow.
@@ -55,6 +60,8 @@ pub struct Gauges {
     pub pool_used_bytes: u64,
     /// Bytes of the block pool.
     pub pool_bytes: u64,
+    /// Generation of the policies in force; 0 before there are any.
+    pub policy_generation: u64,
 }
 
 /// Most empty timer buckets that one call of [`Stack::handle_timeout`] passes.
@@ -101,6 +108,7 @@ impl Stack {
             BufferPool::new(limits.pool_bytes).ok_or(LimitsError::Memory(limits.pool_bytes))?;
         let whole = alloc::vec![0; usize::from(u16::MAX)];
         let stack = Self {
+            worker,
             timeouts: FlowTimeouts::new(&limits.timeouts),
             limits,
             table,
@@ -114,6 +122,7 @@ impl Stack {
             stats: Stats::default(),
             grown: ArrayVec::new(),
             unmonitored: FrameSet::NONE,
+            policies: Policies::default(),
         };
         if limits.populate {
             stack.populate().ok_or_else(|| LimitsError::Populate(limits.memory_bytes()))?;
@@ -174,6 +183,7 @@ impl Stack {
             flow_slots: u64::from(self.limits.flows_max),
             pool_used_bytes: self.pool.used_bytes(),
             pool_bytes: self.pool.total_bytes(),
+            policy_generation: self.policies.generation(),
         }
     }
 }

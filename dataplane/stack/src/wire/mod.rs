@@ -72,6 +72,13 @@ impl Segment<'_> {
         }
     }
 
+    /// The end that is the client where a flow begins with the segment: a SYN/ACK comes from the
+    /// server, and whoever sends anything else is taken for the client.
+    pub(crate) const fn client(&self) -> End {
+        let is_answer = self.flags.is_syn() && self.flags.is_ack();
+        if is_answer { self.from.other() } else { self.from }
+    }
+
     /// The addresses and ports, with the sender as the client.
     pub(crate) fn tuple(&self) -> FlowTuple {
         let client = self.key.endpoint(self.from);

@@ -107,6 +107,7 @@ pub(crate) fn flow_options(options: &SockOpts) -> v1::FlowOptions {
 pub(crate) const fn options_origin(origin: OptionsOrigin) -> v1::OptionsOrigin {
     match origin {
         OptionsOrigin::Default => v1::OptionsOrigin::Default,
+        OptionsOrigin::Policy => v1::OptionsOrigin::Policy,
         OptionsOrigin::Explicit => v1::OptionsOrigin::Explicit,
     }
 }

@@ -53,6 +53,7 @@ fn serve_one(port: &mut WorkerPort, slots: u32) {
         | Command::Inspect { .. }
         | Command::SetSockOpt { .. }
         | Command::SetSockOpts { .. }
+        | Command::SetPolicies { .. }
         | Command::Peek { .. }
         | Command::Read { .. }) => panic!("not asked: {other:?}"),
     };

@@ -53,6 +53,7 @@ mod handshakes;
 mod lessons;
 mod lifetimes;
 mod options;
+mod policies;
 mod properties;
 mod states;
 mod streams;
