@@ -12,11 +12,12 @@ use protox::{
     },
 };
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "mos/v1/access.proto",
     "mos/v1/event_service.proto",
     "mos/v1/flow.proto",
     "mos/v1/flow_service.proto",
+    "mos/v1/policy_service.proto",
     "mos/v1/system_service.proto",
 ];
 

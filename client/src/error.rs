@@ -309,6 +309,7 @@ fn humanized(key: &str, value: &str) -> String {
 const SEE_VERSION: &str = "`mosctl info` shows version and features of the server";
 
 /// What to try next: by the reason, or by the code if the reason is unknown or has no advice.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of reason")]
 fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
     Some(match reason {
         Some(Reason::FlowNotFound | Reason::FlowEnded) => {
@@ -336,6 +337,22 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
         }
         Some(Reason::DataOverwritten | Reason::DataNotYetReceived) => {
             "leave --offset out, or take one within the offsets above"
+        }
+        Some(Reason::PolicyNotFound | Reason::PolicyExists) => {
+            "`mosctl policy list` shows the policies"
+        }
+        Some(Reason::PolicyGenerationNotFound | Reason::PolicyNotPending) => {
+            "`mosctl policy history` shows the generations that are kept"
+        }
+        Some(Reason::PolicyUnconfirmed) => "`mosctl policy confirm`, or the same with --cancel",
+        Some(Reason::PoliciesFromFile) => {
+            "change the file, then `systemctl reload mosd`, which sends SIGHUP"
+        }
+        Some(Reason::PolicyStoreFull) => {
+            "make room on the disk of the policies' folder; what was in force still is"
+        }
+        Some(Reason::PolicyStoreReadOnly | Reason::PolicyStoreFailed) => {
+            "see to the policies' folder and its disk; what was in force still is"
         }
         Some(Reason::TooManyStreams) => "wait for another stream to end, then ask again",
         Some(Reason::TooManyCalls | Reason::AnswersUnread | Reason::SlowConsumer) => {

@@ -23,6 +23,7 @@ mod health;
 mod log;
 mod net;
 mod panics;
+mod policies;
 pub mod replay;
 mod words;
 mod workers;
@@ -43,5 +44,6 @@ pub use net::{
     Cutoff,
     listen::{ListenError, Listeners, PlainTcp},
 };
+pub use policies::{Home, Policies, PolicyError, StoreError, StoreFailure};
 pub use words::bounds::{Configured, Limit, Scope, Unit, limits};
 pub use workers::{PendingAnswer, WorkerClient};

@@ -10,6 +10,7 @@
 //! | flow name | `tcp/10.0.0.1:43512-192.0.2.10:443@100` | [`FlowName`] |
 //! | address to connect or listen at | `unix:///run/mosd/mosd.sock` | [`Endpoint`], [`Address`] |
 //! | address prefix | `10.0.0.0/8` | [`Prefix`] |
+//! | file of policies | `[[policy]]` | [`PolicyFile`] |
 //! | arguments of `mtcp_setsockopt(3)` | `MOS_CLIBUF` | [`mos`] |
 //! | reason of an error | `FLOW_NOT_FOUND` | [`Reason`] |
 //!
@@ -23,6 +24,7 @@ mod digits;
 mod echo;
 mod flow_name;
 pub mod mos;
+mod policy_file;
 mod prefix;
 mod reason;
 mod size;
@@ -33,6 +35,7 @@ pub use self::{
     digits::port,
     echo::Echo,
     flow_name::{FlowName, FlowNameError, Tuple},
+    policy_file::{OverlapWord, PRIORITY_DEFAULT, PolicyFile, PolicyText, StopWord},
     prefix::Prefix,
     reason::{DOMAIN, Reason},
     size::Size,

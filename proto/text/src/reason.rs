@@ -93,6 +93,24 @@ reasons! {
     MatchTokenInvalid => "MATCH_TOKEN_INVALID";
     /// No change with this undo token is kept: its time is over, or others took its room.
     UndoUnknown => "UNDO_UNKNOWN";
+    /// No policy has this name.
+    PolicyNotFound => "POLICY_NOT_FOUND";
+    /// A policy has this name already.
+    PolicyExists => "POLICY_EXISTS";
+    /// The generation of policies is not kept, or never was.
+    PolicyGenerationNotFound => "POLICY_GENERATION_NOT_FOUND";
+    /// A change of policies has still to be confirmed or cancelled.
+    PolicyUnconfirmed => "POLICY_UNCONFIRMED";
+    /// This generation of policies does not wait to be confirmed.
+    PolicyNotPending => "POLICY_NOT_PENDING";
+    /// The configuration names a file that says what the policies are.
+    PoliciesFromFile => "POLICIES_FROM_FILE";
+    /// The disk, or the quota, has no room for policies.
+    PolicyStoreFull => "POLICY_STORE_FULL";
+    /// The folder of policies cannot be written to.
+    PolicyStoreReadOnly => "POLICY_STORE_READ_ONLY";
+    /// The policies could not be stored.
+    PolicyStoreFailed => "POLICY_STORE_FAILED";
     /// As many streams are open as may be.
     TooManyStreams => "TOO_MANY_STREAMS";
     /// As many calls are under way as may be.

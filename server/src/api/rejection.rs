@@ -11,6 +11,7 @@ use crate::{
     filter::FilterError,
     flows::{page_token::PageTokenError, resolve::ResolveError},
     net::Cutoff,
+    policies::PolicyError,
     words::bounds::MESSAGE_IN_MAX,
     workers::CallError,
 };
@@ -154,6 +155,9 @@ pub enum Rejection {
         /// The etag in force.
         current: String,
     },
+    /// Policies cannot be changed so.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The limit of concurrent streams is reached.
     #[error("{max} streams are open already: more are not allowed")]
     TooManyStreams {

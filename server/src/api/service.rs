@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mos_proto::v1::{
     self, event_service_server::EventService, flow_service_server::FlowService,
-    system_service_server::SystemService,
+    policy_service_server::PolicyService, system_service_server::SystemService,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, codegen::BoxStream};
@@ -142,6 +142,84 @@ impl EventService for Service {
             rpc::watch_events(control, call, request).await
         })
         .await
+    }
+}
+
+#[tonic::async_trait]
+impl PolicyService for Service {
+    async fn list_policies(
+        &self,
+        request: Request<v1::ListPoliciesRequest>,
+    ) -> Result<Response<v1::ListPoliciesResponse>, Status> {
+        self.answer("mos.v1.PolicyService/ListPolicies", request, rpc::list_policies).await
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<v1::GetPolicyRequest>,
+    ) -> Result<Response<v1::GetPolicyResponse>, Status> {
+        self.answer("mos.v1.PolicyService/GetPolicy", request, rpc::get_policy).await
+    }
+
+    async fn create_policy(
+        &self,
+        request: Request<v1::CreatePolicyRequest>,
+    ) -> Result<Response<v1::CreatePolicyResponse>, Status> {
+        self.answer("mos.v1.PolicyService/CreatePolicy", request, rpc::create_policy).await
+    }
+
+    async fn update_policy(
+        &self,
+        request: Request<v1::UpdatePolicyRequest>,
+    ) -> Result<Response<v1::UpdatePolicyResponse>, Status> {
+        self.answer("mos.v1.PolicyService/UpdatePolicy", request, rpc::update_policy).await
+    }
+
+    async fn delete_policy(
+        &self,
+        request: Request<v1::DeletePolicyRequest>,
+    ) -> Result<Response<v1::DeletePolicyResponse>, Status> {
+        self.answer("mos.v1.PolicyService/DeletePolicy", request, rpc::delete_policy).await
+    }
+
+    async fn replace_policies(
+        &self,
+        request: Request<v1::ReplacePoliciesRequest>,
+    ) -> Result<Response<v1::ReplacePoliciesResponse>, Status> {
+        self.answer("mos.v1.PolicyService/ReplacePolicies", request, rpc::replace_policies).await
+    }
+
+    async fn confirm_policies(
+        &self,
+        request: Request<v1::ConfirmPoliciesRequest>,
+    ) -> Result<Response<v1::ConfirmPoliciesResponse>, Status> {
+        self.answer("mos.v1.PolicyService/ConfirmPolicies", request, rpc::confirm_policies).await
+    }
+
+    async fn explain_policy(
+        &self,
+        request: Request<v1::ExplainPolicyRequest>,
+    ) -> Result<Response<v1::ExplainPolicyResponse>, Status> {
+        self.answer("mos.v1.PolicyService/ExplainPolicy", request, rpc::explain_policy).await
+    }
+
+    async fn list_policy_generations(
+        &self,
+        request: Request<v1::ListPolicyGenerationsRequest>,
+    ) -> Result<Response<v1::ListPolicyGenerationsResponse>, Status> {
+        self.answer(
+            "mos.v1.PolicyService/ListPolicyGenerations",
+            request,
+            rpc::list_policy_generations,
+        )
+        .await
+    }
+
+    async fn rollback_policies(
+        &self,
+        request: Request<v1::RollbackPoliciesRequest>,
+    ) -> Result<Response<v1::RollbackPoliciesResponse>, Status> {
+        self.answer("mos.v1.PolicyService/RollbackPolicies", request, rpc::rollback_policies).await
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     events::FanOut,
     flows::page_token::PageTokens,
     health::{conditions::Conditions, descriptors::Descriptors, vitals::Vitals},
+    policies::Policies,
     words::bounds::{APPLY_ANSWERS_MAX, REQUEST_ID_RETENTION, WALKS_OPEN_MAX, WALKS_PER_PRINCIPAL},
     workers::Workers,
 };
@@ -25,6 +26,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may do what.
     pub grants: Grants,
+    /// What flows to come begin with.
+    pub policies: Arc<Policies>,
     /// Whether payload may be read.
     pub payload: bool,
     /// Connections at once, at most.

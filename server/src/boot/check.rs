@@ -6,7 +6,7 @@ use mos_text::Size;
 
 use crate::{
     auth::Grant,
-    boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan, roles},
+    boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan, policies, roles},
 };
 
 /// Says on stdout what the configuration would start.
@@ -46,6 +46,7 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     let payload =
         if config.server.payload { "may be read with the role payload" } else { "stays private" };
     lines.push(format!("  payload  {payload}"));
+    lines.push(format!("  policies {}", policies::told(config).map_err(Failure::user)?));
     let grants = roles::grants(config).map_err(Failure::user)?;
     lines.extend(grants.iter().map(|grant| {
         let Grant { name, roles, to } = grant;

@@ -9,6 +9,8 @@ mod failure;
 mod heap;
 mod logging;
 mod plan;
+mod policies;
+mod policy_file;
 mod reload;
 mod roles;
 mod run;

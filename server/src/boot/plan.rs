@@ -13,7 +13,7 @@ use mos_text::Address;
 use crate::{
     boot::{
         config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
-        roles,
+        policies, roles,
     },
     net::listen::ListenError,
 };
@@ -31,6 +31,7 @@ pub(super) fn plan(file: &ConfigFile) -> Result<runtime::Config, ConfigError> {
     Dataplane::check(&planned).map_err(|error| ConfigError::Contradiction(error.to_string()))?;
     listeners(&file.config)?;
     roles::grants(&file.config)?;
+    policies::check(&file.config, &planned.limits)?;
     Ok(planned)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         config::Config,
         ending::{Ending, Hangup},
         failure::Failure,
-        heap, logging, plan,
+        heap, logging, plan, policies, policy_file,
         reload::{Hangups, Reload},
         roles, serve,
         upkeep::RolesFile,
@@ -92,18 +92,23 @@ async fn service(
         scrapes.serve(move || measured.text()).context("cannot serve metrics")?;
         tracing::info!(%address, "serving metrics");
     }
-    let (dataplane, links) = Dataplane::start(planned, cpus, None).map_err(|error| {
+    let policies = policies::open(config, planned.limits).map_err(Failure::user)?;
+    let table = policies.table();
+    let (dataplane, links) = Dataplane::start(planned, cpus, Some(&table)).map_err(|error| {
         if error.is_user_error() { Failure::user(error) } else { Failure::from(error) }
     })?;
     let settings = Settings {
         limits: planned.limits,
         grants: roles::grants(config).map_err(Failure::user)?,
+        policies: Arc::clone(&policies),
         payload: config.server.payload,
         connections_max: config.server.connections_max.min(descriptors.connections()),
         descriptors,
         node: node_name(),
     };
     let control = Arc::new(Control::new(links, dataplane.monitor(), settings));
+    let keep_policies = Arc::clone(&policies).keep(control.workers.clone());
+    drop(panics::spawn("the upkeep of the policies", keep_policies));
     let roles = RolesFile::new(Arc::clone(&control.gate), config);
     drop(panics::spawn("the upkeep of the roles", Arc::clone(&roles).keep()));
     for address in listeners.addresses()? {
@@ -111,7 +116,9 @@ async fn service(
     }
     drop(panics::spawn("the upkeep of the heap", heap::upkeep()));
     if let Some(hangups) = hangups {
-        hangups.reload(Reload::new(args.clone(), config, vec![logging::part(), roles.part()])?);
+        let parts = [logging::part(), roles.part()].into_iter();
+        let parts = parts.chain(policy_file::part(&policies, config, planned.limits)).collect();
+        hangups.reload(Reload::new(args.clone(), config, parts)?);
     }
     let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();
     tracing::info!(workers = planned.workers, ports = ports.join(" "), "READY");

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use mos_proto::v1::{
     event_service_server::EventServiceServer, flow_service_server::FlowServiceServer,
-    system_service_server::SystemServiceServer,
+    policy_service_server::PolicyServiceServer, system_service_server::SystemServiceServer,
 };
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 use tonic::{Status, service::Routes};
@@ -29,13 +29,25 @@ use crate::{
 /// Time that requests in flight may take once the service stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The services that the health service reports on, and whether they need a worker that works. The
-/// nameless one stands for all.
-const SERVICES: [(&str, bool); 4] = [
-    ("", true),
-    ("mos.v1.EventService", true),
-    ("mos.v1.FlowService", true),
-    ("mos.v1.SystemService", false),
+/// What a service needs to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing but the process.
+    Nothing,
+    /// A worker that works.
+    Worker,
+    /// Policies that are those set last.
+    Policies,
+}
+
+/// The services that the health service reports on, and what they need. The nameless one stands
+/// for all.
+const SERVICES: [(&str, Need); 5] = [
+    ("", Need::Worker),
+    ("mos.v1.EventService", Need::Worker),
+    ("mos.v1.FlowService", Need::Worker),
+    ("mos.v1.PolicyService", Need::Policies),
+    ("mos.v1.SystemService", Need::Nothing),
 ];
 
 /// Why serving ended before `stop` did.
@@ -88,10 +100,10 @@ pub async fn serve(
     Ok(())
 }
 
-/// Tells of each service whether it serves, by whether it needs a worker.
-async fn set_health(health: &HealthReporter, serves: impl Fn(bool) -> bool) {
-    for (service, needs_worker) in SERVICES {
-        let status = match serves(needs_worker) {
+/// Tells of each service whether it serves, by what it needs.
+async fn set_health(health: &HealthReporter, serves: impl Fn(Need) -> bool) {
+    for (service, need) in SERVICES {
+        let status = match serves(need) {
             true => ServingStatus::Serving,
             false => ServingStatus::NotServing,
         };
@@ -111,10 +123,12 @@ fn routes(control: &Arc<Control>, health: &HealthReporter) -> Result<Routes, Ser
     let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
     let flows = FlowServiceServer::new(service.clone());
     let events = EventServiceServer::new(service.clone());
+    let policies = PolicyServiceServer::new(service.clone());
     let system = SystemServiceServer::new(service);
     let (max_in, max_out) = (MESSAGE_IN_MAX, MESSAGE_OUT_MAX);
     Ok(Routes::new(flows.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
         .add_service(events.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
+        .add_service(policies.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
         .add_service(system.max_decoding_message_size(max_in).max_encoding_message_size(max_out))
         .add_service(counted(health, control))
         .add_service(counted(reflection().build_v1()?, control))
@@ -128,7 +142,7 @@ fn counted<S>(service: S, control: &Arc<Control>) -> Counted<S> {
 
 /// Keeps the vitals, the metrics and the health of the services up to date.
 async fn observe(control: Arc<Control>, health: HealthReporter) {
-    let mut worked = true;
+    let mut had = (true, true);
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -142,10 +156,16 @@ async fn observe(control: Arc<Control>, health: HealthReporter) {
         telemetry::publish_events(&control.events);
         ports.iter().for_each(telemetry::publish_port);
         let works = any_core_works(&control.workers, &control.vitals);
-        if works != worked {
-            tracing::warn!(works, "whether any core works has changed, and the health with it");
-            set_health(&health, |needs_worker| works || !needs_worker).await;
-            worked = works;
+        let has_policies = control.settings.policies.trouble().is_none();
+        if (works, has_policies) != had {
+            tracing::warn!(works, has_policies, "the health of services has changed");
+            set_health(&health, |need| match need {
+                Need::Nothing => true,
+                Need::Worker => works,
+                Need::Policies => has_policies,
+            })
+            .await;
+            had = (works, has_policies);
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Subject<'a> {
         /// The worker that emitted it.
         core: WorkerId,
     },
+    /// A flow that begins: its addresses and ports.
+    Newcomer(&'a FlowTuple),
 }
 
 pub(super) fn matches(expr: &Expr, subject: Subject<'_>) -> bool {
@@ -38,6 +40,19 @@ pub(super) fn matches(expr: &Expr, subject: Subject<'_>) -> bool {
         Expr::Or(parts) => parts.iter().any(|part| matches(part, subject)),
         Expr::Not(part) => !matches(part, subject),
         Expr::Compare { field, op, value } => compare(actual(*field, subject), *op, *value),
+    }
+}
+
+/// The first condition that fails, and the value that made it fail; `None` if all hold.
+pub(super) fn failed(expr: &Expr, subject: Subject<'_>) -> Option<String> {
+    match expr {
+        Expr::And(parts) => parts.iter().find_map(|part| failed(part, subject)),
+        _ if matches(expr, subject) => None,
+        Expr::Compare { field, .. } => {
+            let value = actual(*field, subject).to_string();
+            Some(format!("{expr} (was {})", if value.is_empty() { "none" } else { &value }))
+        }
+        Expr::Or(_) | Expr::Not(_) => Some(expr.to_string()),
     }
 }
 
@@ -57,8 +72,9 @@ pub(crate) enum Actual {
 
 pub(super) fn actual(field: Field, subject: Subject<'_>) -> Actual {
     let (tuple, core) = match subject {
-        Subject::Flow { flow, .. } => (&flow.tuple, flow.id.worker()),
-        Subject::Event { tuple, core } => (tuple, core),
+        Subject::Flow { flow, .. } => (&flow.tuple, Some(flow.id.worker())),
+        Subject::Event { tuple, core } => (tuple, Some(core)),
+        Subject::Newcomer(tuple) => (tuple, None),
     };
     let end = |side| match side {
         Side::Client => tuple.client,
@@ -68,10 +84,10 @@ pub(super) fn actual(field: Field, subject: Subject<'_>) -> Actual {
         (Field::Address(side), _) => Actual::Address(end(side).ip()),
         (Field::Port(side), _) => Actual::Number(end(side).port().into()),
         (Field::Vlan, _) => tuple.vlan.map_or(Actual::Absent, |vlan| Actual::Number(vlan.into())),
-        (Field::Core, _) => Actual::Number(core.index().into()),
+        (Field::Core, _) => core.map_or(Actual::Absent, |core| Actual::Number(core.index().into())),
         (field, Subject::Flow { flow, now }) => of_flow(field, flow, now),
-        // The parser refuses the other fields in a filter of events.
-        (_, Subject::Event { .. }) => Actual::Absent,
+        // The parser refuses the other fields in such a filter.
+        (_, Subject::Event { .. } | Subject::Newcomer(_)) => Actual::Absent,
     }
 }
 

@@ -45,6 +45,19 @@ pub(super) enum Scope {
     Flow,
     /// Events.
     Event,
+    /// Flows that begin.
+    Newcomer,
+}
+
+impl Scope {
+    /// What it is that a filter selects, for messages.
+    pub(super) const fn subjects(self) -> &'static str {
+        match self {
+            Self::Flow => "flows",
+            Self::Event => "events",
+            Self::Newcomer => "flows that begin",
+        }
+    }
 }
 
 /// What a field is compared with.
@@ -118,6 +131,7 @@ impl Field {
             Scope::Event => {
                 matches!(self, Self::Address(_) | Self::Port(_) | Self::Vlan | Self::Core)
             }
+            Scope::Newcomer => matches!(self, Self::Address(_) | Self::Port(_) | Self::Vlan),
         }
     }
 

@@ -8,6 +8,7 @@
 //! `AND` and `OR` side by side need parentheses. AIP-160 binds OR tighter, tcpdump binds AND
 //! tighter, and a selector that changes flows must not be misread.
 
+mod alternatives;
 mod eval;
 mod expr;
 mod field;
@@ -18,7 +19,7 @@ mod parser;
 #[cfg(test)]
 mod tests;
 
-use mos_stack::{FlowSummary, FlowTuple, Instant, WorkerId};
+use mos_stack::{FlowSummary, FlowTuple, Instant, WorkerId, policy::Alternative};
 
 use eval::Subject;
 use expr::Expr;
@@ -71,6 +72,15 @@ impl Filter {
         parser::parse(text, Scope::Event).map(Self)
     }
 
+    /// Parses a filter of flows that begin, which have only addresses, ports and VLAN.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`]; [`FilterErrorKind::FieldUnavailable`] for a field that flows have later.
+    pub fn parse_for_newcomers(text: &str) -> Result<Self, FilterError> {
+        parser::parse(text, Scope::Newcomer).map(Self)
+    }
+
     /// Whether the filter matches every flow.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -88,5 +98,22 @@ impl Filter {
     #[must_use]
     pub fn matches_event(&self, tuple: &FlowTuple, core: WorkerId) -> bool {
         self.0.as_ref().is_none_or(|expr| eval::matches(expr, Subject::Event { tuple, core }))
+    }
+
+    /// Of a filter of flows that begin: the first condition that a flow with this tuple fails, and
+    /// the value that made it fail; `None` if the flow matches.
+    #[must_use]
+    pub fn failed_by(&self, tuple: &FlowTuple) -> Option<String> {
+        eval::failed(self.0.as_ref()?, Subject::Newcomer(tuple))
+    }
+
+    /// A filter of flows that begin as alternatives: a flow matches if it fits one of them. `None`
+    /// if that takes more than [`POLICY_ALTERNATIVES_MAX`](crate::words::bounds).
+    #[must_use]
+    pub fn alternatives(&self) -> Option<Vec<Alternative>> {
+        match &self.0 {
+            Some(expr) => alternatives::of(expr, true),
+            None => Some(vec![Alternative::all()]),
+        }
     }
 }

@@ -153,16 +153,15 @@ fn field(name: &str, column: usize, scope: Scope) -> Result<Field, FilterError> 
     };
     match Field::all().find(|field| field.name() == name) {
         Some(field) if field.is_in(scope) => Ok(field),
-        Some(_) => unavailable(format!("events have no {name}: they have {}", names())),
+        Some(_) => {
+            let what = scope.subjects();
+            unavailable(format!("{what} have no {name}: they have {}", names()))
+        }
         None if UNAVAILABLE.contains(&name) => {
             unavailable(format!("this version does not know the {name} of a flow"))
         }
         None => {
-            let what = match scope {
-                Scope::Flow => "flows",
-                Scope::Event => "events",
-            };
-            let (name, names) = (Echo(name), names());
+            let (what, name, names) = (scope.subjects(), Echo(name), names());
             Err(invalid(column, format!("{what} have no field {name}: there are {names}")))
         }
     }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::{
     expr::{Expr, Op},
-    field::{Field, Kind, STATES, Value},
+    field::{Field, Kind, STATES, Scope, Value},
     *,
 };
 use crate::words::bounds::{FILTER_COMPARISONS_MAX, FILTER_DEPTH_MAX, FILTER_TEXT_MAX};
@@ -206,6 +206,45 @@ fn mistakes_are_refused_with_their_column() {
 }
 
 #[test]
+fn flows_that_begin_know_their_tuple_alone_and_say_what_they_fail_by() {
+    let tuple = flow().tuple;
+    for (text, failed) in [
+        ("client.address = 10.0.0.0/8 AND server.port = 443", None),
+        ("client.address = 10.0.0.0/8 AND server.port = 80", Some("server.port = 80 (was 443)")),
+        ("server.port = 443 AND vlan = 5", Some("vlan = 5 (was none)")),
+        (
+            "client.address = 172.16.0.0/12",
+            Some("client.address = \"172.16.0.0/12\" (was 10.1.2.3)"),
+        ),
+        ("vlan = 5 OR server.port = 80", Some("vlan = 5 OR server.port = 80")),
+        ("NOT server.port = 443", Some("NOT server.port = 443")),
+        ("", None),
+    ] {
+        let filter = Filter::parse_for_newcomers(text).unwrap();
+        assert_eq!(filter.failed_by(&tuple).as_deref(), failed, "{text}");
+    }
+    for text in ["core = 2", "age > 1m", "policy = x"] {
+        let error = Filter::parse_for_newcomers(text).unwrap_err();
+        assert_eq!((error.kind, error.column), (FilterErrorKind::FieldUnavailable, 1), "{text}");
+    }
+    assert!(Filter::parse_for_newcomers("age > 1m").unwrap_err().message.contains("server.port"));
+}
+
+#[test]
+fn what_multiplies_out_to_too_much_is_refused_and_one_field_never_multiplies() {
+    let ports: Vec<_> = (0..32).map(|port| format!("server.port = {port}")).collect();
+    let filter = Filter::parse_for_newcomers(&ports.join(" OR ")).unwrap();
+    assert_eq!(filter.alternatives().map(|alternatives| alternatives.len()), Some(1));
+    let pair = |n: u32| format!("(client.port = {n} OR client.address = 10.0.0.{n} OR vlan = {n})");
+    let pairs: Vec<_> = (0..7).map(pair).collect();
+    let filter = Filter::parse_for_newcomers(&pairs.join(" OR ")).unwrap();
+    assert_eq!(filter.alternatives().map(|alternatives| alternatives.len()), Some(3));
+    let wide = |n: u32| format!("(client.port != {n} OR server.port != {n} OR vlan != {n})");
+    let wide: Vec<_> = (0..10).map(wide).collect();
+    assert_eq!(Filter::parse_for_newcomers(&wide.join(" AND ")).unwrap().alternatives(), None);
+}
+
+#[test]
 fn text_comparisons_and_depth_are_bounded() {
     let many = |n: usize| vec!["core = 1"; n].join(" OR ");
     assert_eq!(Filter::parse(&many(FILTER_COMPARISONS_MAX)).err(), None);
@@ -269,16 +308,16 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
 const OPS: [Op; 6] =
     [Op::Equal, Op::NotEqual, Op::Less, Op::LessOrEqual, Op::Greater, Op::GreaterOrEqual];
 
-fn any_comparison() -> impl Strategy<Value = Expr> {
-    let fields: Vec<_> = Field::all().collect();
+fn any_comparison(scope: Scope) -> impl Strategy<Value = Expr> {
+    let fields: Vec<_> = Field::all().filter(|field| field.is_in(scope)).collect();
     (prop::sample::select(fields), 0..OPS.len()).prop_flat_map(|(field, op)| {
         let op = if field.kind().is_ordered() { OPS[op] } else { OPS[op % 2] };
         any_value(field.kind()).prop_map(move |value| Expr::Compare { field, op, value })
     })
 }
 
-fn any_expr() -> impl Strategy<Value = Expr> {
-    any_comparison().prop_recursive(4, 24, 3, |inner| {
+fn any_expr(scope: Scope) -> impl Strategy<Value = Expr> {
+    any_comparison(scope).prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::And),
             prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::Or),
@@ -439,17 +478,34 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn a_printed_filter_reads_as_the_same_filter(expr in any_expr()) {
+    fn a_printed_filter_reads_as_the_same_filter(expr in any_expr(Scope::Flow)) {
         let text = expr.to_string();
         prop_assume!(text.len() <= FILTER_TEXT_MAX && size(&expr) <= FILTER_COMPARISONS_MAX);
         prop_assert_eq!(Filter::parse(&text), Ok(Filter(Some(expr))), "{}", text);
     }
 
     #[test]
-    fn evaluation_agrees_with_the_naive_model(expr in any_expr(), flow in any_flow()) {
+    fn evaluation_agrees_with_the_naive_model(expr in any_expr(Scope::Flow), flow in any_flow()) {
         let expected = model(&expr, &flow);
         let filter = Filter(Some(expr));
         prop_assert_eq!(filter.matches(&flow, Instant::from_nanos(MODEL_NOW)), expected);
+    }
+
+    #[test]
+    fn a_flow_that_begins_fits_the_alternatives_if_it_matches(
+        expr in any_expr(Scope::Newcomer),
+        flow in any_flow(),
+    ) {
+        let FlowSummary { tuple, .. } = flow;
+        let expected = model(&expr, &flow);
+        let filter = Filter(Some(expr));
+        prop_assert_eq!(filter.failed_by(&tuple).is_none(), expected);
+        // Both addresses of a flow have the same version.
+        let is_flow = tuple.client.is_ipv4() == tuple.server.is_ipv4();
+        if let Some(alternatives) = filter.alternatives().filter(|_| is_flow) {
+            let fits = alternatives.iter().any(|alternative| alternative.contains(&tuple));
+            prop_assert_eq!(fits, expected, "{:?}", alternatives);
+        }
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Conditions {
         ports: &[PortStatus],
         files: Descriptors,
         roles: Option<String>,
+        policies: Option<String>,
     ) -> Vec<Condition> {
         let losses = Losses::total(workers, ports);
         let lately = vitals.lately(losses);
@@ -82,6 +83,7 @@ impl Conditions {
             log(losses, lately),
             descriptors(files),
             self::roles(roles),
+            self::policies(policies),
         ];
         findings.extend(
             workers
@@ -187,6 +189,18 @@ fn roles(mistake: Option<String>) -> Finding {
         Some(mistake) => {
             let message = format!("older roles hold, because their file has a mistake: {mistake}");
             finding("roles", Level::Warning, message, next_step)
+        }
+    }
+}
+
+/// The policies in force may be older than those that were set last.
+fn policies(trouble: Option<String>) -> Finding {
+    let next_step = "set the policies again, which stores them anew: `mosctl policy apply`";
+    match trouble {
+        None => finding("policies", Level::Ok, "the policies are those set last".into(), ""),
+        Some(trouble) => {
+            let message = format!("the policies are not those set last: {trouble}");
+            finding("policies", Level::Critical, message, next_step)
         }
     }
 }
@@ -343,7 +357,7 @@ mod tests {
     }
 
     fn level(vitals: &Vitals, workers: &Workers, ports: &[PortStatus], kind: &str) -> Level {
-        let conditions = Conditions::default().judge(vitals, workers, ports, FILES, None);
+        let conditions = Conditions::default().judge(vitals, workers, ports, FILES, None, None);
         conditions.iter().find(|condition| condition.kind == kind).unwrap().level
     }
 
@@ -361,7 +375,7 @@ mod tests {
         worker.board().set_phase(Phase::Stopped);
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Critical);
         assert_eq!(
-            Conditions::default().judge(&vitals, &workers, &[], FILES, None)[0].kind,
+            Conditions::default().judge(&vitals, &workers, &[], FILES, None, None)[0].kind,
             "core-0"
         );
     }
@@ -405,8 +419,13 @@ mod tests {
         let vitals = Vitals::new(&workers);
         let mut stats = Stats::default();
         for (used, expected) in [(79, Level::Ok), (80, Level::Warning), (95, Level::Critical)] {
-            let gauges =
-                Gauges { flows: used, flow_slots: 100, pool_used_bytes: used, pool_bytes: 100, ..Gauges::default() };
+            let gauges = Gauges {
+                flows: used,
+                flow_slots: 100,
+                pool_used_bytes: used,
+                pool_bytes: 100,
+                ..Gauges::default()
+            };
             worker.board().publish(&stats, gauges);
             assert_eq!(level(&vitals, &workers, &[], "flow-table"), expected);
             assert_eq!(level(&vitals, &workers, &[], "buffer-pool"), expected);

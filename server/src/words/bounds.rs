@@ -106,6 +106,19 @@ pub(crate) const FILTER_TEXT_MAX: usize = 2048;
 pub(crate) const FILTER_COMPARISONS_MAX: usize = 32;
 pub(crate) const FILTER_DEPTH_MAX: usize = 8;
 
+/// Policies of a set, and alternatives of the filter of one of them, multiplied out, at most.
+pub(crate) const POLICIES_MAX: usize = 1024;
+pub(crate) const POLICY_ALTERNATIVES_MAX: usize = 16;
+
+/// Bytes of a policy's comment, at most.
+pub(crate) const POLICY_COMMENT_MAX: usize = 256;
+
+/// Generations of policies that are kept.
+pub(crate) const POLICY_GENERATIONS: usize = 10;
+
+/// Longest time that a change of policies may wait to be confirmed.
+pub(crate) const CONFIRM_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Bytes of a peek, by default and at most.
 pub(crate) const PEEK_DEFAULT: usize = 4096;
 pub(crate) const PEEK_MAX: usize = 1024 * 1024;
@@ -326,6 +339,16 @@ fn requests() -> Vec<Limit> {
             "comparisons in a filter"),
         count("filter.depth.max", FILTER_DEPTH_MAX, Call,
             "how deep parentheses and negations of a filter are nested"),
+        count("policies.max", POLICIES_MAX, Server,
+            "policies for flows to come"),
+        count("policy.alternatives.max", POLICY_ALTERNATIVES_MAX, Call,
+            "alternatives of a policy's filter, multiplied out"),
+        bytes("policy.comment_bytes.max", POLICY_COMMENT_MAX, Call,
+            "the comment of a policy"),
+        count("policy.generations", POLICY_GENERATIONS, Server,
+            "sets of policies that are kept"),
+        time("policy.confirm_timeout_ms", CONFIRM_TIMEOUT_MAX, Call,
+            "for a change of policies to be confirmed"),
         bytes("peek.bytes.default", PEEK_DEFAULT, Call,
             "payload of a peek, where the client does not say"),
         bytes("peek.bytes.max", PEEK_MAX, Call,

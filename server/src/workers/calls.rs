@@ -1,11 +1,11 @@
 //! What workers can be asked, each call with the type of its reply.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use mos_control::{Command, FlowPage, PEEK_CHUNK, PeekChunk, Refusal, Reply, SockOptBatch};
 use mos_stack::{
     Applied, FlowDetails, FlowId, FlowSummary, Instant as WorkerTime, PeekError, Peeked, Side,
-    SlotCursor, SockOptChange, StreamOffset, StreamRead, WorkerId,
+    SlotCursor, SockOptChange, StreamOffset, StreamRead, WorkerId, policy::PolicyTable,
 };
 use tokio::time::Instant;
 
@@ -129,6 +129,15 @@ impl WorkerClient {
     ) -> Asked<Vec<FlowSummary>> {
         let pending = self.begin(Command::Find { a, b, vlan });
         let read = reply!(Reply::Found(flows) => flows.into_iter().collect());
+        Asked { worker: self.worker(), pending, read }
+    }
+}
+
+impl WorkerClient {
+    /// Puts policies in force for flows that begin from now on; those before come back.
+    pub(crate) fn set_policies(&self, table: Arc<PolicyTable>) -> Asked<Option<Arc<PolicyTable>>> {
+        let pending = self.begin(Command::SetPolicies { table });
+        let read = reply!(Reply::Policies(before) => before);
         Asked { worker: self.worker(), pending, read }
     }
 }

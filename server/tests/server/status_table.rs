@@ -8,7 +8,10 @@ use mos_stack::{
     EndCause, FlowId, LookupError, PeekError, Side, SockOptError, SockOptName, StreamOffset,
 };
 use mos_text::{FlowNameError, Reason};
-use mosd::{Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, Rejection, Roles, Unserved};
+use mosd::{
+    Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, PolicyError, Rejection, Roles, StoreError,
+    StoreFailure, Unserved,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -164,6 +167,45 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
     rows
 }
 
+fn policies() -> Vec<(&'static str, Rejection)> {
+    let text = || "x".to_owned();
+    let filter = |filter: &str| PolicyError::Filter {
+        policy: text(),
+        error: Filter::parse_for_newcomers(filter).unwrap_err(),
+    };
+    let store = |kind| PolicyError::Store(StoreError { kind, message: text() });
+    let range = SockOptError::OutOfRange { name: NAME, value: 9, max: 8 };
+    let borders = mos_stack::policy::PolicyTableError::Borders;
+    let rows = vec![
+        (
+            "EINVAL InvalidArgument ARGUMENT_INVALID",
+            PolicyError::Invalid { policy: text(), field: "name", problem: text() },
+        ),
+        ("- InvalidArgument FILTER_INVALID", filter("x")),
+        ("- InvalidArgument FILTER_FIELD_UNAVAILABLE", filter("age > 1m")),
+        (
+            "EINVAL InvalidArgument OPTION_VALUE_INVALID",
+            PolicyError::Options { policy: text(), error: range },
+        ),
+        ("EINVAL InvalidArgument ARGUMENT_INVALID", PolicyError::Set(text())),
+        ("EINVAL InvalidArgument ARGUMENT_INVALID", PolicyError::Table(borders)),
+        ("- NotFound POLICY_NOT_FOUND", PolicyError::NotFound(text())),
+        ("- AlreadyExists POLICY_EXISTS", PolicyError::Exists(text())),
+        (
+            "ESTALE Aborted ETAG_MISMATCH",
+            PolicyError::EtagMismatch { resource: text(), current: text() },
+        ),
+        ("- FailedPrecondition POLICIES_FROM_FILE", PolicyError::FromFile("x".into())),
+        ("- FailedPrecondition POLICY_UNCONFIRMED", PolicyError::Unconfirmed(7)),
+        ("- FailedPrecondition POLICY_NOT_PENDING", PolicyError::NotPending(7)),
+        ("- NotFound POLICY_GENERATION_NOT_FOUND", PolicyError::GenerationNotFound(7)),
+        ("- ResourceExhausted POLICY_STORE_FULL", store(StoreFailure::Full)),
+        ("- FailedPrecondition POLICY_STORE_READ_ONLY", store(StoreFailure::ReadOnly)),
+        ("- Internal POLICY_STORE_FAILED", store(StoreFailure::Failed)),
+    ];
+    rows.into_iter().map(|(row, error)| (row, error.into())).collect()
+}
+
 fn described(status: &Status) -> String {
     let (code, reason, errno) = row(status);
     let errno = if errno.is_empty() { "-" } else { &errno };
@@ -182,7 +224,7 @@ fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
     let peeked = peeks()
         .into_iter()
         .map(move |(row, error)| (row, Rejection::Peek { error, resource: resource() }));
-    refused.chain(peeked).chain(names()).chain(arguments())
+    refused.chain(peeked).chain(names()).chain(arguments()).chain(policies())
 }
 
 #[test]

@@ -10,7 +10,7 @@ use mos_stack::{
     FlowId, FlowSummary, FlowTuple, Gauges, Instant, Limits, OptionsOrigin, SideSummary, Sides,
     SockOpts, Stats, TcpState, WorkerId,
 };
-use mosd::{Control, Grants, Service, Settings};
+use mosd::{Control, Grants, Policies, Service, Settings};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -30,6 +30,7 @@ pub(crate) fn settings() -> Settings {
     Settings {
         limits: Limits::default(),
         grants: Grants::built_in(rustix::process::geteuid().as_raw()),
+        policies: Arc::new(Policies::in_memory(Limits::default(), 4).unwrap()),
         payload: true,
         connections_max: 8,
         descriptors: mosd::Descriptors { needed: 264, available: 1024 },

@@ -42,7 +42,7 @@ use mos_dataplane::{
 };
 use mos_stack::{Limits, Stack, WorkerId};
 use mos_text::Address;
-use mosd::{Control, Descriptors, Grants, Listeners, PlainTcp, Settings, boot::serve};
+use mosd::{Control, Descriptors, Grants, Listeners, PlainTcp, Policies, Settings, boot::serve};
 use tokio::runtime::{Builder, Runtime};
 
 use self::load::{Load, Meter, UNPACED};
@@ -231,6 +231,7 @@ fn serve(runtime: &Runtime, commands: CommandPort, events: EventTap, socket: &Pa
     let settings = Settings {
         grants: Grants::built_in(rustix::process::geteuid().as_raw()),
         limits: Limits::default(),
+        policies: Arc::new(Policies::in_memory(Limits::default(), 1).expect("no policies")),
         payload: false,
         connections_max: 8,
         descriptors: Descriptors::raise(8),

@@ -11,14 +11,15 @@ use crate::page::{begin, paragraph, table};
 
 /// The keys of `ErrorInfo.metadata` besides `errno`.
 #[rustfmt::skip] // A table.
-const KEYS: [(&str, &str); 22] = [
+const KEYS: [(&str, &str); 23] = [
     ("cause",           "why the flow ended, or why the token is refused"),
     ("column",          "where in the filter the error is, in characters from 1"),
     ("core",            "the number of the core in question"),
-    ("currentEtag",     "the etag of the options in force"),
+    ("currentEtag",     "the etag in force: of the options, of the policy or of the policies"),
     ("currentRevision", "the revision of the options in force"),
     ("flows",           "the names of flows with this tuple, 16 at most, with commas between them"),
     ("freeBytes",       "what the worker has left for receive buffers"),
+    ("generation",      "the generation of policies in question"),
     ("key",             "the key of the configuration that decides it"),
     ("matched",         "how many flows match"),
     ("max",             "the greatest value allowed, or the bound that was reached"),
@@ -71,6 +72,15 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         Reason::PageTokenInvalid
         | Reason::MatchTokenInvalid    => &["cause"],
         Reason::TooManyMatches         => &["matched", "maxFlowCount"],
+        Reason::PolicyGenerationNotFound
+        | Reason::PolicyUnconfirmed
+        | Reason::PolicyNotPending     => &["generation"],
+        Reason::PoliciesFromFile       => &["key"],
+        Reason::PolicyNotFound
+        | Reason::PolicyExists
+        | Reason::PolicyStoreFull
+        | Reason::PolicyStoreReadOnly
+        | Reason::PolicyStoreFailed    => &[],
         Reason::TooManyStreams
         | Reason::TooManyCalls
         | Reason::AnswersUnread
@@ -142,10 +152,14 @@ fn details() -> Vec<Vec<String>> {
         ("BadRequest", "the field, by its path", "INVALID_ARGUMENT, OUT_OF_RANGE"),
         (
             "ResourceInfo",
-            "the flow, the core, the server or the service, by its name",
+            "the flow, the policy, the core, the server or the service, by its name",
             "NOT_FOUND, ABORTED, UNAVAILABLE, DEADLINE_EXCEEDED; PERMISSION_DENIED of a flow",
         ),
-        ("PreconditionFailure", "the flow that is not in the state needed", "FAILED_PRECONDITION"),
+        (
+            "PreconditionFailure",
+            "the flow, or the policies, that are not in the state needed",
+            "FAILED_PRECONDITION",
+        ),
         ("QuotaFailure", "the bound that was reached", "RESOURCE_EXHAUSTED"),
     ]
     .map(|(message, says, codes)| vec![format!("`{message}`"), says.to_owned(), codes.to_owned()])

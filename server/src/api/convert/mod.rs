@@ -7,6 +7,7 @@ mod event;
 mod flow;
 mod limit;
 mod options;
+mod policy;
 mod raw;
 mod role;
 mod scalars;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     flow::{View, detailed_flow, detailed_stats, flow, flow_name, side, tcp_state, view},
     limit::limit,
     options::{flow_options, options_origin},
+    policy::{difference, draft, generation, policy, policy_id, policy_name, state},
     raw::{raw_answer, raw_query},
     role::{methods, needed, roles},
     scalars::saturating_i64,

@@ -15,6 +15,19 @@ pub(super) fn change(
     options: v1::FlowOptions,
     buffer_max: u64,
 ) -> Result<SockOptChange, Rejection> {
+    let change = start(options, buffer_max)?;
+    if change == SockOptChange::default() {
+        return Err(Rejection::NoChange("options"));
+    }
+    Ok(change)
+}
+
+/// What typed options say that a flow begins with; that may be nothing.
+///
+/// # Errors
+///
+/// An unknown value, or a value out of range.
+pub(super) fn start(options: v1::FlowOptions, buffer_max: u64) -> Result<SockOptChange, Rejection> {
     let v1::FlowOptions {
         client_buffer_bytes,
         server_buffer_bytes,
@@ -33,9 +46,6 @@ pub(super) fn change(
     change.overlap.client = overlap(client_overlap, "options.client_overlap")?;
     change.overlap.server = overlap(server_overlap, "options.server_overlap")?;
     change.stop = stop_monitoring.map(stop_scope).transpose()?;
-    if change == SockOptChange::default() {
-        return Err(Rejection::NoChange("options"));
-    }
     Ok(change)
 }
 
@@ -83,21 +93,31 @@ fn stop_scope(scope: i32) -> Result<StopScope, Rejection> {
 /// Options in force as clients see them.
 #[must_use]
 pub(crate) fn flow_options(options: &SockOpts) -> v1::FlowOptions {
+    set_options(&SockOptChange {
+        buffer_bytes: options.buffer_bytes.map(Some),
+        overlap: options.overlap.map(Some),
+        stop: options.stopped,
+    })
+}
+
+/// The options that a change sets, as clients see them.
+#[must_use]
+pub(super) fn set_options(change: &SockOptChange) -> v1::FlowOptions {
     let overlap = |policy| match policy {
         OverlapPolicy::First => v1::OverlapPolicy::First,
         OverlapPolicy::Last => v1::OverlapPolicy::Last,
         OverlapPolicy::Linux => v1::OverlapPolicy::Linux,
     };
-    let stopped = options.stopped.map(|scope| match scope {
+    let stopped = change.stop.map(|scope| match scope {
         StopScope::Client => v1::StopScope::Client,
         StopScope::Server => v1::StopScope::Server,
         StopScope::Both => v1::StopScope::Both,
     });
     v1::FlowOptions {
-        client_buffer_bytes: Some(saturating_i64(options.buffer_bytes.client)),
-        server_buffer_bytes: Some(saturating_i64(options.buffer_bytes.server)),
-        client_overlap: Some(overlap(options.overlap.client).into()),
-        server_overlap: Some(overlap(options.overlap.server).into()),
+        client_buffer_bytes: change.buffer_bytes.client.map(saturating_i64),
+        server_buffer_bytes: change.buffer_bytes.server.map(saturating_i64),
+        client_overlap: change.overlap.client.map(|policy| overlap(policy).into()),
+        server_overlap: change.overlap.server.map(|policy| overlap(policy).into()),
         stop_monitoring: stopped.map(Into::into),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 
 /// Version, limits and capabilities.
 pub(crate) fn get_server_info(control: &Control) -> v1::GetServerInfoResponse {
-    let mut features = vec!["raw-sock-opt".to_owned(), "watch-events".to_owned()];
+    let mut features = ["policies", "raw-sock-opt", "watch-events"].map(str::to_owned).to_vec();
     if control.settings.payload {
         features.extend(["peek-flow".to_owned(), "read-flow".to_owned()]);
     }

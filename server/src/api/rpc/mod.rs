@@ -11,6 +11,7 @@ mod get_sock_opt;
 mod get_status;
 mod list_flows;
 mod peek_flow;
+mod policies;
 mod read_flow;
 mod set_sock_opt;
 mod undo_sock_opt;
@@ -27,6 +28,10 @@ pub(crate) use get_sock_opt::get_sock_opt;
 pub(crate) use get_status::get_status;
 pub(crate) use list_flows::list_flows;
 pub(crate) use peek_flow::peek_flow;
+pub(crate) use policies::{
+    confirm_policies, create_policy, delete_policy, explain_policy, get_policy, list_policies,
+    list_policy_generations, replace_policies, rollback_policies, update_policy,
+};
 pub(crate) use read_flow::{ReadFlowStream, read_flow};
 pub(crate) use set_sock_opt::set_sock_opt;
 pub(crate) use undo_sock_opt::undo_sock_opt;

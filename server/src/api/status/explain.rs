@@ -13,6 +13,7 @@ use crate::{
     },
     filter::FilterErrorKind,
     net::Cutoff,
+    policies::{PolicyError, StoreFailure},
     words::bounds::MESSAGE_IN_MAX,
 };
 
@@ -109,9 +110,8 @@ impl Rejection {
             Self::PayloadDisabled => {
                 explain(Reason::PayloadDisabled, About::Nothing, &[("key", &"server.payload")])
             }
-            Self::EtagMismatch { flow: name, current } => {
-                explain(Reason::EtagMismatch, flow(name), &[("currentEtag", current)])
-            }
+            Self::EtagMismatch { flow: name, current } => etag_mismatch(flow(name), current),
+            Self::Policy(error) => policy(error),
             Self::TooManyStreams { max } => {
                 explain(Reason::TooManyStreams, About::Quota("streams"), &[("max", max)])
             }
@@ -125,6 +125,10 @@ impl Rejection {
             Self::Panicked(id) => explain(Reason::Internal, About::Request(id.to_string()), &[]),
         }
     }
+}
+
+fn etag_mismatch(about: About, current: &str) -> Explanation {
+    explain(Reason::EtagMismatch, about, &[("currentEtag", &current)])
 }
 
 fn role_required(needed: &str, caller: &str) -> Explanation {
@@ -186,6 +190,51 @@ fn refused(refusal: Refusal, resource: &str) -> Explanation {
         Refusal::SockOpt(error) => sock_opt(error, resource),
     };
     explanation.saying(refusal)
+}
+
+fn policy(error: &PolicyError) -> Explanation {
+    let policies = || state("policies");
+    let named = |name: &str| About::Resource {
+        kind: "mos.v1.SockOptPolicy",
+        name: format!("policies/{}", Echo(name).head()),
+    };
+    match error {
+        PolicyError::Invalid { field: path, .. } => {
+            explain(Reason::ArgumentInvalid, field(format!("policy.{path}")), &[])
+        }
+        PolicyError::Filter { error, .. } => {
+            let metadata: Metadata<'_> = &[("column", &error.column)];
+            explain(filter_reason(error.kind), field("policy.filter"), metadata)
+        }
+        PolicyError::Options { policy, error } => sock_opt(*error, policy),
+        PolicyError::Set(_) | PolicyError::Table(_) => {
+            explain(Reason::ArgumentInvalid, field("policies"), &[])
+        }
+        PolicyError::NotFound(name) => explain(Reason::PolicyNotFound, named(name), &[]),
+        PolicyError::Exists(name) => explain(Reason::PolicyExists, named(name), &[]),
+        PolicyError::EtagMismatch { resource, current } => etag_mismatch(named(resource), current),
+        PolicyError::FromFile(_) => {
+            explain(Reason::PoliciesFromFile, policies(), &[("key", &"policies.file")])
+        }
+        PolicyError::Unconfirmed(generation) => {
+            explain(Reason::PolicyUnconfirmed, policies(), &[("generation", generation)])
+        }
+        PolicyError::NotPending(generation) => {
+            explain(Reason::PolicyNotPending, policies(), &[("generation", generation)])
+        }
+        PolicyError::GenerationNotFound(generation) => {
+            let about =
+                About::Resource { kind: "mos.v1.PolicyGeneration", name: generation.to_string() };
+            explain(Reason::PolicyGenerationNotFound, about, &[("generation", generation)])
+        }
+        PolicyError::Store(error) => match error.kind {
+            StoreFailure::Full => {
+                explain(Reason::PolicyStoreFull, About::Quota("policies.store"), &[])
+            }
+            StoreFailure::ReadOnly => explain(Reason::PolicyStoreReadOnly, policies(), &[]),
+            StoreFailure::Failed => explain(Reason::PolicyStoreFailed, About::Nothing, &[]),
+        },
+    }
 }
 
 fn cut_off(cutoff: Cutoff) -> Explanation {

@@ -50,6 +50,8 @@ pub struct Config {
     pub limits: Bounds,
     /// Options that a flow starts with.
     pub options: Options,
+    /// Where policies for flows to come are kept.
+    pub policies: Policies,
     /// Idle spans after which a flow ends.
     pub timeouts: Spans,
     /// The log.
@@ -212,6 +214,16 @@ impl Default for Bounds {
         let (pool, buffer_max) = (Size(pool_bytes), Size(buffer_bytes_max));
         Self { flows_max, half_open_max: 0, pool, populate, buffer_max }
     }
+}
+
+/// Section `[policies]`: where policies for flows to come are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policies {
+    /// The folder that mosd keeps them in; the state directory of the unit when absent.
+    pub folder: Option<PathBuf>,
+    /// The file that says what they are, instead.
+    pub file: Option<PathBuf>,
 }
 
 /// Section `[timeouts]`: idle spans after which a flow ends.
