@@ -4,13 +4,19 @@ use std::{error::Error, fmt, time::Duration};
 
 use mos_proto::v1::{
     ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest, BatchSetSockOptResponse,
-    CountFlowsRequest, CountFlowsResponse, GetCallerRequest, GetCallerResponse, GetFlowRequest,
-    GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest,
-    GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse,
-    PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse, SetSockOptRequest,
+    ConfirmPoliciesRequest, ConfirmPoliciesResponse, CountFlowsRequest, CountFlowsResponse,
+    CreatePolicyRequest, CreatePolicyResponse, DeletePolicyRequest, DeletePolicyResponse,
+    ExplainPolicyRequest, ExplainPolicyResponse, GetCallerRequest, GetCallerResponse,
+    GetFlowRequest, GetFlowResponse, GetPolicyRequest, GetPolicyResponse, GetServerInfoRequest,
+    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
+    GetStatusResponse, ListFlowsRequest, ListFlowsResponse, ListPoliciesRequest,
+    ListPoliciesResponse, ListPolicyGenerationsRequest, ListPolicyGenerationsResponse,
+    PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse, ReplacePoliciesRequest,
+    ReplacePoliciesResponse, RollbackPoliciesRequest, RollbackPoliciesResponse, SetSockOptRequest,
     SetSockOptResponse, UndoSockOptRequest, UndoSockOptResponse, WatchEventsRequest,
     WatchEventsResponse, event_service_client::EventServiceClient,
-    flow_service_client::FlowServiceClient, system_service_client::SystemServiceClient,
+    flow_service_client::FlowServiceClient, policy_service_client::PolicyServiceClient,
+    system_service_client::SystemServiceClient,
 };
 use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -250,6 +256,140 @@ impl Client {
     ) -> Result<Streaming<WatchEventsResponse>, CallError> {
         let mut events = EventServiceClient::new(self.channel());
         self.bounded("mos.v1.EventService/WatchEvents", events.watch_events(Request::new(m))).await
+    }
+
+    /// The policies in match order, one page.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn list_policies(
+        &self,
+        m: ListPoliciesRequest,
+    ) -> Result<ListPoliciesResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded("mos.v1.PolicyService/ListPolicies", policies.list_policies(self.request(m)))
+            .await
+    }
+
+    /// One policy.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn get_policy(&self, m: GetPolicyRequest) -> Result<GetPolicyResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded("mos.v1.PolicyService/GetPolicy", policies.get_policy(self.request(m))).await
+    }
+
+    /// Adds a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn create_policy(
+        &self,
+        m: CreatePolicyRequest,
+    ) -> Result<CreatePolicyResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded("mos.v1.PolicyService/CreatePolicy", policies.create_policy(self.request(m)))
+            .await
+    }
+
+    /// Removes a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn delete_policy(
+        &self,
+        m: DeletePolicyRequest,
+    ) -> Result<DeletePolicyResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded("mos.v1.PolicyService/DeletePolicy", policies.delete_policy(self.request(m)))
+            .await
+    }
+
+    /// Replaces all policies.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn replace_policies(
+        &self,
+        m: ReplacePoliciesRequest,
+    ) -> Result<ReplacePoliciesResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded(
+            "mos.v1.PolicyService/ReplacePolicies",
+            policies.replace_policies(self.request(m)),
+        )
+        .await
+    }
+
+    /// Confirms, or cancels, a change that waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn confirm_policies(
+        &self,
+        m: ConfirmPoliciesRequest,
+    ) -> Result<ConfirmPoliciesResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded(
+            "mos.v1.PolicyService/ConfirmPolicies",
+            policies.confirm_policies(self.request(m)),
+        )
+        .await
+    }
+
+    /// Which policy a flow would begin with.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn explain_policy(
+        &self,
+        m: ExplainPolicyRequest,
+    ) -> Result<ExplainPolicyResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded("mos.v1.PolicyService/ExplainPolicy", policies.explain_policy(self.request(m)))
+            .await
+    }
+
+    /// The sets of policies that are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn list_policy_generations(
+        &self,
+        m: ListPolicyGenerationsRequest,
+    ) -> Result<ListPolicyGenerationsResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded(
+            "mos.v1.PolicyService/ListPolicyGenerations",
+            policies.list_policy_generations(self.request(m)),
+        )
+        .await
+    }
+
+    /// Returns to an older set of policies.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn rollback_policies(
+        &self,
+        m: RollbackPoliciesRequest,
+    ) -> Result<RollbackPoliciesResponse, CallError> {
+        let mut policies = PolicyServiceClient::new(self.channel());
+        self.bounded(
+            "mos.v1.PolicyService/RollbackPolicies",
+            policies.rollback_policies(self.request(m)),
+        )
+        .await
     }
 
     /// Version, limits and features.

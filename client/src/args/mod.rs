@@ -3,6 +3,7 @@
 mod events;
 mod flows;
 mod options;
+mod policy;
 mod selector;
 
 use std::{error::Error, path::PathBuf, time::Duration};
@@ -14,6 +15,7 @@ pub use self::events::EventsArgs;
 pub(crate) use self::events::type_name;
 pub use self::flows::{CountArgs, ListArgs};
 pub use self::options::{OptionFlags, Overlap, Stop};
+pub use self::policy::{ApplyArgs, CreatePolicyArgs, PolicyVerb};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
 
 /// Lists the TCP flows that mosd monitors and changes their options while they run.
@@ -140,6 +142,9 @@ pub enum Verb {
     Read(ReadArgs),
     /// Shows what happens to flows, as it happens, until Ctrl-C.
     Events(EventsArgs),
+    /// What flows to come begin with.
+    #[command(subcommand)]
+    Policy(PolicyVerb),
     /// Says whether mosd is well: level, conditions with the next step, one row for each core.
     Status,
     /// Shows version, limits and features of mosd.

@@ -7,6 +7,7 @@ mod document;
 mod event;
 mod flow;
 mod list;
+mod policy;
 mod progress;
 mod system;
 mod table;
@@ -24,6 +25,10 @@ pub(crate) use self::{
     event::{event_columns, event_row, lost_text},
     flow::{flow_details, option_change, option_details, origin_name, side_details},
     list::{Extent, FlowList},
+    policy::{
+        DryRun, explanation, generation_table, policy_details, policy_table, set_text,
+        short as policy_short,
+    },
     progress::Progress,
     system::{caller_text, info_text, status_text},
     table::{Align, Table, Titles, pairs},

@@ -9,6 +9,7 @@ mod events;
 mod flows;
 mod help;
 mod peek;
+mod policy;
 mod read;
 mod sockopt;
 mod system;
@@ -45,6 +46,7 @@ pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<
         | Verb::Peek(_)
         | Verb::Read(_)
         | Verb::Events(_)
+        | Verb::Policy(_)
         | Verb::Status
         | Verb::Info
         | Verb::Whoami
@@ -82,6 +84,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Peek(args) => peek::peek(&mut session, args).await,
         Verb::Read(args) => read::read(&mut session, args, cli.global.timeout).await,
         Verb::Events(args) => events::events(&mut session, args, cli.global.timeout).await,
+        Verb::Policy(verb) => policy::policy(&mut session, verb).await,
         Verb::Status => system::status(&mut session).await,
         Verb::Info => system::info(&mut session).await,
         Verb::Whoami => system::whoami(&mut session).await,
@@ -116,6 +119,7 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         | Verb::List(_)
         | Verb::Getopt(_)
         | Verb::Peek(_)
+        | Verb::Policy(_)
         | Verb::Completion { .. }
         | Verb::Version
         | Verb::Help { .. } => return Ok(()),
