@@ -122,6 +122,7 @@ fn grpcurl_at(scene: Scene, flags: &[&str], address: &str) {
     for service in [
         "mos.v1.EventService",
         "mos.v1.FlowService",
+        "mos.v1.PolicyService",
         "mos.v1.SystemService",
         "grpc.health.v1.Health",
     ] {

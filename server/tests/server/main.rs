@@ -15,6 +15,7 @@ mod hostile;
 mod list_flows;
 mod options;
 mod peek_flow;
+mod policies;
 mod read_flow;
 mod resolution;
 mod seam;
