@@ -11,16 +11,22 @@ use std::{
 };
 
 use mos_proto::v1::{
-    FlowOptions, ListFlowsRequest, SetSockOptRequest, flow_service_client::FlowServiceClient,
-    set_sock_opt_request::Change,
+    ApplySockOptRequest, CountFlowsRequest, FlowOptions, ListFlowsRequest, SetSockOptRequest,
+    flow_service_client::FlowServiceClient, set_sock_opt_request::Change,
 };
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
 
 pub(crate) type Client = FlowServiceClient<Channel>;
 
 /// Flows on a page.
 const PAGE: i32 = 1000;
+
+/// Time for a call that changes every flow.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Calls under way at once where as many as possible are made.
 const AT_ONCE: usize = 64;
@@ -44,6 +50,26 @@ pub(crate) async fn list(mut client: Client) -> Arc<[String]> {
         }
         request.page_token = page.next_page_token;
     }
+}
+
+/// The number of all flows, as a call counts them.
+pub(crate) async fn count(mut client: Client) -> i64 {
+    let answer = client.count_flows(CountFlowsRequest::default()).await.expect("a count");
+    answer.into_inner().flow_count
+}
+
+/// Changes an option of every flow in one call, to this. Returns how many were changed.
+pub(crate) async fn change_all(mut client: Client, bytes: i64) -> i64 {
+    let mut request = Request::new(ApplySockOptRequest {
+        filter: "*".to_owned(),
+        options: Some(FlowOptions { client_buffer_bytes: Some(bytes), ..FlowOptions::default() }),
+        max_flow_count: i64::MAX,
+        ..ApplySockOptRequest::default()
+    });
+    request.set_timeout(PATIENCE);
+    let answer = client.apply_sock_opt(request).await.expect("it is carried out").into_inner();
+    assert_eq!(answer.applied_count, answer.matched_count, "every flow takes it: {answer:?}");
+    answer.applied_count
 }
 
 /// Changes an option, to another value than in the turn before; the flow must take it.

@@ -62,6 +62,9 @@ const CALIBRATION: Duration = Duration::from_secs(1);
 /// What is copied again and again to keep a CPU busy, as it fits into the caches of a core.
 const OCCUPIED_BYTES: usize = 1 << 20;
 
+/// By how much one change of every flow differs from the one before.
+const BUFFER_BYTES: i64 = 16_384;
+
 /// No step ends by its time.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
@@ -293,6 +296,15 @@ fn main() {
     let often = || change(usize::MAX, SPAN);
     let times = bench.contrast("80 % load, SetSockOpt 1000 times a second", Busy::Mostly, steady);
     print_times("SetSockOpt", times.concat());
+    let count = || clients.block_on(calls::count(client.clone()));
+    let counted = bench.contrast("80 % load, a count of all flows", Busy::Mostly, count);
+    assert!(counted.iter().all(|count| *count == i64::from(flows)), "{counted:?}");
+    let mut capacity = BUFFER_BYTES;
+    let change_all = || {
+        capacity += BUFFER_BYTES;
+        clients.block_on(calls::change_all(client.clone(), capacity))
+    };
+    bench.contrast("80 % load, a change to every flow in one call", Busy::Mostly, change_all);
     for (load, busy) in [("80 % load", Busy::Mostly), ("full load", Busy::Always)] {
         bench.contrast(&format!("{load}, a list of all flows"), busy, list);
         let name = format!("{load}, SetSockOpt as often as it goes");
