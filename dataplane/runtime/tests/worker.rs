@@ -203,7 +203,7 @@ fn commands_that_come_too_late_are_refused_and_none_is_lost() {
 fn commands_do_not_hold_up_packets() {
     let (mut commands, worker) = worker(320, AtEnd::Finish);
     for id in 0..COMMAND_RING as u64 {
-        let flow = mos_stack::FlowId::from_parts(WorkerId::default(), 1, 1);
+        let flow = FlowId::from_parts(WorkerId::default(), 1, 1);
         commands.try_submit(Request { id, command: Command::Get { flow } }).expect("room");
     }
     let finished = worker.run(&AtomicBool::new(false));
