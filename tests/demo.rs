@@ -47,6 +47,30 @@ fn flows_are_counted_in_groups_that_make_the_whole() {
 }
 
 #[test]
+fn flows_are_exported_whole_and_ranked_by_what_they_carry() {
+    let mosd = Mosd::start(&Setup::demo().with(&["--workers", "2"]));
+    let of = |answer: &Value| answer.get("flows").and_then(Value::as_array).map_or(0, Vec::len);
+    let mut exported = Value::Null;
+    let many = within(TRAFFIC_MAX, || {
+        exported = mosd.json(&["flows", "export"]);
+        of(&exported) > 10
+    });
+    assert!(many, "{exported}");
+    assert_eq!(exported.get("complete"), Some(&Value::Bool(true)), "{exported}");
+    let top = mosd.json(&["flows", "top", "--limit", "5"]);
+    let payload = |flow: &Value| {
+        let side = |side: &str| number(flow.pointer(&format!("/{side}/payloadBytes")));
+        side("clientStats") + side("serverStats")
+    };
+    let flows = top.get("flows").and_then(Value::as_array).expect("flows");
+    assert!(
+        flows.len() == 5 && flows.iter().is_sorted_by(|a, b| payload(a) >= payload(b)),
+        "{top}"
+    );
+    mosd.stop(Signal::INT).in_order();
+}
+
+#[test]
 fn the_flows_that_a_filter_matches_take_an_option_and_give_it_back() {
     let mosd = Mosd::start(&Setup::demo().with(&["--workers", "2"]));
     // Flows that last: a bulk transfer, and a session of a terminal.

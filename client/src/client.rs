@@ -6,12 +6,13 @@ use mos_proto::v1::{
     ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest, BatchSetSockOptResponse,
     ConfirmPoliciesRequest, ConfirmPoliciesResponse, CountFlowsRequest, CountFlowsResponse,
     CreatePolicyRequest, CreatePolicyResponse, DeletePolicyRequest, DeletePolicyResponse,
-    ExplainPolicyRequest, ExplainPolicyResponse, GetCallerRequest, GetCallerResponse,
-    GetFlowRequest, GetFlowResponse, GetPolicyRequest, GetPolicyResponse, GetServerInfoRequest,
-    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
-    GetStatusResponse, ListFlowsRequest, ListFlowsResponse, ListPoliciesRequest,
-    ListPoliciesResponse, ListPolicyGenerationsRequest, ListPolicyGenerationsResponse,
-    PeekFlowRequest, PeekFlowResponse, ReadFlowRequest, ReadFlowResponse, ReplacePoliciesRequest,
+    ExplainPolicyRequest, ExplainPolicyResponse, ExportFlowsRequest, ExportFlowsResponse,
+    GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse, GetPolicyRequest,
+    GetPolicyResponse, GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest,
+    GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse,
+    ListPoliciesRequest, ListPoliciesResponse, ListPolicyGenerationsRequest,
+    ListPolicyGenerationsResponse, PeekFlowRequest, PeekFlowResponse, RankFlowsRequest,
+    RankFlowsResponse, ReadFlowRequest, ReadFlowResponse, ReplacePoliciesRequest,
     ReplacePoliciesResponse, RollbackPoliciesRequest, RollbackPoliciesResponse, SetSockOptRequest,
     SetSockOptResponse, UndoSockOptRequest, UndoSockOptResponse, WatchEventsRequest,
     WatchEventsResponse, event_service_client::EventServiceClient,
@@ -151,6 +152,30 @@ impl Client {
     pub async fn count_flows(&self, m: CountFlowsRequest) -> Result<CountFlowsResponse, CallError> {
         let mut flows = FlowServiceClient::new(self.channel());
         self.bounded("mos.v1.FlowService/CountFlows", flows.count_flows(self.request(m))).await
+    }
+
+    /// The flows with the largest values of a field.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn rank_flows(&self, m: RankFlowsRequest) -> Result<RankFlowsResponse, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/RankFlows", flows.rank_flows(self.request(m))).await
+    }
+
+    /// Every matching flow, in chunks. The timeout bounds the opening of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn export_flows(
+        &self,
+        m: ExportFlowsRequest,
+    ) -> Result<Streaming<ExportFlowsResponse>, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        // No `grpc-timeout`: it would bound the whole stream.
+        self.bounded("mos.v1.FlowService/ExportFlows", flows.export_flows(Request::new(m))).await
     }
 
     /// The options of one flow.

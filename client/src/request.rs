@@ -1,9 +1,10 @@
 //! Converts parsed arguments to requests of the API.
 
 use mos_proto::v1::{
-    ApplySockOptRequest, CountFlowsRequest, FlowOptions, FlowView, GetFlowRequest,
-    GetSockOptRequest, ListFlowsRequest, PeekFlowRequest, RawSockOpt, ReadFlowRequest,
-    SetSockOptRequest, Side, TcpState, WatchEventsRequest, set_sock_opt_request::Change,
+    ApplySockOptRequest, CountFlowsRequest, ExportFlowsRequest, FlowOptions, FlowView,
+    GetFlowRequest, GetSockOptRequest, ListFlowsRequest, PeekFlowRequest, RankFlowsRequest,
+    RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, TcpState, WatchEventsRequest,
+    set_sock_opt_request::Change,
 };
 use mos_text::{
     FlowName,
@@ -12,8 +13,8 @@ use mos_text::{
 
 use crate::{
     args::{
-        self, AddressMatch, Condition, CountArgs, EventsArgs, Format, ListArgs, OptionFlags,
-        RawTarget, Selector, SetoptArgs, Term,
+        self, AddressMatch, Condition, CountArgs, EventsArgs, ExportArgs, Format, ListArgs,
+        OptionFlags, RawTarget, Selector, SetoptArgs, Term, TopArgs,
     },
     error::Failure,
     raw_option,
@@ -46,6 +47,20 @@ pub fn list_flows(args: &ListArgs, format: Format) -> ListFlowsRequest {
 #[must_use]
 pub fn count_flows(args: &CountArgs) -> CountFlowsRequest {
     CountFlowsRequest { filter: filter(&args.selector), group_by: args.by.clone() }
+}
+
+/// The flows with the largest values of a field.
+#[must_use]
+pub fn rank_flows(args: &TopArgs) -> RankFlowsRequest {
+    let (filter, rank_by, limit) = (filter(&args.selector), args.by.clone(), args.limit);
+    RankFlowsRequest { filter, rank_by, limit, view: FlowView::Full.into() }
+}
+
+/// Every flow.
+#[must_use]
+pub fn export_flows(args: &ExportArgs) -> ExportFlowsRequest {
+    let view = if args.basic { FlowView::Basic } else { FlowView::Full };
+    ExportFlowsRequest { filter: filter(&args.selector), view: view.into() }
 }
 
 /// Events from now on.

@@ -33,3 +33,29 @@ pub struct CountArgs {
     #[arg(long, value_name = "FIELD", visible_alias = "group-by")]
     pub by: Vec<String>,
 }
+
+/// `flows top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Which flows.
+    #[command(flatten)]
+    pub selector: Selector,
+    /// The field of filters whose largest values are shown, such as `buffered_bytes` or age.
+    #[arg(long, value_name = "FIELD", default_value = "payload_bytes")]
+    pub by: String,
+    /// How many flows.
+    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub limit: i32,
+}
+
+/// `flows export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Which flows.
+    #[command(flatten)]
+    pub selector: Selector,
+    /// Names, addresses, states and options alone, without counters.
+    #[arg(long)]
+    pub basic: bool,
+}

@@ -13,7 +13,7 @@ use mos_text::{Endpoint, FlowName, Size, Span, TextError, mos};
 
 pub use self::events::EventsArgs;
 pub(crate) use self::events::type_name;
-pub use self::flows::{CountArgs, ListArgs};
+pub use self::flows::{CountArgs, ExportArgs, ListArgs, TopArgs};
 pub use self::options::{OptionFlags, Overlap, Stop};
 pub use self::policy::{ApplyArgs, CreatePolicyArgs, PolicyVerb};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
@@ -177,6 +177,10 @@ pub enum FlowsVerb {
     Get(GetArgs),
     /// Counts flows, in groups if asked to.
     Count(CountArgs),
+    /// Shows the flows with the largest values of a field.
+    Top(TopArgs),
+    /// Writes every flow in one stream; for machines with `-o jsonl`.
+    Export(ExportArgs),
 }
 
 /// `flows get`.

@@ -6,6 +6,7 @@ mod call;
 mod consent;
 mod count;
 mod events;
+mod export;
 mod flows;
 mod help;
 mod peek;
@@ -78,6 +79,8 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         }
         Verb::Flows(FlowsVerb::Get(args)) => flows::get(&mut session, args).await,
         Verb::Flows(FlowsVerb::Count(args)) => count::count(&mut session, args).await,
+        Verb::Flows(FlowsVerb::Top(args)) => export::top(&mut session, args).await,
+        Verb::Flows(FlowsVerb::Export(args)) => export::export(&mut session, args).await,
         Verb::Getopt(args) => sockopt::getopt(&mut session, args).await,
         Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
         Verb::Undo(args) => apply::undo(&mut session, args).await,
@@ -115,7 +118,9 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         }
         Verb::Setopt(args) => return sockopt::consent(args, output).await,
         Verb::Flows(FlowsVerb::Count(_)) => "count",
-        Verb::Flows(FlowsVerb::List(_) | FlowsVerb::Get(_))
+        Verb::Flows(
+            FlowsVerb::List(_) | FlowsVerb::Get(_) | FlowsVerb::Top(_) | FlowsVerb::Export(_),
+        )
         | Verb::List(_)
         | Verb::Getopt(_)
         | Verb::Peek(_)

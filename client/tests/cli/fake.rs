@@ -14,14 +14,15 @@ use std::{
 use mos_proto::v1::{
     ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest, BatchSetSockOptResponse,
     BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus, CountFlowsRequest,
-    CountFlowsResponse, Event, EventType, Flow, FlowData, FlowEnd, FlowGap, FlowOptions, FlowTuple,
-    Fragment, GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse,
-    GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse,
-    GetStatusRequest, GetStatusResponse, Limit, LimitScope, LimitUnit, ListFlowsRequest,
-    ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy, PeekFlowRequest, PeekFlowResponse,
-    PortStatus, RawSockOpt, ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest,
-    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, UndoSockOptRequest,
-    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse,
+    CountFlowsResponse, Event, EventType, ExportFlowsRequest, ExportFlowsResponse, Flow, FlowData,
+    FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetCallerRequest, GetCallerResponse,
+    GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
+    GetSockOptRequest, GetSockOptResponse, GetStatusRequest, GetStatusResponse, Limit, LimitScope,
+    LimitUnit, ListFlowsRequest, ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy,
+    PeekFlowRequest, PeekFlowResponse, PortStatus, RankFlowsRequest, RankFlowsResponse, RawSockOpt,
+    ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest, SetSockOptResponse, Side,
+    SideStats, Subscribed, TcpState, UndoSockOptRequest, UndoSockOptResponse, WatchEventsRequest,
+    WatchEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -171,7 +172,7 @@ fn options() -> FlowOptions {
     }
 }
 
-fn numbered(index: usize) -> Flow {
+pub(crate) fn numbered(index: usize) -> Flow {
     Flow { name: format!("flows/{index:016x}"), ..flow() }
 }
 
@@ -272,6 +273,24 @@ impl FlowService for Answers {
     ) -> Result<Response<CountFlowsResponse>, Status> {
         self.seen();
         Ok(Response::new(many::count(&request.into_inner())))
+    }
+
+    async fn rank_flows(
+        &self,
+        request: Request<RankFlowsRequest>,
+    ) -> Result<Response<RankFlowsResponse>, Status> {
+        self.seen();
+        Ok(Response::new(many::rank(&request.into_inner())))
+    }
+
+    type ExportFlowsStream = Iter<std::vec::IntoIter<Result<ExportFlowsResponse, Status>>>;
+
+    async fn export_flows(
+        &self,
+        request: Request<ExportFlowsRequest>,
+    ) -> Result<Response<Self::ExportFlowsStream>, Status> {
+        self.seen();
+        Ok(Response::new(tokio_stream::iter(many::export(&request.into_inner().filter))))
     }
 
     async fn get_sock_opt(

@@ -7,6 +7,7 @@ mod call;
 mod count;
 mod endings;
 mod events;
+mod export;
 mod fake;
 mod list;
 mod many;

@@ -2,13 +2,14 @@
 
 use mos_proto::v1::{
     ApplyFailure, ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest,
-    BatchSetSockOptResponse, CountFlowsRequest, CountFlowsResponse, FlowGroup, FlowOptions,
-    SetSockOptResponse, SetSockOptResult, UndoSockOptRequest, UndoSockOptResponse,
+    BatchSetSockOptResponse, CountFlowsRequest, CountFlowsResponse, ExportFlowsResponse,
+    ExportSummary, FlowGroup, FlowOptions, RankFlowsRequest, RankFlowsResponse, SetSockOptResponse,
+    SetSockOptResult, UndoSockOptRequest, UndoSockOptResponse,
 };
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::fake::{FLOW, error, status};
+use crate::fake::{FLOW, MANY, error, numbered, status};
 
 /// Flows that are counted.
 pub(crate) const COUNTED: i64 = 812_440;
@@ -35,6 +36,24 @@ pub(crate) fn count(request: &CountFlowsRequest) -> CountFlowsResponse {
         groups,
         unreachable: silent_core(&request.filter),
     }
+}
+
+/// As many flows as are wanted, the largest first.
+pub(crate) fn rank(request: &RankFlowsRequest) -> RankFlowsResponse {
+    let wanted = usize::try_from(request.limit).unwrap();
+    let flows = (0..wanted.min(MANY)).map(numbered).collect();
+    RankFlowsResponse { flows, unreachable: silent_core(&request.filter) }
+}
+
+/// Chunks of 100 flows; with the filter `breaks` the summary is missing.
+pub(crate) fn export(filter: &str) -> Vec<Result<ExportFlowsResponse, Status>> {
+    let all: Vec<_> = (0..MANY).map(numbered).collect();
+    let chunk = |flows: &[_]| ExportFlowsResponse { flows: flows.to_vec(), summary: None };
+    let unreachable = silent_core(filter);
+    let flow_count = i64::try_from(MANY).unwrap();
+    let summary = Some(ExportSummary { flow_count, unreachable });
+    let last = (filter != "breaks").then(|| ExportFlowsResponse { flows: vec![], summary });
+    all.chunks(100).map(chunk).chain(last).map(Ok).collect()
 }
 
 fn silent_core(filter: &str) -> Vec<String> {

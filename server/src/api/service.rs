@@ -74,6 +74,26 @@ impl FlowService for Service {
         self.answer("mos.v1.FlowService/CountFlows", request, rpc::count_flows).await
     }
 
+    async fn rank_flows(
+        &self,
+        request: Request<v1::RankFlowsRequest>,
+    ) -> Result<Response<v1::RankFlowsResponse>, Status> {
+        self.answer("mos.v1.FlowService/RankFlows", request, rpc::rank_flows).await
+    }
+
+    type ExportFlowsStream = rpc::ExportFlowsStream;
+
+    async fn export_flows(
+        &self,
+        request: Request<v1::ExportFlowsRequest>,
+    ) -> Result<Response<Self::ExportFlowsStream>, Status> {
+        let control = Arc::clone(&self.0);
+        self.answer("mos.v1.FlowService/ExportFlows", request, async |_, call, request| {
+            rpc::export_flows(control, call, &request)
+        })
+        .await
+    }
+
     async fn get_sock_opt(
         &self,
         request: Request<v1::GetSockOptRequest>,

@@ -155,6 +155,11 @@ impl Field {
         }
     }
 
+    /// Whether flows can be ranked by it: its values have an order, and are many.
+    pub(super) const fn makes_ranks(self) -> bool {
+        self.kind().is_ordered() && !self.makes_groups()
+    }
+
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Address(_) => Kind::Address,

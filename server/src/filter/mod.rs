@@ -15,6 +15,7 @@ mod field;
 mod group;
 mod lexer;
 mod parser;
+mod rank;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use expr::Expr;
 use field::Scope;
 
 pub(crate) use group::{Group, GroupKey};
+pub(crate) use rank::RankKey;
 
 /// A parsed and checked filter.
 #[derive(Debug, Clone, PartialEq, Eq)]

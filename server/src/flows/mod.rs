@@ -4,6 +4,7 @@ pub(crate) mod before;
 pub(crate) mod change;
 pub(crate) mod matches;
 pub(crate) mod page_token;
+pub(crate) mod ranking;
 pub(crate) mod resolve;
 pub(crate) mod tally;
 pub(crate) mod walk;

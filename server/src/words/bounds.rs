@@ -82,6 +82,15 @@ pub(crate) const GROUP_FIELDS_MAX: usize = 2;
 pub(crate) const GROUPS_MAX: usize = 1000;
 pub(crate) const GROUPS_APART_MAX: usize = 10_000;
 
+/// Flows of a ranking, where the client does not say and at most.
+pub(crate) const RANK_DEFAULT: usize = 20;
+pub(crate) const RANK_MAX: usize = 1000;
+
+/// Bytes of one chunk of an export, and chunks that wait for the client: as many again are on their
+/// way there.
+pub(crate) const EXPORT_CHUNK_BYTES: usize = 64 * 1024;
+pub(crate) const EXPORT_QUEUE: usize = 4;
+
 /// Requests of one batch.
 pub(crate) const BATCH_MAX: usize = 1000;
 
@@ -318,7 +327,7 @@ fn requests() -> Vec<Limit> {
         count("list.slots_per_page.max", widened(PAGE_SLOTS_MAX), Call,
             "places of flows looked at for a page"),
         count("walks_per_principal.max", WALKS_PER_PRINCIPAL, Principal,
-            "calls under way that look at every flow: `CountFlows`, `ApplySockOpt`"),
+            "calls under way that look at every flow: all that count, rank, export or change many"),
         count("walks.max", WALKS_OPEN_MAX, Server,
             "calls under way that look at every flow"),
         count("count.fields.max", GROUP_FIELDS_MAX, Call,
@@ -327,6 +336,12 @@ fn requests() -> Vec<Limit> {
             "groups of flows in an answer, the largest ones"),
         count("count.groups_apart.max", GROUPS_APART_MAX, Call,
             "groups of flows that are told apart to find those"),
+        count("rank.flows.default", RANK_DEFAULT, Call,
+            "flows of a ranking, where the client does not say"),
+        count("rank.flows.max", RANK_MAX, Call,
+            "flows of a ranking"),
+        bytes("export.chunk_bytes", EXPORT_CHUNK_BYTES, Call,
+            "a message of an export"),
         bytes("flow.text_bytes.max", FlowName::TEXT_MAX, Call,
             "the name of a flow"),
         bytes("etag.text_bytes.max", ETAG_MAX, Call,

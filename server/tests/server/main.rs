@@ -11,6 +11,7 @@
 mod apply_sock_opt;
 mod containment;
 mod count_flows;
+mod export_flows;
 mod hostile;
 mod list_flows;
 mod options;

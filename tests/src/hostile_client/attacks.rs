@@ -13,12 +13,14 @@ const INFO: &str = "/mos.v1.SystemService/GetServerInfo";
 const WATCH: &str = "/mos.v1.EventService/WatchEvents";
 
 /// Methods that random calls name: ours, others' and none.
-const METHODS: [&str; 16] = [
+const METHODS: [&str; 18] = [
     LIST,
     STATUS,
     WATCH,
     "/mos.v1.FlowService/GetFlow",
     "/mos.v1.FlowService/CountFlows",
+    "/mos.v1.FlowService/RankFlows",
+    "/mos.v1.FlowService/ExportFlows",
     "/mos.v1.FlowService/ApplySockOpt",
     "/mos.v1.FlowService/UndoSockOpt",
     "/mos.v1.FlowService/BatchSetSockOpt",

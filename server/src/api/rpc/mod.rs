@@ -3,6 +3,7 @@
 mod apply_sock_opt;
 mod batch_set_sock_opt;
 mod count_flows;
+mod export_flows;
 mod flow;
 mod get_caller;
 mod get_flow;
@@ -12,6 +13,7 @@ mod get_status;
 mod list_flows;
 mod peek_flow;
 mod policies;
+mod rank_flows;
 mod read_flow;
 mod set_sock_opt;
 mod undo_sock_opt;
@@ -21,6 +23,7 @@ mod watch_events;
 pub(crate) use apply_sock_opt::apply_sock_opt;
 pub(crate) use batch_set_sock_opt::batch_set_sock_opt;
 pub(crate) use count_flows::count_flows;
+pub(crate) use export_flows::{ExportFlowsStream, export_flows};
 pub(crate) use get_caller::get_caller;
 pub(crate) use get_flow::get_flow;
 pub(crate) use get_server_info::get_server_info;
@@ -32,6 +35,7 @@ pub(crate) use policies::{
     confirm_policies, create_policy, delete_policy, explain_policy, get_policy, list_policies,
     list_policy_generations, replace_policies, rollback_policies, update_policy,
 };
+pub(crate) use rank_flows::rank_flows;
 pub(crate) use read_flow::{ReadFlowStream, read_flow};
 pub(crate) use set_sock_opt::set_sock_opt;
 pub(crate) use undo_sock_opt::undo_sock_opt;
