@@ -10,15 +10,15 @@ use mos_proto::v1::{
     FlowOptions, GetSockOptRequest, ListFlowsRequest, SetSockOptRequest,
     set_sock_opt_request::Change,
 };
-use mosctl::client::Client;
+use mosctl::{client::Client, tls::TlsFiles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let endpoint = arguments.next().ok_or("no ENDPOINT")?.parse()?;
     let bytes = arguments.next().ok_or("no BYTES")?.parse()?;
-    let client =
-        Client::connect(&endpoint, Duration::from_secs(5), Duration::from_secs(10)).await?;
+    let (files, connect) = (TlsFiles::default(), Duration::from_secs(5));
+    let client = Client::connect(&endpoint, &files, connect, Duration::from_secs(10)).await?;
 
     let filter = "client_state = ESTABLISHED AND server.port = 22".to_owned();
     let request = ListFlowsRequest { filter, page_size: 1, ..ListFlowsRequest::default() };

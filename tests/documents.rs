@@ -182,7 +182,7 @@ fn run(page: &Commands) -> Result<(), String> {
     let alone = ["--net", "--mount-proc", "--pid", "--fork", "--kill-child"];
     let mut command = program::command("unshare", alone);
     command.arg("bash").arg(script.path()).current_dir(folder.path());
-    command.env("ROOT", tidy::root());
+    command.env("ROOT", tidy::root()).env("XDG_CONFIG_HOME", folder.path());
     command.env("MOSD", program::ours("mosd")).env("MOSCTL", program::ours("mosctl"));
     let finished = program::run(&mut command, PAGE_MAX);
     if finished.status.success() {

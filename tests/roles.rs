@@ -16,14 +16,17 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use mos_proto::v1::event_service_client::EventServiceClient;
 use mos_proto::v1::{EventType, WatchEventsRequest, WatchEventsResponse};
+use mos_tests::certs::Certs;
 use mos_tests::program;
 use mos_tests::service::{Mosd, Setup, free_address};
+use mos_text::Endpoint;
+use mosctl::tls::TlsFiles;
 use prost_reflect::DescriptorPool;
 use rustix::process::Signal;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{self, Channel, Uri};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
@@ -52,12 +55,16 @@ const HARNESS: &str = "[[grant]]\nroles = [\"viewer\"]\nsocket = \"FOLDER/mosd.s
 enum From {
     Socket(PathBuf),
     Address(&'static str, SocketAddr),
+    Tls(Endpoint, TlsFiles),
 }
 
-/// A service with a socket for each role, and addresses of which each has a role.
+/// A service with a socket for each role, addresses of which each has a role, and certificates of
+/// which each has one.
 struct Scene {
     mosd: Mosd,
     tcp: SocketAddr,
+    tls: String,
+    certs: Certs,
     runtime: Runtime,
 }
 
@@ -72,7 +79,8 @@ fn address_of(role: &str) -> &'static str {
 fn granting(roles: &[&str]) -> String {
     let mut text = HARNESS.to_owned();
     for role in roles {
-        for to in [format!("socket = \"FOLDER/{role}.sock\""), address(role)] {
+        let uri = format!("uri = \"spiffe://mosd.lab/{role}\"");
+        for to in [format!("socket = \"FOLDER/{role}.sock\""), address(role), uri] {
             write!(text, "[[grant]]\nroles = [\"{role}\"]\n{to}\n").expect("a text takes all");
         }
     }
@@ -85,19 +93,31 @@ fn address(role: &str) -> String {
 
 impl Scene {
     fn new(roles: &[&str]) -> Self {
-        let tcp = free_address();
-        let setup = Setup::demo().configured(CONFIG).granting(&granting(roles));
+        let (tcp, certs) = (free_address(), Certs::new(&HELD.map(|row| row.0)));
+        // The same port of another address.
+        let tls = tcp.replace("127.0.0.1", "127.0.0.2");
+        let config = format!("{CONFIG}{}", certs.section());
+        let setup = Setup::demo().configured(&config).granting(&granting(roles));
+        let setup = setup.with(&["--listen", &format!("tls://{tls}")]);
         let setup = HELD.iter().fold(setup.with(&["--listen", &tcp]), |setup, (role, _)| {
             setup.with(&["--listen", &format!("unix://FOLDER/{role}.sock")])
         });
         let mosd = Mosd::start(&setup);
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { mosd, tcp: tcp.parse().expect("an address"), runtime }
+        Self { mosd, tcp: tcp.parse().expect("an address"), tls, certs, runtime }
     }
 
-    fn both(&self, role: &str) -> [From; 2] {
+    fn all(&self, role: &str) -> [From; 3] {
         let socket = self.mosd.folder().join(format!("{role}.sock"));
-        [From::Socket(socket), From::Address(address_of(role), self.tcp)]
+        let file = |name: &str| Some(self.certs.folder().join(name));
+        let files = TlsFiles {
+            ca: file("ca.pem"),
+            cert: file(&format!("{role}.pem")),
+            key: file(&format!("{role}.key")),
+            server_name: Some("localhost".to_owned()),
+        };
+        let tls = format!("tls://{}", self.tls).parse().expect("an endpoint");
+        [From::Socket(socket), From::Address(address_of(role), self.tcp), From::Tls(tls, files)]
     }
 
     fn watch(&self, from: From) -> Result<Streaming<WatchEventsResponse>, Status> {
@@ -121,8 +141,12 @@ impl Scene {
 }
 
 async fn connect(from: From) -> Channel {
-    let endpoint = Endpoint::from_static("http://localhost");
+    let endpoint = transport::Endpoint::from_static("http://localhost");
     let channel = match from {
+        From::Tls(endpoint, files) => {
+            let connected = mosctl::connect::connect(&endpoint, &files, NOTICED_MAX).await;
+            return connected.expect("mosd takes the connection");
+        }
         From::Socket(path) => {
             let dial = move |_: Uri| {
                 let path = path.clone();
@@ -187,7 +211,7 @@ fn every_method_asks_every_role_on_every_transport_for_what_its_option_says() {
     let methods = methods();
     assert!(methods.len() >= 10 && methods.iter().all(|(_, role)| role != "unspecified"));
     for (role, held) in HELD {
-        for from in scene.both(role) {
+        for from in scene.all(role) {
             let place = format!("{from:?}");
             let channel = scene.runtime.block_on(connect(from));
             for (path, needed) in &methods {
@@ -211,10 +235,10 @@ fn every_method_asks_every_role_on_every_transport_for_what_its_option_says() {
 #[test]
 fn a_stream_ends_when_its_role_is_gone_and_others_go_on() {
     let scene = Scene::new(&["viewer", "operator", "admin"]);
-    let [viewer, operator, admin] = ["viewer", "operator", "admin"].map(|role| scene.both(role));
+    let [viewer, operator, admin] = ["viewer", "operator", "admin"].map(|role| scene.all(role));
     let mut viewers = viewer.map(|from| scene.watch(from).expect("a viewer may watch"));
-    let [mut changed, _] = operator.map(|from| scene.watch(from).expect("so may an operator"));
-    let [mut stays, _] = admin.map(|from| scene.watch(from).expect("so may an administrator"));
+    let [mut changed, ..] = operator.map(|from| scene.watch(from).expect("so may an operator"));
+    let [mut stays, ..] = admin.map(|from| scene.watch(from).expect("so may an administrator"));
     // The operators become viewers: they may watch, and not all that they could.
     let demoted = granting(&["admin"]).replace("[[grant]]", "\n[[grant]]")
         + "[[grant]]\nroles = [\"viewer\"]\nsocket = \"FOLDER/operator.sock\"\n";
@@ -223,8 +247,8 @@ fn a_stream_ends_when_its_role_is_gone_and_others_go_on() {
         assert_eq!(missing(&Err(scene.end(stream))), Some("viewer".to_owned()));
     }
     assert_eq!(missing(&Err(scene.end(&mut changed))), Some("operator".to_owned()));
-    let [again, refused] = scene.both("operator").map(|from| scene.watch(from).err());
-    assert!(again.is_none() && refused.is_some(), "{again:?} {refused:?}");
+    let [again, refused, too] = scene.all("operator").map(|from| scene.watch(from).err());
+    assert!(again.is_none() && refused.is_some() && too.is_some(), "{again:?} {refused:?} {too:?}");
     // A mistake changes nothing, and the status tells it.
     scene.mosd.grant("[[grant]]\nroles = [\"king\"]\nuid = 0\n");
     let is_told = || scene.mosd.condition("roles")[0] == "CONDITION_LEVEL_WARNING";

@@ -22,7 +22,10 @@ use mos_proto::v1::{
 use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 
-use crate::connect::{ConnectError, connect};
+use crate::{
+    connect::{ConnectError, connect},
+    tls::{TlsFiles, Untrusted},
+};
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -41,6 +44,13 @@ pub enum CallError {
         method: String,
         /// What happened to the connection.
         cause: String,
+    },
+    /// One end of TLS does not trust the other.
+    Untrusted {
+        /// Service and method.
+        method: String,
+        /// Why not.
+        why: Untrusted,
     },
     /// The server answered with an error.
     Status {
@@ -64,7 +74,10 @@ impl CallError {
         // What tonic makes of an error of the connection has a source, and a code that no server
         // has sent.
         match status.source() {
-            Some(error) => Self::Lost { method, cause: root_cause(error) },
+            Some(error) => match Untrusted::among(error) {
+                Some(why) => Self::Untrusted { method, why },
+                None => Self::Lost { method, cause: root_cause(error) },
+            },
             None => Self::Status { method, status: Box::new(status) },
         }
     }
@@ -84,6 +97,7 @@ impl fmt::Display for CallError {
         match self {
             Self::TimedOut { method, after } => write!(f, "{method}: no answer within {after:?}"),
             Self::Lost { method, cause } => write!(f, "{method}: connection lost: {cause}"),
+            Self::Untrusted { method, why } => write!(f, "{method}: {why}"),
             Self::Status { method, status } => write!(f, "{method}: {}", status.message()),
         }
     }
@@ -99,17 +113,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects within `connect_timeout`; every later call is bounded by `timeout`.
+    /// Connects within `connect_timeout`, with `files` where the endpoint is one of TLS; every
+    /// later call is bounded by `timeout`.
     ///
     /// # Errors
     ///
     /// As [`connect`].
     pub async fn connect(
         endpoint: &Endpoint,
+        files: &TlsFiles,
         connect_timeout: Duration,
         timeout: Duration,
     ) -> Result<Self, ConnectError> {
-        Ok(Self { channel: connect(endpoint, connect_timeout).await?, timeout })
+        Ok(Self { channel: connect(endpoint, files, connect_timeout).await?, timeout })
     }
 
     /// The channel, for calls that have no method here.

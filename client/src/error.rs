@@ -158,9 +158,17 @@ impl Failure {
             {
                 Exit::NotAllowed
             }
-            Self::Connect(_) | Self::Call(CallError::TimedOut { .. } | CallError::Lost { .. }) => {
-                Exit::Unreachable
+            Self::Connect(ConnectError::Files(_)) => Exit::Usage,
+            Self::Connect(ConnectError::Tls { source: why, .. })
+            | Self::Call(CallError::Untrusted { why, .. })
+                if why.is_refusal =>
+            {
+                Exit::NotAllowed
             }
+            Self::Connect(_)
+            | Self::Call(
+                CallError::TimedOut { .. } | CallError::Lost { .. } | CallError::Untrusted { .. },
+            ) => Exit::Unreachable,
             Self::Call(CallError::Status { status, .. }) => Exit::of_status(status.code()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) | Self::Contract(_) => Exit::Other,
@@ -201,10 +209,14 @@ impl Failure {
                     fact("call", method),
                     fact(
                         "next",
-                        "is mosd running, and does --endpoint name its gRPC address? asking again \
-                         is safe",
+                        "is mosd running, and does --endpoint name its gRPC address, with tls:// \
+                         where it speaks TLS? asking again is safe",
                     ),
                 ],
+            },
+            Self::Call(CallError::Untrusted { method, why }) => Explanation {
+                headline: why.said.clone(),
+                facts: vec![fact("call", method), fact("next", why.next)],
             },
             Self::Call(CallError::Status { method, status }) => explain_status(method, status),
             Self::Output(_) => Explanation { headline: self.to_string(), facts: Vec::new() },
@@ -223,6 +235,8 @@ fn connect_hint(error: &ConnectError) -> &'static str {
         ConnectError::Io { .. } => {
             "is mosd running there? start it with `mosd run`, or name its address with --endpoint"
         }
+        ConnectError::Tls { source, .. } => source.next,
+        ConnectError::Files(_) => "`mosctl context show` says where each value comes from",
         ConnectError::Transport { .. } => "does --endpoint name mosd's gRPC address?",
     }
 }
@@ -311,92 +325,97 @@ const SEE_VERSION: &str = "`mosctl info` shows version and features of the serve
 /// What to try next: by the reason, or by the code if the reason is unknown or has no advice.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind of reason")]
 fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
+    let Some(reason) = reason else { return next_step_by_code(code) };
+    if let Some(next) = next_step_by_credentials(reason) {
+        return Some(next);
+    }
     Some(match reason {
-        Some(Reason::FlowNotFound | Reason::FlowEnded) => {
-            "`mosctl flows list` shows the live flows"
-        }
-        Some(Reason::FlowNameInvalid) => "`mosctl help tuples` shows how flows are named",
-        Some(Reason::AmbiguousFlow) => {
-            "name one of the flows by its handle, or add @VLAN to the tuple"
-        }
-        Some(Reason::OptionValueInvalid) => "`mosctl info` shows the limits",
-        Some(Reason::OptionUnknown | Reason::OptionNotImplemented) => {
+        Reason::FlowNotFound | Reason::FlowEnded => "`mosctl flows list` shows the live flows",
+        Reason::FlowNameInvalid => "`mosctl help tuples` shows how flows are named",
+        Reason::AmbiguousFlow => "name one of the flows by its handle, or add @VLAN to the tuple",
+        Reason::OptionValueInvalid => "`mosctl info` shows the limits",
+        Reason::OptionUnknown | Reason::OptionNotImplemented => {
             "`mosctl setopt --help` lists the options; `mosctl info` shows version and features"
         }
-        Some(Reason::OptionLocked) => {
-            "the option is locked by mosd's configuration ([options] locked)"
-        }
-        Some(Reason::FlowNotMonitored | Reason::IrreversibleNotAllowed) => {
+        Reason::OptionLocked => "the option is locked by mosd's configuration ([options] locked)",
+        Reason::FlowNotMonitored | Reason::IrreversibleNotAllowed => {
             "a stop is for good; `mosctl flows list` shows what is monitored"
         }
-        Some(Reason::BufferingDisabled) => {
+        Reason::BufferingDisabled => {
             "give that side a buffer with `mosctl setopt`: --clibuf or --svrbuf"
         }
-        Some(Reason::BufferPoolExhausted) => {
-            "ask for less, or free some; `mosctl status` shows the pool"
-        }
-        Some(Reason::DataOverwritten | Reason::DataNotYetReceived) => {
+        Reason::BufferPoolExhausted => "ask for less, or free some; `mosctl status` shows the pool",
+        Reason::DataOverwritten | Reason::DataNotYetReceived => {
             "leave --offset out, or take one within the offsets above"
         }
-        Some(Reason::PolicyNotFound | Reason::PolicyExists) => {
-            "`mosctl policy list` shows the policies"
-        }
-        Some(Reason::PolicyGenerationNotFound | Reason::PolicyNotPending) => {
+        Reason::PolicyNotFound | Reason::PolicyExists => "`mosctl policy list` shows the policies",
+        Reason::PolicyGenerationNotFound | Reason::PolicyNotPending => {
             "`mosctl policy history` shows the generations that are kept"
         }
-        Some(Reason::PolicyUnconfirmed) => "`mosctl policy confirm`, or the same with --cancel",
-        Some(Reason::PoliciesFromFile) => {
+        Reason::PolicyUnconfirmed => "`mosctl policy confirm`, or the same with --cancel",
+        Reason::PoliciesFromFile => {
             "change the file, then `systemctl reload mosd`, which sends SIGHUP"
         }
-        Some(Reason::PolicyStoreFull) => {
+        Reason::PolicyStoreFull => {
             "make room on the disk of the policies' folder; what was in force still is"
         }
-        Some(Reason::PolicyStoreReadOnly | Reason::PolicyStoreFailed) => {
+        Reason::PolicyStoreReadOnly | Reason::PolicyStoreFailed => {
             "see to the policies' folder and its disk; what was in force still is"
         }
-        Some(Reason::TooManyStreams) => "wait for another stream to end, then ask again",
-        Some(Reason::TooManyCalls | Reason::AnswersUnread | Reason::SlowConsumer) => {
+        Reason::TooManyStreams => "wait for another stream to end, then ask again",
+        Reason::TooManyCalls | Reason::AnswersUnread | Reason::SlowConsumer => {
             "read answers sooner, or ask for less at once"
         }
-        Some(Reason::ServerStopping) => "ask again when mosd is back",
-        Some(Reason::RoleRequired) => "`mosctl whoami` shows your roles and what they allow",
-        Some(Reason::PayloadDisabled) => {
-            "the owner of mosd allows it with `payload = true` in [server]"
-        }
-        Some(Reason::EtagMismatch) => {
+        Reason::ServerStopping => "ask again when mosd is back",
+        Reason::PayloadDisabled => "the owner of mosd allows it with `payload = true` in [server]",
+        Reason::EtagMismatch => {
             "read again with `mosctl getopt FLOW`, then repeat with the new etag"
         }
-        Some(Reason::CoreNotFound) => "`mosctl status` shows the cores",
-        Some(
-            Reason::CoreNotRunning
-            | Reason::CoreDraining
-            | Reason::CoreQueueFull
-            | Reason::CoreAckTimeout,
-        ) => "`mosctl status` shows the cores; asking again is safe",
-        Some(Reason::FilterInvalid | Reason::FilterAmbiguous | Reason::FilterFieldUnavailable) => {
+        Reason::CoreNotFound => "`mosctl status` shows the cores",
+        Reason::CoreNotRunning
+        | Reason::CoreDraining
+        | Reason::CoreQueueFull
+        | Reason::CoreAckTimeout => "`mosctl status` shows the cores; asking again is safe",
+        Reason::FilterInvalid | Reason::FilterAmbiguous | Reason::FilterFieldUnavailable => {
             "`mosctl help filters` shows fields and operators"
         }
-        Some(Reason::PageTokenInvalid | Reason::MatchTokenInvalid) => {
+        Reason::PageTokenInvalid | Reason::MatchTokenInvalid => {
             "mosd was restarted meanwhile: begin again"
         }
-        Some(Reason::TooManyMatches) => "narrow the filter, or allow that many with --max-flows N",
-        Some(Reason::UndoUnknown) => "`mosctl setopt` sets options anew",
-        Some(Reason::RequestIdReused) => "every request needs an id of its own",
-        Some(Reason::MethodUnknown | Reason::NameUnknown) => SEE_VERSION,
-        Some(Reason::DeadlineExceeded) => {
+        Reason::TooManyMatches => "narrow the filter, or allow that many with --max-flows N",
+        Reason::UndoUnknown => "`mosctl setopt` sets options anew",
+        Reason::RequestIdReused => "every request needs an id of its own",
+        Reason::MethodUnknown | Reason::NameUnknown => SEE_VERSION,
+        Reason::DeadlineExceeded => {
             "`mosctl status`; asking again is safe; --timeout gives more time"
         }
-        Some(
-            Reason::ArgumentInvalid
-            | Reason::RequestUnreadable
-            | Reason::RequestTooLarge
-            | Reason::CompressionUnsupported
-            | Reason::RequestUnfinished
-            | Reason::CallCancelled
-            | Reason::Internal,
-        )
-        | None => return next_step_by_code(code),
+        Reason::CredentialsMissing
+        | Reason::CertificateHasNoName
+        | Reason::CertificateInvalid
+        | Reason::RoleRequired
+        | Reason::ArgumentInvalid
+        | Reason::RequestUnreadable
+        | Reason::RequestTooLarge
+        | Reason::CompressionUnsupported
+        | Reason::RequestUnfinished
+        | Reason::CallCancelled
+        | Reason::Internal => return next_step_by_code(code),
     })
+}
+
+/// What to try next where mosd does not know who calls, or knows and says no.
+fn next_step_by_credentials(reason: Reason) -> Option<&'static str> {
+    if reason == Reason::RoleRequired {
+        Some("`mosctl whoami` shows your roles and what they allow")
+    } else if reason == Reason::CredentialsMissing {
+        Some("show a certificate with --cert and --key, or use a context that names them")
+    } else if matches!(reason, Reason::CertificateHasNoName | Reason::CertificateInvalid) {
+        Some(
+            "`mosctl certs show FILE` tells names and days of a certificate; have a new one issued",
+        )
+    } else {
+        None
+    }
 }
 
 /// What to try next where the code is all that is known.

@@ -13,10 +13,13 @@ pub mod args;
 pub mod client;
 pub mod connect;
 pub mod error;
+mod lab;
 pub mod raw_option;
 mod reflection;
 mod render;
 pub mod request;
+mod settings;
+pub mod tls;
 pub mod units;
 mod verb;
 
@@ -47,7 +50,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut output = Output::new(&cli.global);
-    let exit = match verb::without_server(&cli.verb, &mut output) {
+    let exit = match verb::without_server(&cli, &mut output) {
         Some(Ok(exit)) => output.finish(exit),
         Some(Err(failure)) => {
             output.failure(None, &failure);

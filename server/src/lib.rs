@@ -35,7 +35,7 @@ pub use api::{
     status::ErrorRow,
     streams::{Admission, Streams},
 };
-pub use auth::{Grants, GrantsError, Role, Roles};
+pub use auth::{Grants, GrantsError, Role, Roles, Unproven};
 pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};
 pub use flows::page_token::PageTokenError;
@@ -43,6 +43,7 @@ pub use health::{descriptors::Descriptors, telemetry::describe_metrics};
 pub use net::{
     Cutoff,
     listen::{ListenError, Listeners, PlainTcp},
+    tls,
 };
 pub use policies::{Home, Policies, PolicyError, StoreError, StoreFailure};
 pub use words::bounds::{Configured, Limit, Scope, Unit, limits};

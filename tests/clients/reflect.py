@@ -1,7 +1,9 @@
 """Calls mosd knowing nothing but its address: services, messages and error details come from
 server reflection. Prints one JSON document.
 
-    reflect.py HOST:PORT|unix:PATH FLOW
+    reflect.py HOST:PORT|unix:PATH FLOW [CA [CERT KEY]]
+
+With the file of a CA, over TLS; with a certificate and its key, as whom it names.
 """
 
 import json
@@ -50,9 +52,17 @@ def refused(service, method, request):
     sys.exit(f"{method} should have been refused")
 
 
+def connect(address, files):
+    """A channel to mosd, over TLS where there are files for it."""
+    if not files:
+        return grpc.insecure_channel(address)
+    ca, cert, key = [open(path, "rb").read() for path in files] + [None] * (3 - len(files))
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert))
+
+
 def main():
-    address, flow = sys.argv[1:]
-    with grpc.insecure_channel(address) as channel:
+    address, flow, *files = sys.argv[1:]
+    with connect(address, files) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         flows = Service(channel, DescriptorPool(database), "mos.v1.FlowService")
         change = {"flow": flow, "options": {"clientBufferBytes": "32768"}}

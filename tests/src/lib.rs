@@ -8,6 +8,7 @@
     reason = "everything here is test code: a step that fails is a test that fails"
 )]
 
+pub mod certs;
 pub mod events;
 pub mod hostile;
 pub mod hostile_client;

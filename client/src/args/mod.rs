@@ -1,5 +1,6 @@
 //! What was typed: the command line as clap sees it, and nothing of what it means.
 
+mod access;
 mod events;
 mod flows;
 mod options;
@@ -9,14 +10,17 @@ mod selector;
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mos_text::{Endpoint, FlowName, Size, Span, TextError, mos};
+use mos_text::{FlowName, Size, Span, TextError, mos};
 
-pub use self::events::EventsArgs;
 pub(crate) use self::events::type_name;
 pub use self::flows::{CountArgs, ExportArgs, ListArgs, TopArgs};
 pub use self::options::{OptionFlags, Overlap, Stop};
 pub use self::policy::{ApplyArgs, CreatePolicyArgs, PolicyVerb};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
+pub use self::{
+    access::{Access, CertsVerb, ContextAddArgs, ContextVerb, Folder},
+    events::EventsArgs,
+};
 
 /// Lists the TCP flows that mosd monitors and changes their options while they run.
 #[derive(Debug, Parser)]
@@ -42,15 +46,9 @@ Topics: mosctl help exit-codes | filters | tuples";
 #[command(next_help_heading = "Global options")]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
 pub struct Global {
-    /// Where mosd listens: `unix:///PATH` or `HOST:PORT`.
-    #[arg(
-        long,
-        global = true,
-        env = "MOSCTL_ENDPOINT",
-        value_name = "ADDRESS",
-        default_value = "unix:///run/mosd/mosd.sock"
-    )]
-    pub endpoint: Endpoint,
+    /// Where mosd is, and what TLS needs.
+    #[command(flatten)]
+    pub access: Access,
     /// Form of the output.
     #[arg(
         short,
@@ -151,6 +149,12 @@ pub enum Verb {
     Info,
     /// Shows who one is to mosd, how that is proven, and what one may do.
     Whoami,
+    /// Contexts: names for an endpoint and what TLS needs there.
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Certificates of a lab: a CA, a server, and those who call it.
+    #[command(subcommand)]
+    Certs(CertsVerb),
     /// Calls any method through server reflection.
     Call(CallArgs),
     /// Writes the completion script of a shell.
@@ -400,7 +404,7 @@ mod tests {
         let cli = parse("mosctl flows list -o jsonl --timeout 2s --endpoint [::1]:50551").unwrap();
         assert_eq!(cli.global.output, Format::Jsonl);
         assert_eq!(cli.global.timeout, Some(Duration::from_secs(2)));
-        assert_eq!(cli.global.endpoint.to_string(), "[::1]:50551");
+        assert_eq!(cli.global.access.endpoint.unwrap().to_string(), "[::1]:50551");
         assert_eq!(cli.global.connect_timeout, Duration::from_secs(3));
     }
 

@@ -200,6 +200,8 @@ pub(crate) fn caller_text(caller: &GetCallerResponse) -> String {
         CallerProof::Unspecified => "by a proof that this mosctl does not know",
         CallerProof::UnixSocket => "by the Unix socket",
         CallerProof::Address => "by an address, which hosts on the way can forge",
+        CallerProof::Certificate => "by a certificate",
+        CallerProof::None => "by nothing",
     };
     let word = |role: Role| role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
     let listed = |words: Vec<String>| match words.is_empty() {
@@ -212,6 +214,10 @@ pub(crate) fn caller_text(caller: &GetCallerResponse) -> String {
         ("roles", listed(caller.roles().map(word).collect())),
         ("grants", listed(caller.grants.clone())),
     ];
+    let expiry = caller.certificate_expire_time.map(|at| ("expires", at.to_string()));
+    let unproven = Some(("unproven", caller.unproven_cause.clone()));
+    let unproven = unproven.filter(|(_, cause)| !cause.is_empty());
+    let lines: Vec<_> = lines.into_iter().chain(expiry).chain(unproven).collect();
     format!("{}\nMETHODS\n{}\n", pairs(&lines), caller.methods.join("\n"))
 }
 

@@ -3,7 +3,9 @@
 mod apply;
 mod batch;
 mod call;
+mod certs;
 mod consent;
+mod context;
 mod count;
 mod events;
 mod export;
@@ -18,10 +20,11 @@ mod system;
 use std::time::Duration;
 
 use crate::{
-    args::{Cli, FlowsVerb, Format, Verb},
+    args::{Cli, FlowsVerb, Format, Global, Verb},
     client::Client,
     error::{Exit, Failure},
     render::Output,
+    settings::Target,
 };
 
 /// Default timeout of a request.
@@ -34,8 +37,10 @@ pub(crate) struct Session {
 }
 
 /// Runs a command that needs no server; `None` for every other command.
-pub(crate) fn without_server(verb: &Verb, output: &mut Output) -> Option<Result<Exit, Failure>> {
-    match verb {
+pub(crate) fn without_server(cli: &Cli, output: &mut Output) -> Option<Result<Exit, Failure>> {
+    match &cli.verb {
+        Verb::Context(verb) => Some(context::context(verb, &cli.global.access, output)),
+        Verb::Certs(verb) => Some(certs::certs(verb, output)),
         Verb::Completion { shell } => Some(help::completion(*shell, output)),
         Verb::Version => Some(help::version(output)),
         Verb::Help { topic } => Some(help::help(topic, output)),
@@ -60,9 +65,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
     let timeout = cli.global.timeout.unwrap_or(REQUEST_TIMEOUT);
     let prepared = prepare(&cli.verb, &mut output).await;
     let connected = match prepared {
-        Ok(()) => Client::connect(&cli.global.endpoint, cli.global.connect_timeout, timeout)
-            .await
-            .map_err(Failure::from),
+        Ok(()) => connect(&cli.global, timeout).await,
         Err(failure) => Err(failure),
     };
     let client = match connected {
@@ -92,7 +95,11 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Info => system::info(&mut session).await,
         Verb::Whoami => system::whoami(&mut session).await,
         Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
-        Verb::Completion { .. } | Verb::Version | Verb::Help { .. } => Ok(Exit::Done),
+        Verb::Context(_)
+        | Verb::Certs(_)
+        | Verb::Completion { .. }
+        | Verb::Version
+        | Verb::Help { .. } => Ok(Exit::Done),
     };
     match done {
         Ok(exit) => session.output.finish(exit),
@@ -101,6 +108,12 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
             failure.exit()
         }
     }
+}
+
+/// Connects to where the command line, the environment and the context say.
+async fn connect(global: &Global, timeout: Duration) -> Result<Client, Failure> {
+    let Target { endpoint, files } = Target::of(&global.access)?;
+    Ok(Client::connect(&endpoint, &files, global.connect_timeout, timeout).await?)
 }
 
 /// Checks the command line, and asks for consent, before anything is sent.
@@ -125,6 +138,8 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         | Verb::Getopt(_)
         | Verb::Peek(_)
         | Verb::Policy(_)
+        | Verb::Context(_)
+        | Verb::Certs(_)
         | Verb::Completion { .. }
         | Verb::Version
         | Verb::Help { .. } => return Ok(()),

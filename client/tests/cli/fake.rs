@@ -649,6 +649,7 @@ impl SystemService for Answers {
             methods: ["GetFlow", "ListFlows"]
                 .map(|name| format!("mos.v1.FlowService/{name}"))
                 .into(),
+            ..GetCallerResponse::default()
         }))
     }
 }

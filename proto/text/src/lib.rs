@@ -27,17 +27,19 @@ pub mod mos;
 mod policy_file;
 mod prefix;
 mod reason;
+mod secret;
 mod size;
 mod span;
 
 pub use self::{
-    address::{Address, Endpoint},
+    address::{Address, Endpoint, Host},
     digits::port,
     echo::Echo,
     flow_name::{FlowName, FlowNameError, Tuple},
     policy_file::{OverlapWord, PRIORITY_DEFAULT, PolicyFile, PolicyText, StopWord},
     prefix::Prefix,
     reason::{DOMAIN, Reason},
+    secret::keeps_secret,
     size::Size,
     span::Span,
 };

@@ -59,6 +59,12 @@ reasons! {
     DataOverwritten => "DATA_OVERWRITTEN";
     /// The bytes at this offset have not arrived.
     DataNotYetReceived => "DATA_NOT_YET_RECEIVED";
+    /// The caller has shown nothing that proves who calls.
+    CredentialsMissing => "CREDENTIALS_MISSING";
+    /// The caller's certificate names nobody, or more than one.
+    CertificateHasNoName => "CERTIFICATE_HAS_NO_NAME";
+    /// The caller's certificate has expired, is revoked, or is from a CA that is not trusted.
+    CertificateInvalid => "CERTIFICATE_INVALID";
     /// The caller has not the role that the method needs.
     RoleRequired => "ROLE_REQUIRED";
     /// The configuration does not allow payload to be read.

@@ -51,7 +51,7 @@ impl RequestDigest {
 }
 
 /// A request that may be repeated.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asked {
     /// Its id, if it has one.
     pub(crate) key: Option<AnswerKey>,
@@ -89,7 +89,7 @@ impl<T> Answers<T> {
     /// Refuses an id that has come with another request before; keeps nothing.
     fn check(&self, (peer, id): AnswerKey, request: RequestDigest) -> Result<(), IdReused> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.forget(peer, self.retention);
+        kept.forget(&peer, self.retention);
         let entry = kept.of.get(&peer).and_then(|own| own.entries.get(&id));
         match entry.filter(|entry| entry.request != request && entry.is_taken()) {
             Some(_) => Err(IdReused),
@@ -104,7 +104,7 @@ impl<T> Answers<T> {
         request: RequestDigest,
     ) -> Result<Arc<OnceCell<T>>, IdReused> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.forget(peer, self.retention);
+        kept.forget(&peer, self.retention);
         if let Some(entry) = kept.of.get_mut(&peer).and_then(|own| own.entries.get_mut(&id)) {
             return entry.cell(request);
         }
@@ -112,7 +112,7 @@ impl<T> Answers<T> {
             kept.make_room();
         }
         let cell = Arc::default();
-        kept.add(peer, id, Entry { request, cell: Arc::clone(&cell) });
+        kept.add(&peer, id, Entry { request, cell: Arc::clone(&cell) });
         Ok(cell)
     }
 }
@@ -199,7 +199,7 @@ impl<T> Entry<T> {
 
 impl<T> Kept<T> {
     /// Drops the answers of a principal that are over.
-    fn forget(&mut self, peer: Peer, retention: Duration) {
+    fn forget(&mut self, peer: &Peer, retention: Duration) {
         let now = Instant::now();
         self.change(peer, |own| {
             let is_over = |&mut (arrival, _): &mut (Instant, Uuid)| now - arrival >= retention;
@@ -211,15 +211,15 @@ impl<T> Kept<T> {
 
     /// Drops the oldest answer of the principal that has most.
     fn make_room(&mut self) {
-        let Some((_, peer)) = self.by_count.last().copied() else { return };
-        self.change(peer, |own| {
+        let Some((_, peer)) = self.by_count.last().cloned() else { return };
+        self.change(&peer, |own| {
             if let Some((_, oldest)) = own.arrivals.pop_front() {
                 own.entries.remove(&oldest);
             }
         });
     }
 
-    fn add(&mut self, peer: Peer, id: Uuid, entry: Entry<T>) {
+    fn add(&mut self, peer: &Peer, id: Uuid, entry: Entry<T>) {
         self.change(peer, |own| {
             own.arrivals.push_back((Instant::now(), id));
             own.entries.insert(id, entry);
@@ -227,19 +227,19 @@ impl<T> Kept<T> {
     }
 
     /// Changes the answers of one principal, and counts them anew.
-    fn change(&mut self, peer: Peer, change: impl FnOnce(&mut Own<T>)) {
+    fn change(&mut self, peer: &Peer, change: impl FnOnce(&mut Own<T>)) {
         let none = || Own { entries: HashMap::new(), arrivals: VecDeque::new() };
-        let own = self.of.entry(peer).or_insert_with(none);
+        let own = self.of.entry(peer.clone()).or_insert_with(none);
         let before = own.entries.len();
         change(own);
         let after = own.entries.len();
         if after == 0 {
-            self.of.remove(&peer);
+            self.of.remove(peer);
         }
         if after != before {
-            self.by_count.remove(&(before, peer));
+            self.by_count.remove(&(before, peer.clone()));
             if after > 0 {
-                self.by_count.insert((after, peer));
+                self.by_count.insert((after, peer.clone()));
             }
             self.count = self.count + after - before;
         }

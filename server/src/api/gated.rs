@@ -49,9 +49,18 @@ pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>) -> impl Serve {
     })
 }
 
-/// What a caller without a role is told. The log is told, too.
-fn told(proof: &Proof, Refused { role, held }: Refused) -> Rejection {
-    let (needed, caller) = (role.as_str(), proof.principal().to_string());
+/// What a caller is told who is not let in. The log is told, too.
+fn told(proof: &Proof, refused: Refused) -> Rejection {
+    let caller = proof.principal().to_string();
+    let (role, held) = match refused {
+        Refused::Role { role, held } => (role, held),
+        Refused::Unproven(why) => {
+            counter!("mosd_calls_unproven_total").increment(1);
+            tracing::info!(%why, by = caller, "call refused, or stream ended: not proven by whom");
+            return Rejection::Unproven(why);
+        }
+    };
+    let needed = role.as_str();
     counter!("mosd_calls_refused_total", "role" => needed).increment(1);
     tracing::info!(role = needed, %held, by = caller, "call refused, or stream ended: no role");
     Rejection::RoleRequired { needed, caller, held }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     api::answers::IdReused,
-    auth::Roles,
+    auth::{Roles, Unproven},
     filter::FilterError,
     flows::{page_token::PageTokenError, resolve::ResolveError},
     net::Cutoff,
@@ -129,6 +129,9 @@ pub enum Rejection {
     /// The page token cannot be used.
     #[error("page_token: {0}")]
     PageToken(#[from] PageTokenError),
+    /// It is not proven who calls.
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
     /// The caller has not the role that the method needs.
     #[error(
         "this needs the role {needed}, and {caller} has {held}: a [[grant]] in the roles file of \

@@ -1,6 +1,6 @@
 //! What every RPC shares: the way to the workers, and what this start of the process is.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use mos_control::{Phase, PortMonitor, WorkerLink};
 use mos_proto::v1;
@@ -13,7 +13,12 @@ use crate::{
     budgets::Budget,
     events::FanOut,
     flows::page_token::PageTokens,
-    health::{conditions::Conditions, descriptors::Descriptors, vitals::Vitals},
+    health::{
+        conditions::{Conditions, Standing, TlsStanding},
+        descriptors::Descriptors,
+        vitals::Vitals,
+    },
+    net::tls::Tls,
     policies::Policies,
     words::bounds::{APPLY_ANSWERS_MAX, REQUEST_ID_RETENTION, WALKS_OPEN_MAX, WALKS_PER_PRINCIPAL},
     workers::Workers,
@@ -28,6 +33,10 @@ pub struct Settings {
     pub grants: Grants,
     /// What flows to come begin with.
     pub policies: Arc<Policies>,
+    /// TLS, where a listener has it.
+    pub tls: Option<Arc<Tls>>,
+    /// Where it serves plain text beyond this machine.
+    pub exposed: Vec<SocketAddr>,
     /// Whether payload may be read.
     pub payload: bool,
     /// Connections at once, at most.
@@ -88,13 +97,14 @@ impl Control {
             })
             .unzip();
         let workers = Workers::spawn(commands);
+        let trust = settings.tls.as_ref().map(|tls| tls.trust());
         Self {
             vitals: Vitals::new(&workers),
             conditions: Conditions::default(),
             workers,
             events: FanOut::spawn(taps),
             ports,
-            gate: Arc::new(Gate::new(settings.grants.clone())),
+            gate: Arc::new(Gate::new(settings.grants.clone(), trust)),
             settings,
             boot,
             started: SystemTime::now(),
@@ -105,6 +115,18 @@ impl Control {
             undos: Undos::default(),
             walks: Budget::new(WALKS_PER_PRINCIPAL, WALKS_OPEN_MAX),
             streams: Streams::default(),
+        }
+    }
+
+    /// What conditions are judged by, besides the vitals.
+    pub(crate) fn standing(&self) -> Standing {
+        let tls = self.settings.tls.as_ref().map(|tls| tls.standing());
+        Standing {
+            files: self.settings.descriptors,
+            roles: self.gate.mistake(),
+            policies: self.settings.policies.trouble(),
+            tls: tls.map(|(mistake, validities)| TlsStanding { mistake, validities }),
+            exposed: self.settings.exposed.clone(),
         }
     }
 

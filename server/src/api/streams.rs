@@ -96,15 +96,15 @@ mod tests {
     fn no_more_streams_run_than_may_and_each_end_makes_room() {
         let streams = Streams::new(2, 3);
         let [one, other] = [1, 2].map(|uid| Some(Principal::Uid(uid)));
-        let first = streams.admit(one).unwrap();
-        let _second = streams.admit(one).unwrap();
+        let first = streams.admit(one.clone()).unwrap();
+        let _second = streams.admit(one.clone()).unwrap();
         assert_eq!(streams.open(), 2);
-        assert_eq!(streams.admit(one).unwrap_err(), Rejection::TooManyStreams { max: 2 });
-        let _third = streams.admit(other).unwrap();
-        assert_eq!(streams.admit(other).unwrap_err(), Rejection::TooManyStreams { max: 3 });
+        assert_eq!(streams.admit(one.clone()).unwrap_err(), Rejection::TooManyStreams { max: 2 });
+        let _third = streams.admit(other.clone()).unwrap();
+        assert_eq!(streams.admit(other.clone()).unwrap_err(), Rejection::TooManyStreams { max: 3 });
         drop(first);
         assert_eq!(streams.open(), 2);
-        drop(streams.admit(one).unwrap());
+        drop(streams.admit(one.clone()).unwrap());
     }
 
     #[tokio::test]

@@ -69,7 +69,7 @@ impl Undos {
         }
         let mut kept = self.kept();
         let room = loop {
-            match self.room.take(principal, flows) {
+            match self.room.take(principal.clone(), flows) {
                 Ok(room) => break room,
                 Err(_spent) => {
                     let own = kept.iter().filter(|(_, kept)| kept.principal == principal);

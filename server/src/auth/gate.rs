@@ -2,48 +2,81 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{sync::watch, time::timeout};
 
-use super::{Grants, Proof, Role, Roles};
+use super::{Certificate, Distrust, Grants, Proof, Role, Roles, Trust, certificate::Nameless};
 
 /// Time after which it is looked again at whether an open stream may go on; sooner where the
-/// grants change.
+/// grants or the CAs change, or a certificate expires.
 const RECHECK: Duration = Duration::from_secs(30);
 
 /// Decides who may call what.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    grants: watch::Sender<Arc<Grants>>,
-    /// Why later grants did not take their place.
+    held: watch::Sender<Held>,
+    /// Why later grants did not take the place of those that hold.
     mistake: Mutex<Option<String>>,
 }
 
-/// The role that is missing.
+/// What the gate goes by.
+#[derive(Debug, Clone)]
+struct Held {
+    grants: Arc<Grants>,
+    /// Who may issue certificates; `None` where nobody may.
+    trust: Option<Arc<Trust>>,
+}
+
+/// Why a caller is not let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    /// The role.
-    pub(crate) role: Role,
-    /// The roles that there are.
-    pub(crate) held: Roles,
+pub(crate) enum Refused {
+    /// It is not proven who calls.
+    Unproven(Unproven),
+    /// A role is missing.
+    Role {
+        /// The role.
+        role: Role,
+        /// The roles that there are.
+        held: Roles,
+    },
+}
+
+/// Why it is not proven who calls.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// Nothing was shown.
+    #[error("there is no client certificate, and TLS callers prove with one who they are")]
+    NoCertificate,
+    /// The certificate names nobody.
+    #[error("the client certificate names nobody: {0}")]
+    Nameless(String),
+    /// The certificate is not good any more.
+    #[error("the client certificate {0}")]
+    Distrusted(String),
 }
 
 impl Gate {
-    /// A gate that keeps to these grants.
-    pub(crate) fn new(grants: Grants) -> Self {
-        Self { grants: watch::Sender::new(Arc::new(grants)), mistake: Mutex::default() }
+    /// A gate that keeps to these grants, and takes certificates by this trust.
+    pub(crate) fn new(grants: Grants, trust: Option<Arc<Trust>>) -> Self {
+        let held = watch::Sender::new(Held { grants: Arc::new(grants), trust });
+        Self { held, mistake: Mutex::default() }
     }
 
     /// From now on these grants hold, for open streams as well. Whether they are others.
     pub(crate) fn replace(&self, grants: Grants) -> bool {
         *self.lock() = None;
-        self.grants.send_if_modified(|held| {
-            let differs = **held != grants;
-            *held = Arc::new(grants);
+        self.held.send_if_modified(|held| {
+            let differs = *held.grants != grants;
+            held.grants = Arc::new(grants);
             differs
         })
+    }
+
+    /// From now on certificates are judged by this trust, those of open streams as well.
+    pub(crate) fn trust(&self, trust: Option<Arc<Trust>>) {
+        self.held.send_modify(|held| held.trust = trust);
     }
 
     /// What holds goes on to hold, for this reason. Whether the reason is another than before.
@@ -58,38 +91,81 @@ impl Gate {
 
     /// The grants that hold.
     pub(crate) fn grants(&self) -> Arc<Grants> {
-        Arc::clone(&self.grants.borrow())
+        Arc::clone(&self.held.borrow().grants)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
         self.mistake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why it is not proven who calls, if it is not.
+    pub(crate) fn unproven(&self, proof: &Proof) -> Option<Unproven> {
+        self.held.borrow().roles(proof).err()
+    }
+
     /// The roles of a caller, if they have the one that is needed: `None` for none.
     ///
     /// # Errors
     ///
-    /// The role that is missing.
+    /// Why the caller is not let in.
     pub(crate) fn admit(&self, proof: &Proof, needed: Option<Role>) -> Result<Roles, Refused> {
-        let held = self.grants.borrow().roles(proof);
-        match needed {
-            Some(role) if !held.have(role) => Err(Refused { role, held }),
-            Some(_) | None => Ok(held),
+        // Taken out: to verify a certificate takes longer than a change of the grants may wait.
+        let held = self.held.borrow().clone();
+        match (held.roles(proof), needed) {
+            (Ok(held), Some(role)) if !held.have(role) => Err(Refused::Role { role, held }),
+            (Ok(held), _) => Ok(held),
+            (Err(_unproven), None) => Ok(Roles::default()),
+            (Err(unproven), Some(_)) => Err(Refused::Unproven(unproven)),
         }
     }
 
     /// Completes when a caller has lost a role of those that it opened a stream with.
     pub(crate) async fn lost(&self, proof: &Proof, opened_with: Roles) -> Refused {
-        let mut grants = self.grants.subscribe();
+        if opened_with == Roles::default() {
+            return std::future::pending().await;
+        }
+        let mut changes = self.held.subscribe();
         loop {
-            let held = grants.borrow_and_update().roles(proof);
+            let held = changes.borrow_and_update().clone();
+            let held = match held.roles(proof) {
+                Ok(held) => held,
+                Err(unproven) => return Refused::Unproven(unproven),
+            };
             if let Some(role) = opened_with.lost_in(held) {
-                return Refused { role, held };
+                return Refused::Role { role, held };
             }
+            let due = proof.certificate().map_or(RECHECK, |shown| RECHECK.min(time_left(shown)));
             // Either way it is looked again.
-            let _changed_or_due: Result<_, _> = timeout(RECHECK, grants.changed()).await;
+            let _changed_or_due: Result<_, _> = timeout(due, changes.changed()).await;
         }
     }
+}
+
+impl Held {
+    /// The roles of who proves this.
+    fn roles(&self, proof: &Proof) -> Result<Roles, Unproven> {
+        match proof {
+            Proof::Socket { .. } | Proof::Address(_) => {}
+            Proof::Tls { certificate: None, .. } => return Err(Unproven::NoCertificate),
+            Proof::Tls { certificate: Some(certificate), .. } => self.look_at(certificate)?,
+        }
+        Ok(self.grants.roles(proof))
+    }
+
+    /// Whether a certificate proves who calls.
+    fn look_at(&self, certificate: &Certificate) -> Result<(), Unproven> {
+        let distrusted = |why: Distrust| Unproven::Distrusted(why.to_string());
+        let trust = self.trust.as_ref().ok_or_else(|| distrusted(Distrust::UnknownIssuer))?;
+        certificate.verify(trust).map_err(distrusted)?;
+        let nameless = |why: &Nameless| Unproven::Nameless(why.to_string());
+        certificate.name().map(drop).map_err(nameless)
+    }
+}
+
+/// Until a certificate expires; a little more, so that it has expired then.
+fn time_left(certificate: &Certificate) -> Duration {
+    let left = certificate.not_after().duration_since(SystemTime::now()).unwrap_or_default();
+    left + Duration::from_millis(100)
 }
 
 #[cfg(test)]
@@ -109,13 +185,13 @@ mod tests {
 
     #[test]
     fn who_has_the_role_is_let_in_and_others_are_told_which_is_missing() {
-        let gate = Gate::new(giving("operator"));
+        let gate = Gate::new(giving("operator"), None);
         let held = Roles::of(Role::Operator);
         for role in [Role::Viewer, Role::Operator] {
             assert_eq!(gate.admit(&host(), Some(role)), Ok(held));
         }
         for role in [Role::Payload, Role::Admin] {
-            assert_eq!(gate.admit(&host(), Some(role)), Err(Refused { role, held }));
+            assert_eq!(gate.admit(&host(), Some(role)), Err(Refused::Role { role, held }));
         }
         let stranger = Proof::Address("192.0.2.2".parse().unwrap());
         assert_eq!(gate.admit(&stranger, None), Ok(Roles::default()));
@@ -124,14 +200,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_open_stream_ends_when_a_role_is_gone_and_not_before() {
-        let (gate, host) = (Gate::new(giving("admin")), host());
+        let (gate, host) = (Gate::new(giving("admin"), None), host());
         let held = gate.admit(&host, Some(Role::Viewer)).unwrap();
         let mut lost = std::pin::pin!(gate.lost(&host, held));
         let begun = Instant::now();
         timeout(RECHECK * 10, &mut lost).await.unwrap_err();
         assert_eq!(begun.elapsed(), RECHECK * 10);
         gate.replace(giving("operator"));
-        let refused = Refused { role: Role::Admin, held: Roles::of(Role::Operator) };
+        let refused = Refused::Role { role: Role::Admin, held: Roles::of(Role::Operator) };
         assert_eq!(timeout(RECHECK, lost).await.unwrap(), refused);
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use mos_text::{Echo, Prefix};
@@ -13,6 +13,7 @@ use toml::Spanned;
 
 use super::{
     Proof,
+    name::Pattern,
     roles::{Role, Roles},
 };
 
@@ -47,6 +48,8 @@ pub(crate) enum Grantee {
     AnySocket,
     /// Everybody who comes from these addresses, in plain text.
     Addresses(Prefix),
+    /// Whom a certificate gives such a name.
+    Names(Pattern),
 }
 
 /// What is wrong with a roles file, and where.
@@ -126,11 +129,22 @@ impl Grantee {
             (Self::Socket(granted), Proof::Socket { path, .. }) => **granted == **path,
             (Self::AnySocket, Proof::Socket { .. }) => true,
             (Self::Addresses(prefix), Proof::Address(address)) => prefix.contains(*address),
-            (
-                Self::Uid(_) | Self::Gid(_) | Self::Socket(_) | Self::AnySocket,
+            (Self::Names(pattern), proof @ Proof::Tls { .. }) => {
+                proof.name().is_some_and(|name| pattern.fits(name))
+            }
+            (Self::Addresses(_) | Self::Names(_), Proof::Socket { .. })
+            | (
+                Self::Uid(_) | Self::Gid(_) | Self::Socket(_) | Self::AnySocket | Self::Names(_),
                 Proof::Address(_),
             )
-            | (Self::Addresses(_), Proof::Socket { .. }) => false,
+            | (
+                Self::Uid(_)
+                | Self::Gid(_)
+                | Self::Socket(_)
+                | Self::AnySocket
+                | Self::Addresses(_),
+                Proof::Tls { .. },
+            ) => false,
         }
     }
 }
@@ -143,6 +157,7 @@ impl fmt::Display for Grantee {
             Self::Socket(path) => write!(f, "socket {}", path.display()),
             Self::AnySocket => f.write_str("any socket"),
             Self::Addresses(prefix) => write!(f, "address {prefix}"),
+            Self::Names(pattern) => pattern.fmt(f),
         }
     }
 }
@@ -166,6 +181,8 @@ struct Written {
     gid: Option<u32>,
     socket: Option<PathBuf>,
     address: Option<String>,
+    uri: Option<String>,
+    dns: Option<String>,
 }
 
 impl Written {
@@ -185,31 +202,56 @@ impl Written {
         Ok(Grant { name, roles, to })
     }
 
+    /// Whom the grant fits: exactly one key says it.
     fn grantee(&self) -> Result<Grantee, String> {
-        let Self { uid, gid, socket, address, .. } = self;
-        match (uid, gid, socket, address) {
-            (Some(OVERFLOW_ID), None, None, None) | (None, Some(OVERFLOW_ID), None, None) => {
-                Err(format!("{OVERFLOW_ID} stands for everybody of other user namespaces"))
-            }
-            (Some(uid), None, None, None) => Ok(Grantee::Uid(*uid)),
-            (None, Some(gid), None, None) => Ok(Grantee::Gid(*gid)),
-            (None, None, Some(path), None) if path.is_absolute() => {
-                Ok(Grantee::Socket(path.clone()))
-            }
-            (None, None, Some(path), None) => {
-                Err(format!("socket = {path:?} is no path from the root, such as /run/mosd.sock"))
-            }
-            (None, None, None, Some(text)) => {
+        let Self { uid, gid, socket, address, uri, dns, .. } = self;
+        let said = [
+            uid.map(|uid| id(uid).map(Grantee::Uid)),
+            gid.map(|gid| id(gid).map(Grantee::Gid)),
+            socket.as_deref().map(self::socket),
+            address.as_deref().map(|text| {
                 text.parse().map(Grantee::Addresses).map_err(|error| format!("{error}"))
-            }
-            _ => Err("a grant names one of uid, gid, socket and address".to_owned()),
+            }),
+            uri.as_deref().map(|text| {
+                let pattern = Pattern::uri(text).map(Grantee::Names);
+                pattern.ok_or_else(|| no_pattern("uri", text, "spiffe://example.org/ns/noc/*"))
+            }),
+            dns.as_deref().map(|text| {
+                let pattern = Pattern::dns(text).map(Grantee::Names);
+                pattern.ok_or_else(|| no_pattern("dns", text, "*.noc.example.org"))
+            }),
+        ];
+        let mut said = said.into_iter().flatten();
+        match (said.next(), said.next()) {
+            (Some(grantee), None) => grantee,
+            _ => Err("a grant names one of uid, gid, socket, address, uri and dns".to_owned()),
         }
     }
 }
 
+/// A user or a group that is somebody in particular.
+fn id(id: u32) -> Result<u32, String> {
+    match id {
+        OVERFLOW_ID => Err(format!("{OVERFLOW_ID} stands for everybody of other user namespaces")),
+        id => Ok(id),
+    }
+}
+
+fn socket(path: &Path) -> Result<Grantee, String> {
+    if path.is_absolute() {
+        Ok(Grantee::Socket(path.to_owned()))
+    } else {
+        Err(format!("socket = {path:?} is no path from the root, such as /run/mosd.sock"))
+    }
+}
+
+fn no_pattern(key: &str, text: &str, example: &str) -> String {
+    format!("{key} = {} is neither such a name nor a pattern of them: {example}", Echo(text))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Arc};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -277,6 +319,9 @@ mod tests {
             ("roles = [\"viewer\"]\nuser = 1", "user"),
             ("roles = [\"viewer\"]\nsocket = \"x\"", "no path from the root"),
             ("roles = [\"viewer\"]\naddress = \"10.0.0.1/8\"", "10.0.0.1/8"),
+            ("roles = [\"viewer\"]\nuri = \"*\"", "\"*\" is neither"),
+            ("roles = [\"viewer\"]\ndns = \"a.*\"", "\"a.*\" is neither"),
+            ("roles = [\"viewer\"]\nuri = \"spiffe://a\"\ndns = \"a\"", "one of uid, gid"),
         ] {
             let text = grant("roles = [\"viewer\"]\nuid = 1") + &grant(text);
             let error = Grants::parse(&text).unwrap_err();

@@ -2,13 +2,17 @@
 
 use std::{fmt, net::IpAddr};
 
+use super::name::Name;
+
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Principal {
     /// The user of a process on this machine, by the Unix socket's credentials.
     Uid(u32),
     /// A host, by the address that its connection comes from.
     Host(IpAddr),
+    /// Whom a certificate names.
+    Named(Name),
 }
 
 /// What a connection says of its other end; `None` where it does not say.
@@ -16,7 +20,7 @@ pub(crate) type Peer = Option<Principal>;
 
 /// Whether this is the administrator of this machine: root, on the Unix socket. Others can never
 /// keep root out.
-pub(crate) const fn is_administrator(peer: Peer) -> bool {
+pub(crate) const fn is_administrator(peer: &Peer) -> bool {
     matches!(peer, Some(Principal::Uid(0)))
 }
 
@@ -25,6 +29,7 @@ impl fmt::Display for Principal {
         match self {
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Host(address) => address.fmt(f),
+            Self::Named(name) => name.fmt(f),
         }
     }
 }

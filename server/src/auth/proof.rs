@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use super::Principal;
+use super::{Certificate, Principal, name::Name};
 
 /// What a connection proves of its other end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Proof {
     /// The kernel's word for the process at the other end of a Unix socket, when it connected.
     Socket {
@@ -19,14 +19,37 @@ pub(crate) enum Proof {
     },
     /// The address that a connection in plain text comes from. Hosts on the way can forge it.
     Address(IpAddr),
+    /// A connection over TLS.
+    Tls {
+        /// The address that it comes from.
+        address: IpAddr,
+        /// The certificate of the other end, where it has shown one.
+        certificate: Option<Arc<Certificate>>,
+    },
 }
 
 impl Proof {
     /// Who that is: what budgets and the log go by.
-    pub(crate) const fn principal(&self) -> Principal {
+    pub(crate) fn principal(&self) -> Principal {
         match self {
             Self::Socket { uid, .. } => Principal::Uid(*uid),
             Self::Address(address) => Principal::Host(*address),
+            Self::Tls { address, .. } => {
+                self.name().map_or(Principal::Host(*address), |name| Principal::Named(name.clone()))
+            }
+        }
+    }
+
+    /// The name that a certificate gives.
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.certificate().and_then(|certificate| certificate.name().ok())
+    }
+
+    /// The certificate shown.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Socket { .. } | Self::Address(_) => None,
+            Self::Tls { certificate, .. } => certificate.as_deref(),
         }
     }
 }

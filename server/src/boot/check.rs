@@ -1,12 +1,19 @@
 //! `mosd check`: what a configuration would start on this machine, or what is wrong with it.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    time::SystemTime,
+};
 
-use mos_text::Size;
+use mos_text::{Size, Span};
 
 use crate::{
     auth::Grant,
-    boot::{args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan, policies, roles},
+    boot::{
+        args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan, policies, roles, tls,
+    },
+    net::tls::Keys,
+    words::validity::Validity,
 };
 
 /// Says on stdout what the configuration would start.
@@ -47,6 +54,19 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
         if config.server.payload { "may be read with the role payload" } else { "stays private" };
     lines.push(format!("  payload  {payload}"));
     lines.push(format!("  policies {}", policies::told(config).map_err(Failure::user)?));
+    let keys = tls::keys(config).map_err(Failure::user)?;
+    let validities = keys.iter().flat_map(Keys::validities);
+    lines.extend(validities.map(|Validity { what, path, until, .. }| {
+        let left = until.duration_since(SystemTime::now());
+        let left = left.map_or_else(
+            |_past| "has expired".to_owned(),
+            |left| format!("is good for {}", Span(left).rounded()),
+        );
+        format!("  TLS      the {what} in {} {left}", path.display())
+    }));
+    lines.extend(plan::exposed(config).iter().map(|address| {
+        format!("  INSECURE {address} is in plain text: anybody on the way can read and change it")
+    }));
     let grants = roles::grants(config).map_err(Failure::user)?;
     lines.extend(grants.iter().map(|grant| {
         let Grant { name, roles, to } = grant;

@@ -15,6 +15,7 @@ mod reload;
 mod roles;
 mod run;
 pub mod serve;
+mod tls;
 mod upkeep;
 
 pub use self::{check::check, failure::Failure, run::run};

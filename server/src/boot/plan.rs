@@ -13,7 +13,7 @@ use mos_text::Address;
 use crate::{
     boot::{
         config::{Config, ConfigError, ConfigFile, Hugepages, Idle},
-        policies, roles,
+        policies, roles, tls,
     },
     net::listen::ListenError,
 };
@@ -32,6 +32,7 @@ pub(super) fn plan(file: &ConfigFile) -> Result<runtime::Config, ConfigError> {
     listeners(&file.config)?;
     roles::grants(&file.config)?;
     policies::check(&file.config, &planned.limits)?;
+    tls::keys(&file.config)?;
     Ok(planned)
 }
 
@@ -66,18 +67,25 @@ fn listeners(config: &Config) -> Result<(), ConfigError> {
                      at most"
                 ));
             }
-            Address::Unix(_) | Address::Tcp(_) => {}
+            Address::Unix(_) | Address::Tcp(_) | Address::Tls(_) => {}
         }
     }
-    for address in addresses.iter().chain(&metrics) {
-        match address {
-            Address::Tcp(tcp) if !tcp.ip().is_loopback() && !config.server.insecure => {
-                return contradiction(ListenError::Insecure(*tcp).to_string());
-            }
-            Address::Tcp(_) | Address::Unix(_) => {}
+    match exposed(config).first() {
+        Some(address) if !config.server.insecure => {
+            contradiction(ListenError::Insecure(*address).to_string())
         }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
+}
+
+/// Where the configuration has plain text served beyond this machine.
+pub(super) fn exposed(config: &Config) -> Vec<SocketAddr> {
+    let plain = config.server.listen.iter().filter_map(|address| match address {
+        Address::Tcp(address) => Some(*address),
+        Address::Unix(_) | Address::Tls(_) => None,
+    });
+    let beyond = |address: &SocketAddr| !address.ip().is_loopback();
+    plain.chain(config.metrics.listen).filter(beyond).collect()
 }
 
 /// Whether two sockets cannot both listen there. Port 0 is never the same.
@@ -88,12 +96,12 @@ fn overlap(a: &Address, b: &Address) -> bool {
         (IpAddr::V4(ip), IpAddr::V4(_)) if ip.is_unspecified() => true,
         (a, b) => a == b,
     };
-    match (a, b) {
-        (Address::Tcp(a), Address::Tcp(b)) => {
-            a.port() == b.port() && a.port() != 0 && (covers(*a, *b) || covers(*b, *a))
+    match (a.ip(), b.ip()) {
+        (Some(a), Some(b)) => {
+            a.port() == b.port() && a.port() != 0 && (covers(a, b) || covers(b, a))
         }
-        (Address::Unix(a), Address::Unix(b)) => a == b,
-        (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
+        (None, None) => a == b,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part that this key decides: `log.level`, for example.
+    /// The part that this key or section decides: `log.level` or `tls`, for example.
     pub(super) fn new(
         key: &'static str,
         prepare: impl Fn(&Config) -> Result<Commit, String> + Send + Sync + 'static,
@@ -128,7 +128,7 @@ impl Reload {
         }
         let reloaded: Vec<_> = self.parts.iter().map(|part| part.key).collect();
         let mut need_restart = differences(&running, &read);
-        need_restart.retain(|key| !reloaded.contains(&key.as_str()));
+        need_restart.retain(|key| !reloaded.iter().any(|part| is_of(key, part)));
         for key in &reloaded {
             let pointer = format!("/{}", key.replace('.', "/"));
             if let (Some(old), Some(new)) = (running.pointer_mut(&pointer), read.pointer(&pointer))
@@ -138,6 +138,11 @@ impl Reload {
         }
         Ok(Reloaded { reloaded, need_restart })
     }
+}
+
+/// Whether a key is a part, or of the section that is one.
+fn is_of(key: &str, part: &str) -> bool {
+    key.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The keys whose values differ, as `section.key`. Both configurations have all keys.

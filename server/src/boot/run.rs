@@ -14,13 +14,14 @@ use crate::{
         failure::Failure,
         heap, logging, plan, policies, policy_file,
         reload::{Hangups, Reload},
-        roles, serve,
-        upkeep::RolesFile,
+        roles, serve, tls,
+        upkeep::{self, Certificates, RolesFile},
     },
     health::{descriptors::Descriptors, telemetry::Measured},
     net::{
         listen::{Listeners, PlainTcp},
         scrape::Scrapes,
+        tls::Tls,
     },
     panics,
 };
@@ -82,7 +83,9 @@ async fn service(
     let hangups = args.config.is_some().then(Hangups::listen).transpose()?;
     let descriptors = descriptors(config.server.connections_max);
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
-    let listeners = Listeners::bind(&config.server.listen, plain).await.map_err(Failure::user)?;
+    let tls = tls::keys(config).map_err(Failure::user)?.map(Tls::new);
+    let listeners = Listeners::bind(&config.server.listen, plain, tls.as_ref());
+    let listeners = listeners.await.map_err(Failure::user)?;
     ending.removes(listeners.files());
     if let Some(address) = config.metrics.listen {
         let scrapes = Scrapes::bind(address, plain).map_err(Failure::user)?;
@@ -101,6 +104,8 @@ async fn service(
         limits: planned.limits,
         grants: roles::grants(config).map_err(Failure::user)?,
         policies: Arc::clone(&policies),
+        tls,
+        exposed: plan::exposed(config),
         payload: config.server.payload,
         connections_max: config.server.connections_max.min(descriptors.connections()),
         descriptors,
@@ -110,14 +115,19 @@ async fn service(
     let keep_policies = Arc::clone(&policies).keep(control.workers.clone());
     drop(panics::spawn("the upkeep of the policies", keep_policies));
     let roles = RolesFile::new(Arc::clone(&control.gate), config);
-    drop(panics::spawn("the upkeep of the roles", Arc::clone(&roles).keep()));
+    drop(panics::spawn("the upkeep of the roles", upkeep::keep(Arc::clone(&roles))));
+    let mut parts = vec![logging::part(), roles.part()];
+    if let Some(tls) = &control.settings.tls {
+        let files = Certificates::new(Arc::clone(tls), Arc::clone(&control.gate), config);
+        parts.push(files.part());
+        drop(panics::spawn("the upkeep of the certificates", upkeep::keep(files)));
+    }
     for address in listeners.addresses()? {
         tracing::info!(%address, "listening");
     }
     drop(panics::spawn("the upkeep of the heap", heap::upkeep()));
     if let Some(hangups) = hangups {
-        let parts = [logging::part(), roles.part()].into_iter();
-        let parts = parts.chain(policy_file::part(&policies, config, planned.limits)).collect();
+        parts.extend(policy_file::part(&policies, config, planned.limits));
         hangups.reload(Reload::new(args.clone(), config, parts)?);
     }
     let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();

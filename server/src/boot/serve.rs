@@ -152,6 +152,9 @@ async fn observe(control: Arc<Control>, health: HealthReporter) {
         control.undos.forget();
         telemetry::publish_cores(&control.workers, &control.vitals);
         telemetry::publish_losses();
+        if let Some(tls) = &control.settings.tls {
+            telemetry::publish_validities(&tls.standing().1);
+        }
         telemetry::publish_streams(control.streams.open());
         telemetry::publish_events(&control.events);
         ports.iter().for_each(telemetry::publish_port);

@@ -49,7 +49,7 @@ impl Budget {
     ///
     /// The bound that would be passed.
     pub(crate) fn take(self: &Arc<Self>, principal: Peer, amount: usize) -> Result<Share, Spent> {
-        self.hold(principal, amount)?;
+        self.hold(&principal, amount)?;
         Ok(Share { budget: Arc::clone(self), principal, amount })
     }
 
@@ -58,9 +58,9 @@ impl Budget {
         Share { budget: Arc::clone(self), principal, amount: 0 }
     }
 
-    fn hold(&self, principal: Peer, amount: usize) -> Result<(), Spent> {
+    fn hold(&self, principal: &Peer, amount: usize) -> Result<(), Spent> {
         let mut held = self.lock();
-        let own = held.by_principal.get(&principal).copied().unwrap_or(0);
+        let own = held.by_principal.get(principal).copied().unwrap_or(0);
         if own + amount > self.each {
             return Err(Spent { max: self.each });
         }
@@ -68,17 +68,17 @@ impl Budget {
             return Err(Spent { max: self.all });
         }
         held.all += amount;
-        held.by_principal.insert(principal, own + amount);
+        held.by_principal.insert(principal.clone(), own + amount);
         Ok(())
     }
 
-    fn give_back(&self, principal: Peer, amount: usize) {
+    fn give_back(&self, principal: &Peer, amount: usize) {
         let mut held = self.lock();
         held.all -= amount;
-        if let Some(own) = held.by_principal.get_mut(&principal) {
+        if let Some(own) = held.by_principal.get_mut(principal) {
             *own -= amount;
             if *own == 0 {
-                held.by_principal.remove(&principal);
+                held.by_principal.remove(principal);
             }
         }
     }
@@ -101,8 +101,8 @@ impl Share {
     /// The bound that would be passed; the share is as it was then.
     pub(crate) fn resize(&mut self, amount: usize) -> Result<(), Spent> {
         match amount.checked_sub(self.amount) {
-            Some(more) => self.budget.hold(self.principal, more)?,
-            None => self.budget.give_back(self.principal, self.amount - amount),
+            Some(more) => self.budget.hold(&self.principal, more)?,
+            None => self.budget.give_back(&self.principal, self.amount - amount),
         }
         self.amount = amount;
         Ok(())
@@ -111,7 +111,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.give_back(self.principal, self.amount);
+        self.budget.give_back(&self.principal, self.amount);
     }
 }
 

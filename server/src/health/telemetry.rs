@@ -3,7 +3,7 @@
 //! Base units, `_total` for counters, no label with an address or a port number of a flow. Losses
 //! before a worker are counted by port: a port does not know which worker a packet was for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -15,6 +15,7 @@ use crate::{
     health::vitals::Vitals,
     log::{self, Lost},
     panics,
+    words::validity::Validity,
     workers::Workers,
 };
 
@@ -86,6 +87,17 @@ pub fn describe_metrics() {
     describe_histogram!("mosd_core_command_seconds", Unit::Seconds, "Time of a command and back.");
     describe_histogram!("rpc_server_duration_seconds", Unit::Seconds, "Time of an RPC.");
     describe_counter!("mosd_calls_refused_total", "Calls and streams ended for want of a role.");
+    describe_counter!(
+        "mosd_calls_unproven_total",
+        "Calls and streams ended because it was not proven by whom."
+    );
+    describe_counter!("mosd_tls_handshakes_total", "TLS handshakes, by what became of them.");
+    describe_counter!("mosd_tls_reloads_total", "Reloads of certificates, by what became of them.");
+    describe_gauge!(
+        "mosd_tls_expiry_timestamp_seconds",
+        Unit::Seconds,
+        "When a certificate or a revocation list expires, in seconds since 1970."
+    );
     describe_counter!("mosd_foreign_requests_total", "Requests that no gRPC client sends.");
     describe_gauge!("mosd_streams", "Server streams open now.");
     describe_gauge!("mosd_subscriptions", "Subscriptions to events now.");
@@ -161,6 +173,16 @@ pub(crate) fn publish_losses() {
     }
     counter!("mosd_log_lines_left_out_total").absolute(log::left_out());
     counter!("mosd_panics_total").absolute(panics::count());
+}
+
+/// Copies until when each file of TLS is good into the recorder.
+pub(crate) fn publish_validities(validities: &[Validity]) {
+    for Validity { what, path, until, .. } in validities {
+        let since_1970 = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let file = path.display().to_string();
+        gauge!("mosd_tls_expiry_timestamp_seconds", "file" => file, "what" => *what)
+            .set(since_1970.as_secs_f64());
+    }
 }
 
 /// Copies how many streams are open now into the recorder.

@@ -46,7 +46,7 @@ impl Call {
 impl Call {
     /// Who causes what is logged of this call: the log has a rate for each caller.
     pub(crate) fn caller(&self) -> String {
-        self.principal.map_or_else(|| "unknown".to_owned(), |principal| principal.to_string())
+        self.principal.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string)
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Accepted {
 
 impl Accepted {
     /// Its other end.
-    pub(super) const fn principal(&self) -> Principal {
+    pub(super) fn principal(&self) -> Principal {
         self.proof.principal()
     }
 

@@ -10,5 +10,6 @@ pub(crate) mod listen;
 mod openmetrics;
 mod places;
 pub(crate) mod scrape;
+pub mod tls;
 
 pub use cutoff::Cutoff;

@@ -63,12 +63,12 @@ impl Places {
     /// The bound that is reached, where no idle connection can go instead.
     pub(super) fn take(self: &Arc<Self>, principal: Peer) -> Result<Place, Spent> {
         let mut seats = self.lock();
-        let reserved = if auth::is_administrator(principal) { CONNECTIONS_RESERVED } else { 0 };
-        if seats.of(principal) >= CONNECTIONS_PER_PRINCIPAL {
-            seats.dismiss_one_of(principal, CONNECTIONS_PER_PRINCIPAL)?;
+        let reserved = if auth::is_administrator(&principal) { CONNECTIONS_RESERVED } else { 0 };
+        if seats.of(&principal) >= CONNECTIONS_PER_PRINCIPAL {
+            seats.dismiss_one_of(&principal, CONNECTIONS_PER_PRINCIPAL)?;
         } else if seats.taken.len() >= self.max + reserved {
             let greediest = seats.greediest();
-            seats.dismiss_one_of(greediest, self.max)?;
+            seats.dismiss_one_of(&greediest, self.max)?;
         }
         let dismissed = Arc::new(Notify::new());
         let seat = Seat {
@@ -89,21 +89,22 @@ impl Places {
 }
 
 impl Seats {
-    fn of(&self, principal: Peer) -> usize {
-        self.taken.values().filter(|seat| seat.principal == principal).count()
+    fn of(&self, principal: &Peer) -> usize {
+        self.taken.values().filter(|seat| seat.principal == *principal).count()
     }
 
     /// Who has most places.
     fn greediest(&self) -> Peer {
-        let mut counts: HashMap<Peer, usize> = HashMap::new();
+        let mut counts: HashMap<&Peer, usize> = HashMap::new();
         for seat in self.taken.values() {
-            *counts.entry(seat.principal).or_default() += 1;
+            *counts.entry(&seat.principal).or_default() += 1;
         }
-        counts.into_iter().max_by_key(|(_, count)| *count).and_then(|(principal, _)| principal)
+        let greediest = counts.into_iter().max_by_key(|(_, count)| *count);
+        greediest.and_then(|(principal, _)| principal.clone())
     }
 
-    fn dismiss_one_of(&mut self, principal: Peer, max: usize) -> Result<(), Spent> {
-        let idle = self.taken.iter().filter(|(_, seat)| seat.principal == principal);
+    fn dismiss_one_of(&mut self, principal: &Peer, max: usize) -> Result<(), Spent> {
+        let idle = self.taken.iter().filter(|(_, seat)| seat.principal == *principal);
         let idle = idle.filter_map(|(id, seat)| {
             seat.idle_since.map(|since| (Reverse(seat.has_called), Reverse(since), *id))
         });
@@ -151,8 +152,8 @@ mod tests {
         Some(Principal::Uid(uid))
     }
 
-    fn fill(places: &Arc<Places>, principal: Peer, count: usize) -> Vec<Place> {
-        (0..count).map(|_| places.take(principal).unwrap()).collect()
+    fn fill(places: &Arc<Places>, principal: &Peer, count: usize) -> Vec<Place> {
+        (0..count).map(|_| places.take(principal.clone()).unwrap()).collect()
     }
 
     fn is_dismissed(place: &Place) -> bool {
@@ -162,16 +163,16 @@ mod tests {
     #[test]
     fn a_silent_connection_gives_way_before_an_idle_one_and_a_busy_one_never() {
         let places = Places::new(1000);
-        let connections = fill(&places, uid(1), CONNECTIONS_PER_PRINCIPAL);
+        let connections = fill(&places, &uid(1), CONNECTIONS_PER_PRINCIPAL);
         connections[0].begin_calls();
         connections[1].begin_calls();
         connections[1].end_calls();
-        let mut later = fill(&places, uid(1), 1);
+        let mut later = fill(&places, &uid(1), 1);
         assert!(is_dismissed(&connections[2]), "it never made a call, and was there before others");
-        later.extend(fill(&places, uid(1), CONNECTIONS_PER_PRINCIPAL - 3));
+        later.extend(fill(&places, &uid(1), CONNECTIONS_PER_PRINCIPAL - 3));
         assert!(connections[3..].iter().all(is_dismissed));
         later.iter().for_each(Place::begin_calls);
-        let last = fill(&places, uid(1), 1);
+        let last = fill(&places, &uid(1), 1);
         assert!(is_dismissed(&connections[1]) && !is_dismissed(&connections[0]));
         last[0].begin_calls();
         let full = Spent { max: CONNECTIONS_PER_PRINCIPAL };
@@ -183,9 +184,9 @@ mod tests {
     #[test]
     fn where_all_places_are_taken_who_has_most_loses_one() {
         let places = Places::new(5);
-        let few = fill(&places, uid(1), 2);
-        let many = fill(&places, uid(2), 3);
-        let new = fill(&places, uid(3), 1);
+        let few = fill(&places, &uid(1), 2);
+        let many = fill(&places, &uid(2), 3);
+        let new = fill(&places, &uid(3), 1);
         assert!(!few.iter().any(is_dismissed));
         assert_eq!(many.iter().filter(|place| is_dismissed(place)).count(), 1);
         for place in few.iter().chain(&many).chain(&new) {
@@ -197,9 +198,9 @@ mod tests {
     #[test]
     fn root_gets_in_whatever_others_hold() {
         let places = Places::new(3);
-        let others = fill(&places, uid(1), 3);
+        let others = fill(&places, &uid(1), 3);
         others.iter().for_each(Place::begin_calls);
-        let own = fill(&places, uid(0), CONNECTIONS_RESERVED);
+        let own = fill(&places, &uid(0), CONNECTIONS_RESERVED);
         own.iter().for_each(Place::begin_calls);
         assert_eq!(places.take(uid(1)).unwrap_err(), Spent { max: 3 });
         assert!(!others.iter().chain(&own).any(is_dismissed));

@@ -22,6 +22,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mos_text::Address;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -61,8 +62,9 @@ impl Scrapes {
     pub(crate) fn bind(address: SocketAddr, plain: PlainTcp) -> Result<Self, ListenError> {
         check_consent(address, plain)?;
         let bound = StdListener::bind(address);
-        let listener = bound.map_err(|error| not_bound(address, error))?;
-        listener.set_nonblocking(true).map_err(|error| not_bound(address, error))?;
+        let failed = |error| not_bound(Address::Tcp(address), error);
+        let listener = bound.map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
         Ok(Self(listener))
     }
 

@@ -16,6 +16,10 @@ use self::Scope::{Call, Connection, Core, Flow, Principal, Server};
 /// Time for the first bytes of a connection: the preface of HTTP/2.
 pub(crate) const PREFACE_MAX: Duration = Duration::from_secs(5);
 
+/// TLS handshakes under way at once, and the time for one: before the connection has a place.
+pub(crate) const HANDSHAKES_MAX: usize = 64;
+pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
 /// Time that a connection without a call stays open.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(600);
 
@@ -252,6 +256,10 @@ fn connections(connections_max: usize) -> Vec<Limit> {
             "open connections; an idle one gives way to a new one"),
         count("connections.reserved", CONNECTIONS_RESERVED, Server,
             "connections that the administrator can open besides"),
+        count("tls_handshakes.max", HANDSHAKES_MAX, Server,
+            "TLS handshakes under way; the oldest of who has most gives way to a new one"),
+        time("tls_handshake_ms", HANDSHAKE_MAX, Connection,
+            "for the TLS handshake"),
         time("connection.preface_ms", PREFACE_MAX, Connection,
             "for the preface of HTTP/2"),
         time("connection.idle_ms", IDLE_MAX, Connection,

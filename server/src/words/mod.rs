@@ -3,3 +3,4 @@
 pub(crate) mod bounds;
 pub(crate) mod community_id;
 pub(crate) mod facts;
+pub(crate) mod validity;

@@ -10,7 +10,7 @@ use mos_stack::{
 use mos_text::{FlowNameError, Reason};
 use mosd::{
     Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, PolicyError, Rejection, Roles, StoreError,
-    StoreFailure, Unserved,
+    StoreFailure, Unproven, Unserved,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -126,6 +126,9 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- InvalidArgument FILTER_INVALID", filter("x")),
         ("- InvalidArgument FILTER_AMBIGUOUS", filter("core=1 AND core=1 OR core=1")),
         ("- InvalidArgument FILTER_FIELD_UNAVAILABLE", filter("policy = x")),
+        ("- Unauthenticated CREDENTIALS_MISSING", Unproven::NoCertificate.into()),
+        ("- Unauthenticated CERTIFICATE_HAS_NO_NAME", Unproven::Nameless(text()).into()),
+        ("- Unauthenticated CERTIFICATE_INVALID", Unproven::Distrusted(text()).into()),
         (
             "- PermissionDenied ROLE_REQUIRED",
             Rejection::RoleRequired { needed: "admin", caller: text(), held: Roles::default() },

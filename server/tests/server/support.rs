@@ -28,6 +28,8 @@ impl PortMonitor for NoPorts {
 
 pub(crate) fn settings() -> Settings {
     Settings {
+        tls: None,
+        exposed: Vec::new(),
         limits: Limits::default(),
         grants: Grants::built_in(rustix::process::geteuid().as_raw()),
         policies: Arc::new(Policies::in_memory(Limits::default(), 4).unwrap()),

@@ -48,7 +48,7 @@ impl Served {
     pub(crate) async fn over(control: Arc<Control>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = Address::Unix(folder.path().join("mosd.sock"));
-        let listeners = Listeners::bind(&[address], PlainTcp::LoopbackOnly).await.unwrap();
+        let listeners = Listeners::bind(&[address], PlainTcp::LoopbackOnly, None).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::task::spawn_local(async move {
             let stop = async { stopped.await.unwrap() };
@@ -345,7 +345,7 @@ fn reflection_knows_the_services_and_the_details_of_errors() {
 fn addresses_in_use_and_plain_text_beyond_loopback_are_refused() {
     run(async {
         let bind = |address: Address| async move {
-            Listeners::bind(&[address], PlainTcp::LoopbackOnly).await
+            Listeners::bind(&[address], PlainTcp::LoopbackOnly, None).await
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
@@ -366,6 +366,6 @@ fn addresses_in_use_and_plain_text_beyond_loopback_are_refused() {
         assert!(matches!(bind(taken).await, Err(ListenError::InUse(_))));
         let open = bind("0.0.0.0:0".parse().unwrap()).await;
         assert!(matches!(open, Err(ListenError::Insecure(_))));
-        Listeners::bind(&["0.0.0.0:0".parse().unwrap()], PlainTcp::Anywhere).await.unwrap();
+        Listeners::bind(&["0.0.0.0:0".parse().unwrap()], PlainTcp::Anywhere, None).await.unwrap();
     });
 }

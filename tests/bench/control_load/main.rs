@@ -232,6 +232,8 @@ fn ring_ages(port: &mut CommandPort, clock: MonotonicClock, span: Duration) -> V
 fn serve(runtime: &Runtime, commands: CommandPort, events: EventTap, socket: &Path) {
     let _inside = runtime.enter();
     let settings = Settings {
+        tls: None,
+        exposed: Vec::new(),
         grants: Grants::built_in(rustix::process::geteuid().as_raw()),
         limits: Limits::default(),
         policies: Arc::new(Policies::in_memory(Limits::default(), 1).expect("no policies")),
@@ -244,7 +246,7 @@ fn serve(runtime: &Runtime, commands: CommandPort, events: EventTap, socket: &Pa
     let control = Arc::new(Control::new(vec![link], Arc::new(NoPorts), settings));
     let address = [Address::Unix(socket.to_owned())];
     let listeners = runtime
-        .block_on(Listeners::bind(&address, PlainTcp::LoopbackOnly))
+        .block_on(Listeners::bind(&address, PlainTcp::LoopbackOnly, None))
         .expect("a socket in a new folder");
     drop(runtime.spawn(serve::serve(control, listeners, std::future::pending())));
 }

@@ -62,7 +62,10 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::CoreDraining
         | Reason::CoreQueueFull
         | Reason::CoreAckTimeout       => &["core"],
-        Reason::ArgumentInvalid
+        Reason::CredentialsMissing
+        | Reason::CertificateHasNoName
+        | Reason::CertificateInvalid
+        | Reason::ArgumentInvalid
         | Reason::IrreversibleNotAllowed
         | Reason::UndoUnknown
         | Reason::RequestIdReused      => &[],

@@ -41,7 +41,7 @@ pub(crate) async fn apply_sock_opt(
     call: &Call,
     request: v1::ApplySockOptRequest,
 ) -> Result<v1::ApplySockOptResponse, Rejection> {
-    let key = request_id(&request.request_id)?.map(|id| (call.principal, id));
+    let key = request_id(&request.request_id)?.map(|id| (call.principal.clone(), id));
     let (digest, validate_only) = (RequestDigest::of_apply(&request), request.validate_only);
     let asked = Asked { key, digest, validate_only };
     control.apply_answers.answer(asked, apply(control, call, request)).await
@@ -164,7 +164,7 @@ fn answer(
     let token = match change.stop {
         // Nothing begins a monitoring again.
         Some(_) => None,
-        None => control.undos.keep(call.principal, Undo { names, flows: outcome.before }),
+        None => control.undos.keep(call.principal.clone(), Undo { names, flows: outcome.before }),
     };
     v1::ApplySockOptResponse {
         matched_count: saturating_i64(matched),

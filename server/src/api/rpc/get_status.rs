@@ -15,11 +15,9 @@ use crate::{
 /// Health in words and numbers.
 pub(crate) fn get_status(control: &Control) -> v1::GetStatusResponse {
     let ports = control.ports.ports();
-    let files = control.settings.descriptors;
-    let (vitals, roles) = (&control.vitals, control.gate.mistake());
-    let policies = control.settings.policies.trouble();
-    let conditions =
-        control.conditions.judge(vitals, &control.workers, &ports, files, roles, policies);
+    let standing = control.standing();
+    let vitals = &control.vitals;
+    let conditions = control.conditions.judge(vitals, &control.workers, &ports, &standing);
     let worst = conditions.iter().map(|condition| condition.level).max().unwrap_or(Level::Ok);
     let ages = control.vitals.loop_ages(&control.workers);
     let ratios = control.vitals.busy_ratios(&control.workers);

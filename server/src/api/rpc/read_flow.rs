@@ -42,7 +42,7 @@ pub(crate) async fn read_flow(
     let offset = request.offset.map(stream_offset).transpose()?;
     let remaining = bytes_wanted(request.max_bytes)?;
     let flow = resolve(&control, call, &request.flow).await?.id;
-    let admission = control.streams.admit(call.principal)?;
+    let admission = control.streams.admit(call.principal.clone())?;
     let (messages, receiver) = mpsc::channel(READ_QUEUE);
     let mut reader = Reader { control, flow, side, remaining, chunk: None, messages };
     let first = reader.read(offset, call.deadline).await;

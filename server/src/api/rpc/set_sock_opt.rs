@@ -32,7 +32,7 @@ pub(crate) async fn set_sock_opt(
     call: &Call,
     request: v1::SetSockOptRequest,
 ) -> Result<v1::SetSockOptResponse, Rejection> {
-    let key = request_id(&request.request_id)?.map(|id| (call.principal, id));
+    let key = request_id(&request.request_id)?.map(|id| (call.principal.clone(), id));
     let (digest, validate_only) = (RequestDigest::of(&request), request.validate_only);
     let asked = Asked { key, digest, validate_only };
     control.answers.answer(asked, apply(control, call, request)).await

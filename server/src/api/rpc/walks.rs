@@ -21,7 +21,7 @@ use crate::{
 
 /// A place among the walks over all flows. Dropping it lets another one in.
 pub(super) fn place(control: &Control, call: &Call) -> Result<Share, Rejection> {
-    let place = control.walks.take(call.principal, 1);
+    let place = control.walks.take(call.principal.clone(), 1);
     place.map_err(|spent| ManyFlows::TooManyWalks { max: spent.max }.into())
 }
 

@@ -27,8 +27,8 @@ pub(crate) async fn watch_events(
 ) -> Result<BoxStream<v1::WatchEventsResponse>, Rejection> {
     let kinds = convert::event_kinds(&request.types)?;
     let filter = Filter::parse_for_events(&request.filter).map_err(Rejection::Filter)?;
-    let mut admission = control.streams.admit(call.principal)?;
-    let room = control.streams.room(call.principal);
+    let mut admission = control.streams.admit(call.principal.clone())?;
+    let room = control.streams.room(call.principal.clone());
     let subscriber = control.events.subscribe(kinds, filter, room).await.map_err(refused)?;
     let subscribed = v1::Subscribed {
         boot_id: control.boot.to_string(),

@@ -11,6 +11,7 @@ use crate::{
         convert::flow_name,
         rejection::{ManyFlows, Rejection, Unserved},
     },
+    auth::Unproven,
     filter::FilterErrorKind,
     net::Cutoff,
     policies::{PolicyError, StoreFailure},
@@ -96,9 +97,7 @@ impl Rejection {
                 };
                 explain(Reason::OptionValueInvalid, field(*path), metadata)
             }
-            Self::Argument { field: path, .. } => {
-                explain(Reason::ArgumentInvalid, field(*path), &[])
-            }
+            Self::Argument { field: at, .. } => explain(Reason::ArgumentInvalid, field(*at), &[]),
             Self::RequestIdReused => explain(Reason::RequestIdReused, field("request_id"), &[]),
             Self::Filter(error) => {
                 explain(filter_reason(error.kind), field("filter"), &[("column", &error.column)])
@@ -106,6 +105,7 @@ impl Rejection {
             Self::PageToken(error) => {
                 explain(Reason::PageTokenInvalid, field("page_token"), &[("cause", &error.cause())])
             }
+            Self::Unproven(why) => explain(unproven(why), About::Nothing, &[]),
             Self::RoleRequired { needed, caller, .. } => role_required(needed, caller),
             Self::PayloadDisabled => {
                 explain(Reason::PayloadDisabled, About::Nothing, &[("key", &"server.payload")])
@@ -157,6 +157,14 @@ fn many_flows(why: &ManyFlows) -> Explanation {
             let undo = About::Resource { kind: "mos.v1.Undo", name: String::new() };
             explain(Reason::UndoUnknown, undo, &[])
         }
+    }
+}
+
+const fn unproven(why: &Unproven) -> Reason {
+    match why {
+        Unproven::NoCertificate => Reason::CredentialsMissing,
+        Unproven::Nameless(_) => Reason::CertificateHasNoName,
+        Unproven::Distrusted(_) => Reason::CertificateInvalid,
     }
 }
 

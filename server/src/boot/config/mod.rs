@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use toml::Spanned;
 
 pub use self::options::Options;
-pub use crate::log::LogFormat;
+pub use crate::{log::LogFormat, net::tls::MinVersion};
 
 /// Bytes of a configuration file, at most.
 const FILE_MAX: u64 = 1024 * 1024;
@@ -40,6 +40,8 @@ pub struct Config {
     pub ports: Vec<Spanned<String>>,
     /// The gRPC services.
     pub server: Server,
+    /// TLS of the gRPC services.
+    pub tls: Tls,
     /// The metrics listener.
     pub metrics: Metrics,
     /// Workers and packet memory.
@@ -89,6 +91,29 @@ impl Default for Server {
             connections_max: 1024,
             shutdown_timeout: Span(Duration::from_secs(5)),
         }
+    }
+}
+
+/// Section `[tls]`: files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate of mosd, the leaf first.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// The CAs of clients.
+    pub client_ca: Option<PathBuf>,
+    /// Their revocation lists.
+    pub crl: Vec<PathBuf>,
+    /// The oldest version of TLS that is spoken.
+    pub min_version: MinVersion,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        let min_version = MinVersion::Tls12;
+        Self { cert: None, key: None, client_ca: None, crl: Vec::new(), min_version }
     }
 }
 
@@ -283,6 +308,14 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {path}: {error}")]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A file that the configuration names cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unread {
         /// The file.
         path: PathBuf,
         /// Why not.

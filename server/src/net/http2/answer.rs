@@ -142,7 +142,7 @@ impl<S: Serve> Server<S> {
                 return Ok(other.into_trailers().map_or(Counted::Broken, Counted::Trailers));
             }
         };
-        let take = |budget: &Arc<Budget>| budget.take(caller.principal, bytes.len());
+        let take = |budget: &Arc<Budget>| budget.take(caller.principal.clone(), bytes.len());
         let waiting = take(&caller.connection_answers)
             .and_then(|own| take(&self.answers).map(|all| Arc::new([own, all])))
             .map_err(|spent| Cutoff::UnreadAnswers { max: spent.max })?;

@@ -71,7 +71,8 @@ impl<S: Serve> Server<S> {
             Err(_elapsed) => return tracing::debug!(?principal, "silent connection ended"),
         };
         let answers = Budget::new(ANSWER_BYTES_PER_CONNECTION, ANSWER_BYTES_PER_CONNECTION);
-        let caller = Caller { principal: Some(principal), proof, connection_answers: answers };
+        let caller =
+            Caller { principal: Some(principal.clone()), proof, connection_answers: answers };
         let live = Live { server: self, caller, calls: JoinSet::new(), place };
         if let Err(error) = live.run(http2, stopping).await {
             tracing::debug!(?principal, %error, "connection ended");
@@ -137,7 +138,7 @@ impl<S: Serve> Live<S> {
     /// A call begins, or is refused.
     fn begin(&mut self, (request, respond): Opened) {
         let Self { server, caller, calls, place } = self;
-        match server.calls.take(caller.principal, 1) {
+        match server.calls.take(caller.principal.clone(), 1) {
             Ok(share) => {
                 if calls.is_empty() {
                     place.begin_calls();

@@ -1,29 +1,19 @@
-//! Keeps the gate to the roles file: it is read again when it has changed. A mistake in it never
-//! takes effect: what held before holds on, and the log and the status say why.
+//! Keeps the gate to the roles file.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use tokio::{task::spawn_blocking, time::sleep};
-
-use super::{config::Config, reload::Part, roles};
-use crate::auth::Gate;
-
-/// How often it is looked whether the file has changed.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// What changes where a file is written, or another takes its place: file, size, and time in
-/// nanoseconds. `None` where it cannot be looked at.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
+use super::Kept;
+use crate::{
+    auth::Gate,
+    boot::{config::Config, reload::Part, roles},
+};
 
 /// Keeps a gate to the roles file.
 #[derive(Debug)]
-pub(super) struct RolesFile {
+pub(in crate::boot) struct RolesFile {
     gate: Arc<Gate>,
     /// `None` where none is named.
     path: Mutex<Option<PathBuf>>,
@@ -31,12 +21,12 @@ pub(super) struct RolesFile {
 
 impl RolesFile {
     /// For this gate, the file that the configuration names.
-    pub(super) fn new(gate: Arc<Gate>, config: &Config) -> Arc<Self> {
+    pub(in crate::boot) fn new(gate: Arc<Gate>, config: &Config) -> Arc<Self> {
         Arc::new(Self { gate, path: Mutex::new(config.server.roles.clone()) })
     }
 
     /// Which file that is, and what it says, as a reload changes it.
-    pub(super) fn part(self: &Arc<Self>) -> Part {
+    pub(in crate::boot) fn part(self: &Arc<Self>) -> Part {
         let file = Arc::clone(self);
         Part::new("server.roles", move |config| {
             let grants = roles::grants(config).map_err(|error| error.to_string())?;
@@ -48,26 +38,18 @@ impl RolesFile {
         })
     }
 
-    /// Has the gate keep to the file, as it is and as it becomes.
-    pub(super) async fn keep(self: Arc<Self>) {
-        // What is read first may be newer than what was read at the start.
-        let mut known = None;
-        loop {
-            let file = Arc::clone(&self);
-            // It may be on a disk that hangs. An error is a panic, logged already.
-            let looked = spawn_blocking(move || file.look(known)).await;
-            known = looked.unwrap_or(known);
-            sleep(LOOK_EVERY).await;
-        }
+    fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept for RolesFile {
+    fn paths(&self) -> Vec<PathBuf> {
+        self.path().iter().cloned().collect()
     }
 
-    /// Reads the file if it is not the one that is known.
-    fn look(&self, known: Stamp) -> Stamp {
-        let path = self.path().clone()?;
-        let stamp = stamp(&path).ok();
-        if stamp == known && known.is_some() {
-            return known;
-        }
+    fn read(&self) {
+        let Some(path) = self.path().clone() else { return };
         match roles::read(&path) {
             Ok(grants) => {
                 if self.gate.replace(grants) {
@@ -81,22 +63,14 @@ impl RolesFile {
                 }
             }
         }
-        stamp
     }
-
-    fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.path.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn stamp(path: &Path) -> io::Result<(u64, u64, u64, i64, i64)> {
-    let file = fs::metadata(path)?;
-    Ok((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{fs, path::Path};
+
+    use super::{super::Known, *};
     use crate::auth::{Grants, Proof};
 
     #[test]
@@ -105,18 +79,19 @@ mod tests {
         let path = folder.path().join("roles.toml");
         let grant = |role: &str| format!("[[grant]]\nroles = [\"{role}\"]\nuid = 7\n");
         fs::write(&path, grant("viewer")).unwrap();
-        let gate = Arc::new(Gate::new(Grants::default()));
+        let gate = Arc::new(Gate::new(Grants::default(), None));
         let file = RolesFile { gate: Arc::clone(&gate), path: Mutex::new(Some(path.clone())) };
         let proof = Proof::Socket { uid: 7, gid: 7, path: Arc::from(Path::new("/x")) };
         let roles = || gate.grants().roles(&proof).to_string();
-        let mut known = file.look(None);
+        let mut known = Known::default();
+        known.look(&file);
         assert_eq!((roles().as_str(), gate.mistake()), ("viewer", None));
         // Another file in its place, as tools that write whole files do it.
         let mut write = |text: &str| {
             let other = folder.path().join("other");
             fs::write(&other, text).unwrap();
             fs::rename(other, &path).unwrap();
-            known = file.look(known);
+            known.look(&file);
             gate.mistake()
         };
         let mistake = write(&grant("king")).unwrap();
@@ -125,8 +100,8 @@ mod tests {
         assert_eq!(write(&grant("payload")), None);
         assert_eq!(roles(), "payload");
         fs::remove_file(&path).unwrap();
-        known = file.look(known);
-        assert_eq!((roles().as_str(), known), ("payload", None));
+        known.look(&file);
+        assert_eq!(roles(), "payload");
         assert!(gate.mistake().unwrap().contains("cannot read"));
     }
 }

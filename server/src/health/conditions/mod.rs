@@ -1,8 +1,11 @@
 //! What is wrong with the process, in words: judges what the vitals observed.
 
+mod transport;
+
 use std::{
     cmp::Reverse,
     collections::HashMap,
+    net::SocketAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -14,7 +17,7 @@ use super::{
     descriptors::Descriptors,
     vitals::{Losses, Vitals},
 };
-use crate::{panics, workers::Workers};
+use crate::{panics, words::validity::Validity, workers::Workers};
 
 /// A loop that has not turned for this long is late.
 const LOOP_LATE: Duration = Duration::from_millis(1500);
@@ -52,6 +55,30 @@ pub(crate) struct Condition {
     pub since: SystemTime,
 }
 
+/// What is judged besides the vitals.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// File descriptors.
+    pub files: Descriptors,
+    /// Why the roles that hold are not those of the file.
+    pub roles: Option<String>,
+    /// Why the policies in force are not those that were set last.
+    pub policies: Option<String>,
+    /// TLS, where a listener has it.
+    pub tls: Option<TlsStanding>,
+    /// Where plain text is served beyond this machine.
+    pub exposed: Vec<SocketAddr>,
+}
+
+/// The keys and CAs of TLS.
+#[derive(Debug, Default)]
+pub(crate) struct TlsStanding {
+    /// Why those that are used are not those of the files.
+    pub mistake: Option<String>,
+    /// How long each is good.
+    pub validities: Vec<Validity>,
+}
+
 /// What is fine and what is not, and since when.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions(Mutex<HashMap<String, Since>>);
@@ -68,9 +95,7 @@ impl Conditions {
         vitals: &Vitals,
         workers: &Workers,
         ports: &[PortStatus],
-        files: Descriptors,
-        roles: Option<String>,
-        policies: Option<String>,
+        standing: &Standing,
     ) -> Vec<Condition> {
         let losses = Losses::total(workers, ports);
         let lately = vitals.lately(losses);
@@ -81,10 +106,15 @@ impl Conditions {
             checksums(workers),
             control_plane(&panics::fallen(), losses, lately),
             log(losses, lately),
-            descriptors(files),
-            self::roles(roles),
-            self::policies(policies),
+            descriptors(standing.files),
+            roles(standing.roles.as_ref()),
+            policies(standing.policies.as_ref()),
+            transport::plain_text(&standing.exposed),
         ];
+        if let Some(tls) = &standing.tls {
+            findings.push(transport::files(tls.mistake.as_ref()));
+            findings.push(transport::expiry(tls, SystemTime::now()));
+        }
         findings.extend(
             workers
                 .iter()
@@ -182,7 +212,7 @@ fn checksums(workers: &Workers) -> Finding {
 }
 
 /// The roles that hold may be older than their file.
-fn roles(mistake: Option<String>) -> Finding {
+fn roles(mistake: Option<&String>) -> Finding {
     let next_step = "mend the roles file; `mosd check` reads it, too";
     match mistake {
         None => finding("roles", Level::Ok, "the roles are those of the configuration".into(), ""),
@@ -194,7 +224,7 @@ fn roles(mistake: Option<String>) -> Finding {
 }
 
 /// The policies in force may be older than those that were set last.
-fn policies(trouble: Option<String>) -> Finding {
+fn policies(trouble: Option<&String>) -> Finding {
     let next_step = "set the policies again, which stores them anew: `mosctl policy apply`";
     match trouble {
         None => finding("policies", Level::Ok, "the policies are those set last".into(), ""),
@@ -336,6 +366,10 @@ mod tests {
 
     const FILES: Descriptors = Descriptors { needed: 1280, available: 65_536 };
 
+    fn standing() -> Standing {
+        Standing { files: FILES, roles: None, policies: None, tls: None, exposed: Vec::new() }
+    }
+
     fn worker() -> (CommandPort, WorkerPort) {
         let (port, worker) = link(WorkerId::default());
         worker.board().set_phase(Phase::Running);
@@ -357,7 +391,7 @@ mod tests {
     }
 
     fn level(vitals: &Vitals, workers: &Workers, ports: &[PortStatus], kind: &str) -> Level {
-        let conditions = Conditions::default().judge(vitals, workers, ports, FILES, None, None);
+        let conditions = Conditions::default().judge(vitals, workers, ports, &standing());
         conditions.iter().find(|condition| condition.kind == kind).unwrap().level
     }
 
@@ -375,7 +409,7 @@ mod tests {
         worker.board().set_phase(Phase::Stopped);
         assert_eq!(level(&vitals, &workers, &[], "core-0"), Level::Critical);
         assert_eq!(
-            Conditions::default().judge(&vitals, &workers, &[], FILES, None, None)[0].kind,
+            Conditions::default().judge(&vitals, &workers, &[], &standing())[0].kind,
             "core-0"
         );
     }
