@@ -43,7 +43,7 @@ pub(crate) fn export_flows(
     let view = convert::view(request.view, View::Basic)?;
     let filter = Filter::parse(&request.filter).map_err(Rejection::Filter)?;
     let place = place(&control, call)?;
-    let admission = control.streams.admit(call.principal)?;
+    let admission = control.streams.admit(call.principal.clone())?;
     let (messages, receiver) = mpsc::channel(EXPORT_QUEUE);
     let export = Export { control, filter, view, messages };
     drop(tokio::spawn(run(export, admission, place)));
