@@ -87,7 +87,7 @@ enum Place {
 pub(crate) struct Whole {
     /// Of its payload, in bytes.
     pub(crate) length: usize,
-    /// What the payload begins with: TCP, or an IPv6 extension header.
+    /// What the payload begins with: a protocol, or an IPv6 extension header.
     pub(crate) next: u8,
 }
 
@@ -104,6 +104,8 @@ struct Key {
     source: IpAddr,
     destination: IpAddr,
     identification: u32,
+    /// Of IPv4: RFC 791 section 2.3.
+    protocol: Option<u8>,
     /// Where VLANs tell packets apart.
     vlan: Option<u16>,
 }
@@ -135,7 +137,8 @@ impl Assemblies {
         let Fragment { source, destination, part, vlan, .. } = *fragment;
         let payload = in_units(fragment)?;
         let vlan = vlan.filter(|_| self.vlan_in_key);
-        let key = Key { source, destination, identification: part.identification, vlan };
+        let protocol = source.is_ipv4().then_some(part.next);
+        let key = Key { source, destination, identification: part.identification, protocol, vlan };
         let place = self.place(&key, now, pool);
         let assembly = place.get_or_insert_with(|| Assembly::new(key, now));
         let added = assembly.add(part, payload, pool);

@@ -64,6 +64,8 @@ stats! {
     PacketsNotIp => "packets", "not_ip";
     /// IP packets that are not TCP.
     PacketsNotTcp => "packets", "not_tcp";
+    /// Packets in more than four tunnels.
+    PacketsTooDeep => "packets", "too_deep";
     /// Fragments held until the rest of their packet arrived, or did not in time.
     PacketsFragment => "packets", "fragment";
     /// Fragments for which there was no room, or that contradicted their packet.
@@ -202,6 +204,7 @@ impl Stats {
             PacketOutcome::TableFull => Stat::PacketsTableFull,
             PacketOutcome::Ignored(ParseError::NotIp) => Stat::PacketsNotIp,
             PacketOutcome::Ignored(ParseError::NotTcp) => Stat::PacketsNotTcp,
+            PacketOutcome::Ignored(ParseError::TooDeep) => Stat::PacketsTooDeep,
             PacketOutcome::Fragment => Stat::PacketsFragment,
             PacketOutcome::Ignored(ParseError::Fragment) => Stat::PacketsFragmentRefused,
             PacketOutcome::Ignored(ParseError::FragmentOverlap) => Stat::PacketsFragmentOverlap,

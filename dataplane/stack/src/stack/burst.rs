@@ -324,6 +324,10 @@ impl Stack {
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
         let now = frame.arrival;
+        if self.whole.is_empty() {
+            // Within what was put together from fragments itself: there is room for one.
+            return PacketOutcome::Ignored(ParseError::Fragment);
+        }
         let added = self.assemblies.add(fragment, now, &mut self.pool, &mut self.whole);
         let Whole { length, next } = match added {
             Ok(Some(whole)) => whole,
@@ -332,8 +336,7 @@ impl Stack {
         };
         let whole = mem::take(&mut self.whole);
         let parsed = parse_assembled(fragment, next, &whole[..length], self.verify());
-        let outcome =
-            self.handle_parsed(frame, &self.packet(parsed.map(Parsed::Segment), now), sink);
+        let outcome = self.handle_parsed(frame, &self.packet(parsed, now), sink);
         self.whole = whole;
         outcome
     }

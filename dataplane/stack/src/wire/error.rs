@@ -9,6 +9,9 @@ pub enum ParseError {
     /// IP, but not TCP.
     #[error("not TCP")]
     NotTcp,
+    /// In more than four tunnels.
+    #[error("more than four tunnels")]
+    TooDeep,
     /// A fragment of an IP packet for which there was no room, or that contradicts its packet: that
     /// is discarded then.
     #[error("an IP fragment without room, or a contradiction")]

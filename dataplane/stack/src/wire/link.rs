@@ -1,24 +1,34 @@
 //! The link layers: Ethernet II with any stack of 802.1Q and 802.1ad tags, Linux cooked captures,
 //! raw IP and loopback.
 
-use super::ParseError;
+use super::{ParseError, span::Span, tunnel::Next};
 use crate::{Frame, Link};
 
-/// Most tags of one frame: more than any network uses, and few enough to bound the work.
+/// Most tags in a row: more than any network uses, and few enough to bound the work.
 const TAGS_MAX: usize = 8;
 
-mod ether_type {
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const IPV6: u16 = 0x86dd;
+/// Numbers of `EtherType`.
+pub(super) mod ether_type {
+    pub(crate) const IPV4: u16 = 0x0800;
+    pub(crate) const IPV6: u16 = 0x86dd;
+    pub(crate) const MPLS: u16 = 0x8847;
+    pub(super) const MPLS_UPSTREAM: u16 = 0x8848;
+    pub(super) const PPPOE_SESSION: u16 = 0x8864;
+    pub(super) const NSH: u16 = 0x894f;
+    /// A whole frame of Ethernet, within a tunnel.
+    pub(super) const ETHERNET: u16 = 0x6558;
     /// 802.1Q, 802.1ad and their common private forerunners.
     pub(super) const TAGS: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 }
 
-/// The version of an IP packet, as the link layer says.
+/// What a link layer carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Network {
     Ipv4,
     Ipv6,
+    Mpls,
+    Pppoe,
+    Nsh,
 }
 
 /// What the link layer says.
@@ -27,23 +37,54 @@ pub(super) struct LinkHeader<'a> {
     /// Outermost VLAN id.
     pub(super) vlan: Option<u16>,
     pub(super) network: Network,
-    pub(super) payload: &'a [u8],
+    pub(super) payload: Span<'a>,
 }
 
-pub(super) fn parse(link: Link, frame: &[u8]) -> Result<LinkHeader<'_>, ParseError> {
-    match link {
-        Link::Ethernet => from_ether_type(skip(frame, 12)?),
+/// Follows the link layer of a frame.
+pub(super) fn parse<'a>(frame: &Frame<'a>) -> Result<LinkHeader<'a>, ParseError> {
+    let captured = frame.bytes;
+    let on_wire = usize::try_from(frame.wire_length).unwrap_or(usize::MAX).max(captured.len());
+    let mut bytes = Span::new(captured, on_wire);
+    let next = match frame.link {
+        Link::Ethernet => Next::Ethernet,
         // Packet type, address type, address length and address, then the protocol.
-        Link::LinuxSll => from_ether_type(skip(frame, 14)?),
+        Link::LinuxSll => {
+            bytes.take::<14>()?;
+            Next::Type(u16::from_be_bytes(*bytes.take()?))
+        }
         // The protocol, then 18 bytes of interface and addresses.
         Link::LinuxSll2 => {
-            let (protocol, rest) = frame.split_first_chunk::<2>().ok_or(ParseError::Truncated)?;
-            let network = network(u16::from_be_bytes(*protocol)).ok_or(ParseError::NotIp)?;
-            Ok(LinkHeader { vlan: None, network, payload: skip(rest, 18)? })
+            let protocol = u16::from_be_bytes(*bytes.take()?);
+            bytes.take::<18>()?;
+            Next::Type(protocol)
         }
-        Link::RawIp => from_version(frame),
+        Link::RawIp => Next::Ip,
         // The numbers of the families differ between systems; the IP header has the version, too.
-        Link::Loopback => from_version(skip(frame, 4)?),
+        Link::Loopback => {
+            bytes.take::<4>()?;
+            Next::Ip
+        }
+    };
+    follow(next, bytes)
+}
+
+/// Follows what bytes begin with to IP, or to a tunnel.
+pub(super) fn follow(next: Next, mut bytes: Span<'_>) -> Result<LinkHeader<'_>, ParseError> {
+    match next {
+        Next::Ethernet | Next::Type(ether_type::ETHERNET) => {
+            bytes.take::<12>()?;
+            let ether_type = u16::from_be_bytes(*bytes.take()?);
+            follow_tags(ether_type, bytes)
+        }
+        Next::Type(ether_type) => follow_tags(ether_type, bytes),
+        Next::Ip => {
+            let network = match bytes.captured.first().ok_or(ParseError::Truncated)? >> 4 {
+                4 => Network::Ipv4,
+                6 => Network::Ipv6,
+                _ => return Err(ParseError::NotIp),
+            };
+            Ok(LinkHeader { vlan: None, network, payload: bytes })
+        }
     }
 }
 
@@ -60,42 +101,30 @@ pub(crate) fn is_on_loopback(frame: &Frame<'_>) -> bool {
     }
 }
 
-fn skip(bytes: &[u8], count: usize) -> Result<&[u8], ParseError> {
-    bytes.get(count..).ok_or(ParseError::Truncated)
+/// Follows the tags.
+fn follow_tags(mut ether_type: u16, mut bytes: Span<'_>) -> Result<LinkHeader<'_>, ParseError> {
+    let mut vlan = None;
+    for _ in 0..=TAGS_MAX {
+        if let Some(network) = network(ether_type) {
+            return Ok(LinkHeader { vlan, network, payload: bytes });
+        }
+        if !ether_type::TAGS.contains(&ether_type) {
+            return Err(ParseError::NotIp);
+        }
+        let [c0, c1, t0, t1] = *bytes.take::<4>()?;
+        vlan = vlan.or_else(|| Some(u16::from_be_bytes([c0, c1]) & 0x0fff));
+        ether_type = u16::from_be_bytes([t0, t1]);
+    }
+    Err(ParseError::Malformed)
 }
 
 const fn network(ether_type: u16) -> Option<Network> {
     match ether_type {
         ether_type::IPV4 => Some(Network::Ipv4),
         ether_type::IPV6 => Some(Network::Ipv6),
+        ether_type::MPLS | ether_type::MPLS_UPSTREAM => Some(Network::Mpls),
+        ether_type::PPPOE_SESSION => Some(Network::Pppoe),
+        ether_type::NSH => Some(Network::Nsh),
         _ => None,
     }
-}
-
-/// Follows the tags to IP.
-fn from_ether_type(mut rest: &[u8]) -> Result<LinkHeader<'_>, ParseError> {
-    let mut vlan = None;
-    for _ in 0..=TAGS_MAX {
-        let (ether_type, after) = rest.split_first_chunk::<2>().ok_or(ParseError::Truncated)?;
-        let ether_type = u16::from_be_bytes(*ether_type);
-        if let Some(network) = network(ether_type) {
-            return Ok(LinkHeader { vlan, network, payload: after });
-        }
-        if !ether_type::TAGS.contains(&ether_type) {
-            return Err(ParseError::NotIp);
-        }
-        let (control, after) = after.split_first_chunk::<2>().ok_or(ParseError::Truncated)?;
-        vlan = vlan.or_else(|| Some(u16::from_be_bytes(*control) & 0x0fff));
-        rest = after;
-    }
-    Err(ParseError::Malformed)
-}
-
-fn from_version(packet: &[u8]) -> Result<LinkHeader<'_>, ParseError> {
-    let network = match packet.first().ok_or(ParseError::Truncated)? >> 4 {
-        4 => Network::Ipv4,
-        6 => Network::Ipv6,
-        _ => return Err(ParseError::NotIp),
-    };
-    Ok(LinkHeader { vlan: None, network, payload: packet })
 }

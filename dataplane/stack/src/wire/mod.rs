@@ -12,7 +12,9 @@ mod error;
 mod ip;
 mod link;
 mod options;
+mod span;
 mod tcp;
+mod tunnel;
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -111,9 +113,11 @@ pub(crate) struct Fragment<'a> {
     pub(crate) part: FragmentPart,
     pub(crate) vlan: Option<u16>,
     pub(crate) payload: &'a [u8],
+    /// How many tunnels it was found in.
+    depth: u8,
 }
 
-/// Parses a frame down to its TCP segment, or to a fragment.
+/// Parses a frame down to its TCP segment, or to a fragment, through the tunnels around it.
 ///
 /// # Errors
 ///
@@ -132,31 +136,8 @@ pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parse
 /// The reason why the frame holds nothing to monitor.
 #[inline(never)]
 pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
-    let below = link::parse(frame.link, frame.bytes)?;
-    let headers = frame.bytes.len().saturating_sub(below.payload.len());
-    let wire_length = usize::try_from(frame.wire_length).unwrap_or(usize::MAX);
-    let on_wire = wire_length.max(frame.bytes.len()).saturating_sub(headers);
-    let packet = match below.network {
-        link::Network::Ipv4 => ip::parse_v4(below.payload, on_wire)?,
-        link::Network::Ipv6 => ip::parse_v6(below.payload, on_wire)?,
-    };
-    let ip::Packet { source, destination, payload, .. } = packet;
-    if let Some(part) = packet.fragment {
-        let is_invalid = packet.checksums == ip::HeaderChecksum::Invalid;
-        if verify == Verify::Software && is_invalid {
-            return Err(ParseError::Checksum);
-        }
-        if payload.len() < packet.length {
-            return Err(ParseError::Truncated);
-        }
-        let fragment = Fragment { source, destination, part, vlan: below.vlan, payload };
-        return Ok(Parsed::Fragment(fragment));
-    }
-    let segment = parse_segment(source, destination, payload, packet.length)?;
-    if verify == Verify::Software && !has_valid_checksums(frame.checksums, &packet) {
-        return Err(ParseError::Checksum);
-    }
-    Ok(Parsed::Segment(Segment { vlan: below.vlan, ..segment }))
+    let link = link::parse(frame)?;
+    Descent { depth: 0, vlan: link.vlan, checksums: frame.checksums, verify }.parse(link)
 }
 
 /// Parses the payload of a reassembled packet; `last` is the fragment that completed it, and `next`
@@ -164,21 +145,114 @@ pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<
 ///
 /// # Errors
 ///
-/// The reason why it holds no segment to monitor.
+/// The reason why it holds nothing to monitor.
 pub(crate) fn parse_assembled<'a>(
     last: &Fragment<'_>,
     next: u8,
     payload: &'a [u8],
     verify: Verify,
-) -> Result<Segment<'a>, ParseError> {
-    let Fragment { source, destination, vlan, .. } = *last;
-    let ip::Whole { source, destination, payload } =
+) -> Result<Parsed<'a>, ParseError> {
+    let Fragment { source, destination, vlan, depth, .. } = *last;
+    let ip::Whole { source, destination, protocol, payload } =
         ip::Whole::new((source, destination), next, payload)?;
-    let segment = parse_segment(source, destination, payload, payload.len())?;
-    if verify == Verify::Software && !has_valid_tcp_checksum(source, destination, payload) {
-        return Err(ParseError::Checksum);
+    let checksums = ip::HeaderChecksum::Valid;
+    let packet = ip::Packet { source, destination, fragment: None, protocol, payload, checksums };
+    // What the port knows of the last fragment's checksums says nothing of the whole.
+    let mut descent = Descent { depth, vlan, checksums: Checksums::Unknown, verify };
+    match descent.segment_or_inside(&packet)? {
+        Found::Parsed(parsed) => Ok(parsed),
+        Found::Inside(inside) => {
+            let link = descent.enter(inside)?;
+            descent.parse(link)
+        }
     }
-    Ok(Segment { vlan, ..segment })
+}
+
+/// The way down through the tunnels of a frame.
+#[derive(Debug, Clone, Copy)]
+struct Descent {
+    /// How many tunnels lie behind.
+    depth: u8,
+    /// The outermost VLAN id of the innermost layer that has one.
+    vlan: Option<u16>,
+    /// What the port knows of the checksums: of the outermost packet.
+    checksums: Checksums,
+    verify: Verify,
+}
+
+/// What a packet holds.
+enum Found<'a> {
+    Parsed(Parsed<'a>),
+    Inside(tunnel::Inside<'a>),
+}
+
+impl Descent {
+    /// Follows what a link layer carries. Each turn enters a tunnel.
+    fn parse<'a>(mut self, mut link: link::LinkHeader<'a>) -> Result<Parsed<'a>, ParseError> {
+        loop {
+            let found = match link.network {
+                link::Network::Ipv4 => self.segment_or_inside(&ip::parse_v4(link.payload)?)?,
+                link::Network::Ipv6 => self.segment_or_inside(&ip::parse_v6(link.payload)?)?,
+                link::Network::Mpls => Found::Inside(tunnel::open_mpls(link.payload)?),
+                link::Network::Pppoe => Found::Inside(tunnel::open_pppoe(link.payload)?),
+                link::Network::Nsh => Found::Inside(tunnel::open_nsh(link.payload)?),
+            };
+            link = match found {
+                Found::Parsed(parsed) => return Ok(parsed),
+                Found::Inside(inside) => self.enter(inside)?,
+            };
+        }
+    }
+
+    /// Goes into a tunnel, and follows the link layer there.
+    fn enter<'a>(
+        &mut self,
+        inside: tunnel::Inside<'a>,
+    ) -> Result<link::LinkHeader<'a>, ParseError> {
+        if self.depth >= tunnel::DEPTH_MAX {
+            return Err(ParseError::TooDeep);
+        }
+        let link = link::follow(inside.next, inside.bytes)?;
+        let vlan = link.vlan.or(inside.vlan).or(self.vlan);
+        *self = Self {
+            depth: self.depth.saturating_add(1),
+            vlan,
+            checksums: Checksums::Unknown,
+            ..*self
+        };
+        Ok(link)
+    }
+
+    /// The segment or the fragment in a packet, or what the tunnel carries that it is.
+    fn segment_or_inside<'a>(self, packet: &ip::Packet<'a>) -> Result<Found<'a>, ParseError> {
+        let Self { depth, vlan, checksums: known, verify } = self;
+        let ip::Packet { source, destination, protocol, payload, checksums, .. } = *packet;
+        let is_header_wrong =
+            verify == Verify::Software && checksums == ip::HeaderChecksum::Invalid;
+        if let Some(part) = packet.fragment {
+            if is_header_wrong {
+                return Err(ParseError::Checksum);
+            }
+            if payload.captured.len() < payload.length {
+                return Err(ParseError::Truncated);
+            }
+            let payload = payload.captured;
+            let fragment = Fragment { source, destination, part, vlan, payload, depth };
+            return Ok(Found::Parsed(Parsed::Fragment(fragment)));
+        }
+        if protocol != ip::TCP {
+            let inside = tunnel::open(protocol, payload)?;
+            if is_header_wrong && known != Checksums::Good {
+                return Err(ParseError::Checksum);
+            }
+            return Ok(Found::Inside(inside));
+        }
+        let segment = parse_segment(source, destination, payload.captured, payload.length)?;
+        if verify == Verify::Software && !has_valid_checksums(known, packet) {
+            return Err(ParseError::Checksum);
+        }
+        Ok(Found::Parsed(Parsed::Segment(Segment { vlan, ..segment })))
+    }
 }
 
 fn parse_segment(
@@ -213,8 +287,9 @@ fn has_valid_checksums(known: Checksums, packet: &ip::Packet<'_>) -> bool {
         (Checksums::Good, _) | (Checksums::Unknown, ip::HeaderChecksum::Offloaded) => true,
         (Checksums::Bad, _) | (Checksums::Unknown, ip::HeaderChecksum::Invalid) => false,
         (Checksums::Unknown, ip::HeaderChecksum::Valid) => {
-            packet.payload.len() < packet.length
-                || has_valid_tcp_checksum(packet.source, packet.destination, packet.payload)
+            let ip::Packet { source, destination, payload, .. } = *packet;
+            payload.captured.len() < payload.length
+                || has_valid_tcp_checksum(source, destination, payload.captured)
         }
     }
 }

@@ -17,44 +17,40 @@ pub struct Known {
     explains: fn(&Strange) -> bool,
 }
 
-/// Kinds that are wrong in mosd today: single connections under `first` and `linux`, more under
-/// `last`. The ceilings of the test say how many. One that is mended is removed, and never comes
-/// back.
+/// Kinds that are wrong in mosd today, in single connections. The ceilings of the test say how
+/// many. One that is mended is removed, and never comes back.
 pub const OPEN: [Known; 9] = [
     Known {
         name: "no-ack-flag",
-        why: "rare: with another strange packet; under `last`, a later copy of acknowledged \
-              bytes wins",
+        why: "rare: with another strange packet",
         explains: |strange| has(strange, lacks_ack),
     },
     Known {
         name: "flags",
-        why: "rare: with another strange packet; under `last`, a later copy of acknowledged \
-              bytes wins",
+        why: "rare: with another strange packet",
         explains: |strange| has(strange, |change| change.group() == "flags"),
     },
     Known {
         name: "acknowledgement",
         why: "rare: the kernel takes a FIN with the acknowledgement of its SYN, and resets \
-              without acknowledging; under `last`, a later copy of acknowledged bytes wins",
+              without acknowledging",
         explains: |strange| has(strange, |change| matches!(change, Change::Ack(..))),
     },
     Known {
         name: "timestamps",
         why: "rare: a timestamp exactly 2^31 away is old for one test of the kernel, and not \
-              for the other; under `last`, a later copy of acknowledged bytes wins",
+              for the other",
         explains: |strange| has(strange, |change| matches!(change, Change::Stamp(_))),
     },
     Known {
         name: "options",
-        why: "rare: a signed segment before the SYN, which the kernel drops without a word; \
-              under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: a signed segment before the SYN, which the kernel drops without a word",
         explains: |strange| has(strange, |change| matches!(change, Change::Option(_))),
     },
     Known {
         name: "syn",
         why: "rare: behind data in TIME-WAIT; a challenge ACK after which the kernel refuses \
-              the true ACK; under `last`, a later copy of acknowledged bytes wins",
+              the true ACK",
         explains: |strange| strange.kind.is_syn(),
     },
     Known {
@@ -65,13 +61,12 @@ pub const OPEN: [Known; 9] = [
     },
     Known {
         name: "rst",
-        why: "rare: with another strange packet; under `last`, a later copy of acknowledged \
-              bytes wins",
+        why: "rare: with another strange packet",
         explains: |strange| matches!(strange.kind, Kind::Rst | Kind::RstAck | Kind::RstData),
     },
     Known {
         name: "data",
-        why: "under `last`, a later copy of acknowledged bytes wins",
+        why: "rare: with another strange packet",
         explains: |strange| matches!(strange.kind, Kind::Data | Kind::Byte | Kind::Ack),
     },
 ];

@@ -1,4 +1,4 @@
-//! IPv4 with options and IPv6 with extension headers, down to the TCP segment.
+//! IPv4 with options and IPv6 with extension headers, down to a TCP segment or a tunnel.
 //!
 //! What a header obliges a receiver to discard is refused here, each kind with its own reason:
 //! otherwise one packet that nobody receives would be monitored as a part of a connection. The
@@ -14,13 +14,13 @@ mod tests;
 
 use core::net::IpAddr;
 
-use super::ParseError;
+use super::{ParseError, span::Span, tunnel};
 
 pub(super) use v4::parse as parse_v4;
 pub(super) use v6::{Whole, parse as parse_v6};
 
 /// `Protocol`, and `Next Header`, of TCP.
-const TCP: u8 = 6;
+pub(super) const TCP: u8 = 6;
 
 /// Longest IP packet that needs no cutting, in bytes: the MTU of Ethernet.
 const UNCUT_MAX: usize = 1500;
@@ -33,8 +33,8 @@ pub(crate) struct FragmentPart {
     pub(crate) offset: u16,
     /// Whether it is the last one.
     pub(crate) is_last: bool,
-    /// Of the first fragment: what the whole packet's payload begins with, TCP or an IPv6
-    /// extension header.
+    /// Of the first fragment: what the whole packet's payload begins with, the number of a
+    /// protocol or of an IPv6 extension header.
     pub(crate) next: u8,
     /// Bytes in front of the payload that count in the packet's length: the header of IPv4, the
     /// extension headers of IPv6.
@@ -43,7 +43,7 @@ pub(crate) struct FragmentPart {
     pub(crate) congestion: u8,
 }
 
-/// The TCP segment that an IP packet carries, or a fragment of it.
+/// The payload of an IP packet that is TCP or may be a tunnel, or a fragment of it.
 #[derive(Debug)]
 pub(super) struct Packet<'a> {
     /// The endpoint that sent it: with IPv6, not always the address in the header.
@@ -52,10 +52,10 @@ pub(super) struct Packet<'a> {
     pub(super) destination: IpAddr,
     /// Which part it is, for a fragment.
     pub(super) fragment: Option<FragmentPart>,
-    /// Captured bytes of the TCP segment.
-    pub(super) payload: &'a [u8],
-    /// Length of the TCP segment by the IP header, at least that of `payload`.
-    pub(super) length: usize,
+    /// What the payload is: [`TCP`], or a protocol that may carry other packets.
+    pub(super) protocol: u8,
+    /// The payload, as long as the IP header says.
+    pub(super) payload: Span<'a>,
     /// Whether the checksum of TCP can be verified, and that of the header is valid.
     pub(super) checksums: HeaderChecksum,
 }
@@ -71,17 +71,24 @@ pub(super) enum HeaderChecksum {
     Offloaded,
 }
 
-/// Cuts `captured` to `length`. A header that claims more than was on the wire is malformed.
-fn cut(captured: &[u8], length: usize, on_wire: usize) -> Result<(&[u8], usize), ParseError> {
-    if length > on_wire {
-        return Err(ParseError::Malformed);
-    }
-    Ok((captured.get(..length).unwrap_or(captured), length))
+/// Whether the payload of a packet of this protocol is of interest.
+const fn is_followed(protocol: u8) -> bool {
+    protocol == TCP || tunnel::is_tunnel(protocol)
+}
+
+/// Why a packet is longer than its frame: the frame of a tunnel was cut on its way, and every host
+/// drops such a packet of TCP.
+const fn too_long(protocol: u8, reason: ParseError) -> ParseError {
+    if tunnel::is_tunnel(protocol) { ParseError::Truncated } else { reason }
 }
 
 /// The length of a packet that was captured where segmentation offload had yet to cut it: the rest
 /// of the frame. Every receiver drops a packet with a length of 0, so one that needed no cutting
 /// was not sent like this.
-const fn length_before_cutting(on_wire: usize) -> Result<usize, ParseError> {
-    if on_wire > UNCUT_MAX { Ok(on_wire) } else { Err(ParseError::LengthZero) }
+const fn length_before_cutting(bytes: &Span<'_>) -> Result<usize, ParseError> {
+    if bytes.length > UNCUT_MAX && !bytes.may_be_cut {
+        Ok(bytes.length)
+    } else {
+        Err(ParseError::LengthZero)
+    }
 }

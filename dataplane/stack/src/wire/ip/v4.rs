@@ -3,8 +3,8 @@
 use core::{mem, net::IpAddr};
 
 use super::{
-    super::{ParseError, checksum::Sum},
-    FragmentPart, HeaderChecksum, Packet, TCP, cut, length_before_cutting,
+    super::{ParseError, checksum::Sum, span::Span},
+    FragmentPart, HeaderChecksum, Packet, is_followed, length_before_cutting, too_long,
 };
 
 mod option {
@@ -18,9 +18,9 @@ mod option {
     pub(super) const ROUTER_ALERT: u8 = 148;
 }
 
-/// Parses a packet: `bytes` were captured, and `on_wire` bytes were sent.
-pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
-    let (header, _) = bytes.split_first_chunk::<20>().ok_or(ParseError::Truncated)?;
+/// Parses a packet.
+pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError> {
+    let header = bytes.captured.first_chunk::<20>().ok_or(ParseError::Truncated)?;
     let [version_length, service, l0, l1, i0, i1, f0, f1, _, protocol, _, _, addresses @ ..] =
         *header;
     let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
@@ -28,7 +28,7 @@ pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>
     if version_length >> 4 != 4 || header_length < header.len() {
         return Err(ParseError::Malformed);
     }
-    if protocol != TCP {
+    if !is_followed(protocol) {
         return Err(ParseError::NotTcp);
     }
     let flags = u16::from_be_bytes([f0, f1]);
@@ -36,18 +36,20 @@ pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>
         identification: u32::from(u16::from_be_bytes([i0, i1])),
         offset: (flags & 0x1fff).wrapping_shl(3),
         is_last: flags & 0x2000 == 0,
-        next: TCP,
+        next: protocol,
         headers: u32::try_from(header_length).unwrap_or_default(),
         congestion: service & 3,
     });
     let (total_length, is_offloaded) = match u16::from_be_bytes([l0, l1]) {
         0 if fragment.is_some() => return Err(ParseError::LengthZero),
-        0 => (length_before_cutting(on_wire)?, true),
+        0 => (length_before_cutting(&bytes)?, true),
         length => (usize::from(length), false),
     };
     let length = total_length.checked_sub(header_length).ok_or(ParseError::Malformed)?;
-    let (header, captured) = bytes.split_at_checked(header_length).ok_or(ParseError::Truncated)?;
-    let (payload, length) = cut(captured, length, on_wire.saturating_sub(header_length))?;
+    let header = bytes.captured.get(..header_length).ok_or(ParseError::Truncated)?;
+    let mut payload = bytes;
+    payload.skip(header_length)?;
+    let payload = payload.cut(length).map_err(|reason| too_long(protocol, reason))?;
     check_options(header.get(20..).unwrap_or_default())?;
     let checksums = if is_offloaded {
         HeaderChecksum::Offloaded
@@ -60,8 +62,8 @@ pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>
         source: IpAddr::from([s0, s1, s2, s3]),
         destination: IpAddr::from([d0, d1, d2, d3]),
         fragment,
+        protocol,
         payload,
-        length,
         checksums,
     })
 }

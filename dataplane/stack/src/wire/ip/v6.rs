@@ -6,8 +6,8 @@
 use core::net::{IpAddr, Ipv6Addr};
 
 use super::{
-    super::ParseError,
-    FragmentPart, HeaderChecksum, Packet, TCP, cut, length_before_cutting,
+    super::{ParseError, span::Span},
+    FragmentPart, HeaderChecksum, Packet, TCP, is_followed, length_before_cutting, too_long,
     v6_options::{self, Place},
 };
 
@@ -35,9 +35,10 @@ const HEADER: usize = 40;
 /// Bytes of the smallest TCP header.
 const TCP_HEADER_MIN: usize = 20;
 
-/// Parses a packet: `bytes` were captured, and `on_wire` bytes were sent.
-pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>, ParseError> {
-    let (header, captured) = bytes.split_first_chunk::<HEADER>().ok_or(ParseError::Truncated)?;
+/// Parses a packet.
+pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError> {
+    let mut behind = bytes;
+    let header = behind.take::<HEADER>()?;
     let ([version, class, _, _, l0, l1, next, _], addresses) =
         header.split_first_chunk::<8>().ok_or(ParseError::Truncated)?;
     let (source, destination) = addresses.split_first_chunk::<16>().ok_or(ParseError::Truncated)?;
@@ -47,14 +48,13 @@ pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>
     }
     let payload_length = u16::from_be_bytes([*l0, *l1]);
     let (length, checksums) = match payload_length {
-        0 => (length_before_cutting(on_wire)?.saturating_sub(HEADER), HeaderChecksum::Offloaded),
+        0 => (length_before_cutting(&bytes)?.saturating_sub(HEADER), HeaderChecksum::Offloaded),
         length => (usize::from(length), HeaderChecksum::Valid),
     };
-    let (payload, length) = cut(captured, length, on_wire.saturating_sub(HEADER))?;
+    let bytes = behind.cut(length).map_err(|reason| too_long(*next, reason))?;
     let mut chain = Chain {
         next: *next,
-        payload,
-        length,
+        bytes,
         source: IpAddr::from(*source),
         destination: IpAddr::from(*destination),
         home: None,
@@ -70,16 +70,18 @@ pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>
         }
         part.congestion = class >> 4 & 3;
         // What lies between the header and the Fragment header.
-        let headers = usize::from(payload_length).saturating_sub(chain.length).saturating_sub(8);
+        let headers =
+            usize::from(payload_length).saturating_sub(chain.bytes.length).saturating_sub(8);
         part.headers = u32::try_from(headers).unwrap_or_default();
-        let is_whole = chain.payload.len() == chain.length;
-        if part.offset == 0 && is_whole && ends_within_headers(chain.next, chain.payload) {
+        let Span { captured, length, .. } = chain.bytes;
+        let is_whole = captured.len() == length;
+        if part.offset == 0 && is_whole && ends_within_headers(chain.next, captured) {
             return Err(ParseError::FragmentHeaders);
         }
     }
     let source = chain.endpoint();
-    let Chain { destination, payload, length, .. } = chain;
-    Ok(Packet { source, destination, fragment, payload, length, checksums })
+    let Chain { destination, next: protocol, bytes: payload, .. } = chain;
+    Ok(Packet { source, destination, fragment, protocol, payload, checksums })
 }
 
 /// A packet that was put together from its fragments.
@@ -87,8 +89,8 @@ pub(in super::super) fn parse(bytes: &[u8], on_wire: usize) -> Result<Packet<'_>
 pub(in super::super) struct Whole<'a> {
     pub(in super::super) source: IpAddr,
     pub(in super::super) destination: IpAddr,
-    /// The TCP segment.
-    pub(in super::super) payload: &'a [u8],
+    pub(in super::super) protocol: u8,
+    pub(in super::super) payload: Span<'a>,
 }
 
 impl<'a> Whole<'a> {
@@ -99,14 +101,14 @@ impl<'a> Whole<'a> {
         next: u8,
         payload: &'a [u8],
     ) -> Result<Self, ParseError> {
-        let length = payload.len();
-        let mut chain =
-            Chain { next, payload, length, source, destination, home: None, has_fragment: true };
+        let bytes = Span::new(payload, payload.len());
+        let mut chain = Chain { next, bytes, source, destination, home: None, has_fragment: true };
         chain.follow()?;
         Ok(Self {
             source: chain.endpoint(),
             destination: chain.destination,
-            payload: chain.payload,
+            protocol: chain.next,
+            payload: chain.bytes,
         })
     }
 }
@@ -114,12 +116,10 @@ impl<'a> Whole<'a> {
 /// A place in the chain of extension headers, and what those before it have said.
 #[derive(Debug)]
 struct Chain<'a> {
-    /// What `payload` begins with.
+    /// What `bytes` begin with.
     next: u8,
-    /// What was captured from here on.
-    payload: &'a [u8],
-    /// How many bytes follow by the header, at least those of `payload`.
-    length: usize,
+    /// What follows, as long as the header says.
+    bytes: Span<'a>,
     source: IpAddr,
     destination: IpAddr,
     /// The address of the source at home.
@@ -137,27 +137,27 @@ impl<'a> Chain<'a> {
     /// Moves behind a header, and returns it.
     fn take(&mut self) -> Result<&'a [u8], ParseError> {
         let &[next, units, ..] =
-            self.payload.first_chunk::<8>().ok_or_else(|| self.too_short(8))?;
+            self.bytes.captured.first_chunk::<8>().ok_or_else(|| self.too_short(8))?;
         let size = match self.next {
             next_header::FRAGMENT => 8,
             _ => usize::from(units).saturating_add(1).saturating_mul(8),
         };
         let too_short = self.too_short(size);
-        let (header, rest) = self.payload.split_at_checked(size).ok_or(too_short)?;
-        self.length = self.length.saturating_sub(size);
-        (self.next, self.payload) = (next, rest);
+        let header = self.bytes.captured.get(..size).ok_or(too_short)?;
+        self.bytes.skip(size)?;
+        self.next = next;
         Ok(header)
     }
 
     /// Why `size` bytes are not there: the packet ends before, or the capture does.
     const fn too_short(&self, size: usize) -> ParseError {
-        if self.length < size { ParseError::Malformed } else { ParseError::Truncated }
+        if self.bytes.length < size { ParseError::Malformed } else { ParseError::Truncated }
     }
 
     /// Takes the Hop-by-Hop Options, which are only ever the first header. The length of a larger
     /// packet than the header can say is among them.
     fn take_hop_by_hop(&mut self, payload_length: u16) -> Result<(), ParseError> {
-        let all = self.length;
+        let all = self.bytes.length;
         let options = v6_options::read(Place::HopByHop, self.take()?)?;
         let Some(jumbo) = options.jumbo else { return Ok(()) };
         if payload_length != 0 {
@@ -165,18 +165,17 @@ impl<'a> Chain<'a> {
         }
         let jumbo = usize::try_from(jumbo).unwrap_or(usize::MAX);
         let beyond = all.checked_sub(jumbo).ok_or(ParseError::Malformed)?;
-        let length = self.length.saturating_sub(beyond);
-        (self.payload, self.length) = cut(self.payload, length, self.length)?;
+        self.bytes = self.bytes.cut(self.bytes.length.saturating_sub(beyond))?;
         Ok(())
     }
 
-    /// Follows the headers to TCP, or to a fragment of a packet.
+    /// Follows the headers to TCP or a tunnel, or to a fragment of a packet.
     ///
     /// Every header takes 8 bytes of the packet at least, so the packet bounds the work.
     fn follow(&mut self) -> Result<Option<FragmentPart>, ParseError> {
         loop {
             match self.next {
-                TCP => return Ok(None),
+                next if is_followed(next) => return Ok(None),
                 next_header::DESTINATION => self.take_destination_options()?,
                 next_header::ROUTING => self.take_routing()?,
                 next_header::FRAGMENT if !self.has_fragment => match self.take_fragment()? {
