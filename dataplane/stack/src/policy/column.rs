@@ -4,15 +4,15 @@
 //! borders   0        80   81            443  444
 //! row       [..]     [..] [..]          [..] [..]
 //!            │
-//!            └─ summary: which words are not zero │ words: a bit for each alternative
+//!            └─ words: a bit for each alternative
 //! ```
 
 use alloc::vec::Vec;
 
 use super::ranges::{Number, Ranges};
 
-/// Alternatives of one table, at most: a summary has a bit for each of as many words.
-pub(super) const ALTERNATIVES_MAX: usize = WORD * WORD;
+/// Alternatives of one table, at most: a lookup reads 64 words of each column then.
+pub(super) const ALTERNATIVES_MAX: usize = 64 * WORD;
 
 /// Borders in one column, at most: it then takes 4 MiB.
 pub(super) const BORDERS_MAX: usize = 8192;
@@ -26,10 +26,10 @@ pub(super) struct Column<T> {
     /// The first value of each stretch of values that the same alternatives take, in ascending
     /// order.
     borders: Vec<T>,
-    /// For each stretch a summary and its words.
+    /// The words of each stretch.
     rows: Vec<u64>,
-    /// Words of a row, the summary included.
-    stride: usize,
+    /// Words of a row.
+    words: usize,
 }
 
 impl<T: Number> Column<T> {
@@ -49,7 +49,7 @@ impl<T: Number> Column<T> {
         }
         changes.sort_unstable();
         let words = count.div_ceil(WORD);
-        let mut column = Self { borders: Vec::new(), rows: Vec::new(), stride: words + 1 };
+        let mut column = Self { borders: Vec::new(), rows: Vec::new(), words };
         let mut current = alloc::vec![0u64; words];
         let starts = |changes: &[(T, usize)]| changes.first().map(|(start, _)| *start);
         if starts(&changes) != Some(T::MIN) {
@@ -66,18 +66,15 @@ impl<T: Number> Column<T> {
     }
 
     fn push(&mut self, border: T, words: &[u64]) {
-        let is_used = |(at, word): (usize, &u64)| u64::from(*word != 0) << at;
-        let summary = words.iter().enumerate().map(is_used).fold(0, |all, bit| all | bit);
         self.borders.push(border);
-        self.rows.push(summary);
         self.rows.extend_from_slice(words);
     }
 
-    /// The summary and the words of a value.
+    /// The words of a value.
     #[inline]
     pub(super) fn row(&self, value: T) -> &[u64] {
         let behind = self.borders.partition_point(|border| *border <= value);
-        let start = behind.saturating_sub(1) * self.stride;
-        self.rows.get(start..start + self.stride).unwrap_or_default()
+        let start = behind.saturating_sub(1) * self.words;
+        self.rows.get(start..start + self.words).unwrap_or_default()
     }
 }

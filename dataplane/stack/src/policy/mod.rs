@@ -160,28 +160,16 @@ impl PolicyTable {
     /// The first rule that a flow with this tuple fits.
     #[must_use]
     pub fn find(&self, tuple: &FlowTuple) -> Option<usize> {
-        let rows = [
-            self.ends.client.address(tuple.client.ip()),
-            self.ends.server.address(tuple.server.ip()),
-            self.ends.client.ports.row(tuple.client.port()),
-            self.ends.server.ports.row(tuple.server.port()),
-            self.vlans.row(tuple.vlan.unwrap_or(Alternative::UNTAGGED)),
-        ];
-        let common = |word: usize| {
-            let of = |row: &[u64]| row.get(word).copied().unwrap_or_default();
-            rows.into_iter().map(of).fold(u64::MAX, |all, word| all & word)
-        };
-        let mut summary = common(0);
-        while summary != 0 {
-            let word = summary.trailing_zeros() as usize;
-            let alternatives = common(1 + word);
-            if alternatives != 0 {
-                let first = word * WORD + alternatives.trailing_zeros() as usize;
-                return self.owners.get(first).copied();
-            }
-            summary &= summary - 1;
-        }
-        None
+        let client = self.ends.client.address(tuple.client.ip());
+        let server = self.ends.server.address(tuple.server.ip());
+        let client_port = self.ends.client.ports.row(tuple.client.port());
+        let server_port = self.ends.server.ports.row(tuple.server.port());
+        let vlan = self.vlans.row(tuple.vlan.unwrap_or(Alternative::UNTAGGED));
+        let ends = client.iter().zip(server);
+        let rest = client_port.iter().zip(server_port).zip(vlan);
+        let common = ends.zip(rest).map(|((a, b), ((c, d), e))| a & b & c & d & e);
+        let (word, bits) = common.enumerate().find(|(_, bits)| *bits != 0)?;
+        self.owners.get(word * WORD + bits.trailing_zeros() as usize).copied()
     }
 
     fn rule_for(&self, tuple: &FlowTuple) -> Option<&PolicyRule> {
