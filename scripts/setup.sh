@@ -87,6 +87,8 @@ install_clients() {
         npm install --prefix "$buf" --ignore-scripts --no-audit --no-fund --silent \
             "@bufbuild/buf@$BUF_VERSION" || die "npm could not install @bufbuild/buf"
     fi
+    mkdir -p "$buf/include/google/rpc"
+    cp "$venv"/lib/python3*/site-packages/google/rpc/status.proto "$buf/include/google/rpc/"
 }
 
 # Renders the book; nothing else needs it.

@@ -91,7 +91,7 @@ fi
 check "setup" scripts/setup.sh test
 check "format" cargo fmt --all --check
 check "shell syntax" bash -n scripts/*.sh .ci/run deploy/*.sh
-check "API lint" .cache/buf/node_modules/.bin/buf lint proto
+check "API lint" .cache/buf/node_modules/.bin/buf lint
 check "lints" cargo clippy --workspace --all-targets -- -D warnings
 check "without DPDK" cargo check -p mosd --no-default-features
 check "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

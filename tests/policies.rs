@@ -1,5 +1,5 @@
 //! Policies of a running service: what flows to come begin with, what is not monitored at all, and
-//! what is left after a crash. The two EXAMPLES of mtcp_setsockopt(3) are among them.
+//! what is left after a crash. The two EXAMPLES of `mtcp_setsockopt(3)` are among them.
 
 #![expect(
     clippy::expect_used,
