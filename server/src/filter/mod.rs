@@ -110,7 +110,7 @@ impl Filter {
     }
 
     /// A filter of flows that begin as alternatives: a flow matches if it fits one of them. `None`
-    /// if that takes more than [`POLICY_ALTERNATIVES_MAX`](crate::words::bounds).
+    /// if that takes more than `POLICY_ALTERNATIVES_MAX`.
     #[must_use]
     pub fn alternatives(&self) -> Option<Vec<Alternative>> {
         match &self.0 {

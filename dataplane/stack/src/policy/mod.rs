@@ -1,7 +1,7 @@
 //! Which options a flow begins with: the first policy that fits its addresses, ports and VLAN.
 //!
 //! The table is compiled once and never changes; a worker looks it up when a flow begins, and for
-//! no other packet. Each field of the tuple has a [column](column): from a value to a set of
+//! no other packet. Each field of the tuple has a [column]: from a value to a set of
 //! alternatives, a bit each, in match order. The first bit that is set in all sets is the match.
 //! A lookup takes five binary searches, and at most 64 words of each set.
 
