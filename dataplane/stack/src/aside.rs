@@ -37,6 +37,8 @@ pub(crate) struct Asides {
     places: Vec<Option<Kept>>,
     /// Grows by one with everything that is kept.
     clock: u64,
+    /// What gave way, until the flow tells it that has pushed it out.
+    pushed_out: ArrayVec<PushedOut, WAYS>,
 }
 
 /// What is kept of one segment, or of several that follow each other.
@@ -158,7 +160,7 @@ impl Asides {
         places.try_reserve_exact(ASIDES_MAX).ok()?;
         places.resize_with(ASIDES_MAX, || None);
         let hasher = ahash::RandomState::with_seeds(!seed, seed, seed.rotate_left(29), 2);
-        Some(Self { hasher, places, clock: 0 })
+        Some(Self { hasher, places, clock: 0, pushed_out: ArrayVec::new() })
     }
 
     /// Drops what is kept of the flow in a slot.
@@ -192,6 +194,13 @@ fn free(place: &mut Option<Kept>, pool: &mut BufferPool) {
     if let Some(mut kept) = place.take() {
         kept.bytes.release(pool);
     }
+}
+
+/// Payload, or a FIN, that gave way to something newer before anything decided about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PushedOut {
+    pub(crate) slot: u32,
+    pub(crate) from: Side,
 }
 
 /// A place in [`Asides`].
@@ -395,6 +404,21 @@ impl Aside<'_> {
         places.iter_mut().flatten().filter(move |kept| kept.slot == slot)
     }
 
+    /// What gave way since the last call, of this flow and of others.
+    pub(crate) fn take_pushed_out(&mut self) -> ArrayVec<PushedOut, WAYS> {
+        self.table.pushed_out.take()
+    }
+
+    fn push_out(&mut self, place: Place, pool: &mut BufferPool) {
+        let Asides { places, pushed_out, .. } = &mut *self.table;
+        if let Some(Kept { slot, from, what: What::Data, .. }) = places[place]
+            && !pushed_out.is_full()
+        {
+            pushed_out.push(PushedOut { slot, from });
+        }
+        free(&mut places[place], pool);
+    }
+
     /// A place for something: an empty one, that of the oldest of its kind where the flow has as
     /// many as it may, or that of the oldest in the set.
     fn place(&mut self, pool: &mut BufferPool, from: Side, what: What, seq: SeqNum) -> Place {
@@ -407,7 +431,7 @@ impl Aside<'_> {
             Some(first) if alike.len() >= what.places_max() => *first,
             _ => oldest(),
         };
-        free(&mut self.table.places[place], pool);
+        self.push_out(place, pool);
         self.table.clock += 1;
         self.table.places[place] = Some(Kept {
             slot: self.slot,

@@ -150,6 +150,8 @@ stats! {
     SuspiciousFin => "suspicious_segments", "fin";
     /// Resets whose number is not the next one expected.
     SuspiciousReset => "suspicious_segments", "reset";
+    /// Segments kept aside that gave way to newer ones before their receiver has answered.
+    SuspiciousPushedOut => "suspicious_segments", "pushed_out";
 }
 
 impl Stat {
@@ -234,6 +236,7 @@ impl Stats {
             Suspicion::BeforeSyn => Stat::SuspiciousBeforeSyn,
             Suspicion::Fin => Stat::SuspiciousFin,
             Suspicion::Reset => Stat::SuspiciousReset,
+            Suspicion::PushedOut => Stat::SuspiciousPushedOut,
         });
     }
 

@@ -36,11 +36,14 @@ pub enum Suspicion {
     Fin,
     /// A reset whose number is not the next one expected: RFC 5961 section 3.2.
     Reset,
+    /// One that was kept aside gave way to newer ones before its receiver has answered: nothing
+    /// tells any more whether that has taken it.
+    PushedOut,
 }
 
 impl Suspicion {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoAck,
         Self::HandshakeAck,
         Self::AckTooOld,
@@ -53,6 +56,7 @@ impl Suspicion {
         Self::BeforeSyn,
         Self::Fin,
         Self::Reset,
+        Self::PushedOut,
     ];
 
     /// The reason, as events, records and metrics name it.
@@ -71,6 +75,7 @@ impl Suspicion {
             Self::BeforeSyn => "before_syn",
             Self::Fin => "fin",
             Self::Reset => "reset",
+            Self::PushedOut => "pushed_out",
         }
     }
 }

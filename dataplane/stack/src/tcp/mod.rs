@@ -209,6 +209,7 @@ impl Connection {
         if on.aside.is_used() {
             on.aside.note_answer(from);
             on.aside.settle();
+            on.tell_pushed_out();
         }
         self.settle(from, on);
         let is_opened = is_taken && self.is_established && !segment.flags.is_syn();

@@ -3,7 +3,7 @@
 use super::{TcpSide, TcpState};
 use crate::{
     Fact, OverlapRule, Side, Sides, Stat, Stats, StreamOffset, Suspicion,
-    aside::{Aside, What},
+    aside::{Aside, PushedOut, What},
     flow::LedgerEntry,
     reassembly::{Appended, BufferFact, BufferPool, Overlap, Placed, Reassembler},
     side::BySide,
@@ -239,6 +239,18 @@ impl<S: FlowSink> Workbench<'_, S> {
             self.entry.count_suspicion(from);
         }
         self.emit(from, Fact::SuspiciousSegment { side: from, reason });
+    }
+
+    /// Tells what was kept aside of this flow and gave way, and counts that of all flows.
+    #[cold]
+    pub(super) fn tell_pushed_out(&mut self) {
+        for PushedOut { slot, from } in self.aside.take_pushed_out() {
+            if slot == self.aside.slot {
+                self.suspect(from, Suspicion::PushedOut);
+            } else {
+                self.stats.count_suspicion(Suspicion::PushedOut);
+            }
+        }
     }
 
     /// Drops the payload that is kept aside of a side.

@@ -291,6 +291,20 @@ fn an_unexpected_signature_is_kept_aside() {
 }
 
 #[test]
+fn what_gives_way_aside_is_told() {
+    let mut world = established();
+    for (at, seq) in [70_000, 72_000, 74_000, 76_000].into_iter().enumerate() {
+        world.play(&format!("C> P. {seq} 301 EVIL"));
+        assert_eq!(counted(&world, Suspicion::PushedOut), 0, "{at}");
+    }
+    world.play("C> P. 78000 301 EVIL");
+    assert_eq!(counted(&world, Suspicion::PushedOut), 1);
+    assert_eq!(world.flow().sides.client.suspicious_segments, 6);
+    world.play("C> P. 101 301 good\n S> . 301 105");
+    assert_eq!(world.received(Side::Server), "good");
+}
+
+#[test]
 fn a_window_of_zero_is_believed() {
     let mut world = World::new();
     let server =
