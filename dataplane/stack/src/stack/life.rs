@@ -11,6 +11,7 @@ use crate::{
     flow::{Flow, Shared, Tag},
     limits::BURST,
     opening::Opening,
+    socket::StopScope,
     wire::Segment,
 };
 
@@ -105,8 +106,8 @@ impl Stack {
         let flow = Some(self.table.id(slot));
         let tuple = || orientation.tuple(&segment.key);
         Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
-        if start.options.stopped.is_some() {
-            self.end_if_stopped(slot, now, sink);
+        if start.options.stopped == Some(StopScope::Both) {
+            self.tell_end(slot, now, Some(EndCause::Stopped), sink);
         }
         Ok(slot)
     }
@@ -193,6 +194,24 @@ impl Stack {
         }
     }
 
+    /// Emits and counts the end of a flow.
+    pub(super) fn tell_end(
+        &mut self,
+        slot: u32,
+        now: Instant,
+        cause: Option<EndCause>,
+        sink: &mut impl EventSink,
+    ) {
+        let id = self.table.id(slot);
+        let Some((key, flow)) = self.table.get(slot) else { return };
+        sink.flow_ended(&self.view(id, key, flow), cause);
+        let tuple = || flow.tuple(&key);
+        Emitter { time: now, flow: Some(id), tuple, sink }.emit(Fact::FlowEnded(cause));
+        if let Some(cause) = cause {
+            self.stats.count_end(cause);
+        }
+    }
+
     /// Removes a flow and emits its end; that of a stopped flow was emitted when it was stopped.
     pub(super) fn end(
         &mut self,
@@ -207,16 +226,8 @@ impl Stack {
             let growth = self.grown.remove(at);
             self.emit_new_data(growth, sink);
         }
-        let id = self.table.id(slot);
-        if let Some((key, flow)) = self.table.get(slot)
-            && !flow.socket.is_stopped()
-        {
-            sink.flow_ended(&self.view(id, key, flow), cause);
-            let tuple = || flow.tuple(&key);
-            Emitter { time: now, flow: Some(id), tuple, sink }.emit(Fact::FlowEnded(cause));
-            if let Some(cause) = cause {
-                self.stats.count_end(cause);
-            }
+        if self.table.get(slot).is_some_and(|(_, flow)| !flow.socket.is_stopped()) {
+            self.tell_end(slot, now, cause, sink);
         }
         self.wheel.remove(slot);
         self.evictable.remove(slot);

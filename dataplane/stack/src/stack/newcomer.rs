@@ -2,9 +2,9 @@
 
 use alloc::sync::Arc;
 
-use super::{Stack, emitter::Emitter};
+use super::Stack;
 use crate::{
-    EndCause, EventSink, Fact, FlowTuple, Instant,
+    FlowTuple,
     flow::Start,
     policy::{PolicyTable, Treatment},
     wire::Segment,
@@ -38,20 +38,6 @@ impl Stack {
     /// Whether a policy excludes the connection of a segment without SYN.
     pub(super) fn excludes(&self, segment: &Segment<'_>) -> bool {
         self.policies.excludes(&segment.tuple())
-    }
-
-    /// Emits the end of a flow that a policy stopped when it began.
-    pub(super) fn end_if_stopped(&mut self, slot: u32, now: Instant, sink: &mut impl EventSink) {
-        let id = self.table.id(slot);
-        let Some((key, flow)) = self.table.get(slot) else { return };
-        if !flow.socket.is_stopped() {
-            return;
-        }
-        sink.flow_ended(&self.view(id, key, flow), Some(EndCause::Stopped));
-        let tuple = || flow.tuple(&key);
-        let ended = Fact::FlowEnded(Some(EndCause::Stopped));
-        Emitter { time: now, flow: Some(id), tuple, sink }.emit(ended);
-        self.stats.count_end(EndCause::Stopped);
     }
 }
 
