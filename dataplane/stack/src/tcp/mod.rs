@@ -176,12 +176,7 @@ impl Connection {
         from: Side,
         on: &mut Workbench<'_, S>,
     ) {
-        if !on.frozen[from] {
-            let sender = &mut self.sides[from];
-            sender.packets += 1;
-            sender.payload_bytes += u64::from(segment.payload_length);
-        }
-        on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
+        self.count(segment, from, on);
         on.stats.add(Stat::Urgent, u64::from(segment.flags.is_urg()));
         let options = Options::parse(segment.options);
         if self.ended.is_some() {
@@ -217,6 +212,18 @@ impl Connection {
             on.drop_openings(from);
         }
         self.update_lifetime();
+    }
+
+    /// Counts a segment of a side, unless the side is no longer monitored, and its payload.
+    #[inline]
+    fn count<S: FlowSink>(&mut self, segment: &Segment<'_>, from: Side, on: &mut Workbench<'_, S>) {
+        let length = u64::from(segment.payload_length);
+        if !on.frozen[from] {
+            let sender = &mut self.sides[from];
+            sender.packets += 1;
+            sender.payload_bytes += length;
+        }
+        on.stats.add(Stat::PayloadBytes, length);
     }
 
     /// Processes a segment after the end.

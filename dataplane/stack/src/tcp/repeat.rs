@@ -10,7 +10,7 @@ use super::{
     window,
 };
 use crate::{
-    Side, Stat, StreamOffset,
+    Side, StreamOffset,
     flow::Trait,
     side::BySide,
     wire::{Options, Segment},
@@ -75,10 +75,7 @@ impl Connection {
         on: &mut Workbench<'_, S>,
     ) {
         let Repeat { offset, acknowledged, is_old } = repeat;
-        let sender = &mut self.sides[from];
-        sender.packets += 1;
-        sender.payload_bytes += u64::from(segment.payload_length);
-        on.stats.add(Stat::PayloadBytes, u64::from(segment.payload_length));
+        self.count(segment, from, on);
         if segment.payload.is_empty() {
             return;
         }
