@@ -224,9 +224,10 @@ fn a_stream_ends_when_its_certificate_is_no_longer_good_and_others_go_on() {
     refused(&scene.call(Some("view"), &["list"]), 5, &["is revoked"]);
     ends(expires, 5, "has expired");
     lasts(&mut stays);
-    // Another CA takes the place of the one that has issued it; the list goes with its CA.
+    // Another CA takes the place of the one that has issued it. The CA goes first: mosd may look
+    // between the two, and the old CA with the new list would end the stream for another reason.
     let other = Certs::new(&["ops"]);
-    for name in ["crl.pem", "ca.pem"] {
+    for name in ["ca.pem", "crl.pem"] {
         scene.certs.put(&other.folder().join(name), name);
     }
     ends(stays, 5, "CA that mosd does not trust");
