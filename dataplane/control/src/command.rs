@@ -145,6 +145,8 @@ pub enum Reply {
         page: Box<FlowPage>,
         /// Where to go on; `None` at the end of the table.
         next: Option<SlotCursor>,
+        /// Number of the last event that was told before.
+        last_event: u64,
     },
     /// To [`Command::Peek`]; the chunk comes back with an error, too.
     Peeked {

@@ -36,6 +36,10 @@ impl EventSink for EventFeed {
         self.push(*event);
     }
 
+    fn last_number(&self) -> u64 {
+        self.pushed()
+    }
+
     fn flow_ended(&mut self, _flow: &FlowRef<'_>, _cause: Option<EndCause>) {}
 }
 

@@ -87,10 +87,15 @@ impl<T> LossyFeed<T> {
         self.shared.wanted.load(Relaxed)
     }
 
+    /// Number of the last value pushed, lost or not; 0 before the first.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.shared.pushed.load(Relaxed)
+    }
+
     /// Numbers a value and puts it into the ring. Where the ring is full the value is dropped and
     /// counted: the newest is lost, not the oldest.
     pub fn push(&mut self, value: T) {
-        let sequence = self.shared.pushed.load(Relaxed) + 1;
+        let sequence = self.pushed() + 1;
         self.shared.pushed.store(sequence, Relaxed);
         if self.ring.push(Numbered { sequence, value }).is_err() {
             // Release: a reader that sees this loss also sees every value pushed before it.

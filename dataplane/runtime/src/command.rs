@@ -34,7 +34,7 @@ pub fn apply(
         Command::SetPolicies { table } => Ok(Reply::Policies(stack.set_policies(Some(table)))),
         Command::Scan { cursor, mut page } => {
             let next = stack.scan(cursor, SCAN_SLOTS, &mut page);
-            Ok(Reply::Scanned { page, next })
+            Ok(Reply::Scanned { page, next, last_event: sink.last_number() })
         }
         Command::Peek { flow, side, offset, length, mut chunk } => {
             let result = stack.peek(flow, side, offset, &mut chunk[..length.min(PEEK_CHUNK)]);

@@ -98,7 +98,9 @@ fn commands_are_answered_when_the_sources_have_ended() {
         let (mut cursor, mut listed) = (Some(SlotCursor(0)), Vec::new());
         while let Some(at) = cursor {
             let scan = Command::Scan { cursor: at, page: Box::default() };
-            let Reply::Scanned { page, next } = ask(&mut commands, scan) else { unreachable!() };
+            let Reply::Scanned { page, next, .. } = ask(&mut commands, scan) else {
+                unreachable!()
+            };
             listed.extend(page.iter().map(|flow| flow.id));
             cursor = next;
         }

@@ -4,8 +4,8 @@
 //! order in which they happened. An event of a kind that the sink does not want is not built.
 
 use crate::{
-    EndCause, FlowId, FlowSummary, FlowTuple, Head, Instant, OverlapRule, Side, SockOpts,
-    StreamOffset, Suspicion, TcpState,
+    EndCause, FlowId, FlowStatus, FlowSummary, FlowTuple, Head, Instant, OverlapRule, Side,
+    SockOpts, StreamOffset, Suspicion, TcpState,
     flow::{Flow, FlowKey, Ledger},
     reassembly::BufferPool,
 };
@@ -98,6 +98,25 @@ pub enum Fact {
         /// Their revision.
         revision: u32,
     },
+    /// What lists show of the flow is something else, at most once for each packet and command:
+    /// for those who keep a list of their own. Beside the other facts, which say why.
+    FlowStatus {
+        /// What has become of the flow.
+        change: StatusChange,
+        /// How it is now.
+        status: FlowStatus,
+    },
+}
+
+/// What has become of a flow in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusChange {
+    /// It is there, with its first packet.
+    Began,
+    /// It is another one.
+    Changed,
+    /// It is gone; `None`: it was still open when the source ended.
+    Ended(Option<EndCause>),
 }
 
 /// The kinds of [`Fact`].
@@ -116,10 +135,11 @@ pub enum EventKind {
     OrphanPacket,
     FlowEnded,
     OptionsChanged,
+    FlowStatus,
 }
 
 impl EventKind {
-    /// Every kind.
+    /// Every kind that says what happened: all but [`Self::FlowStatus`], which says what is.
     pub const ALL: [Self; 12] = [
         Self::FlowStarted,
         Self::FlowEstablished,
@@ -151,6 +171,7 @@ impl EventKind {
             Self::OrphanPacket => "orphan_packet",
             Self::FlowEnded => "flow_ended",
             Self::OptionsChanged => "options_changed",
+            Self::FlowStatus => "flow_status",
         }
     }
 }
@@ -162,7 +183,7 @@ pub struct EventKinds(u16);
 impl EventKinds {
     /// No kind.
     pub const NONE: Self = Self(0);
-    /// Every kind.
+    /// Every kind of [`EventKind::ALL`].
     pub const ALL: Self = Self((1 << EventKind::ALL.len()) - 1);
 
     /// The set with one kind more.
@@ -192,7 +213,7 @@ impl EventKinds {
     /// The set with these bits; unknown ones are dropped.
     #[must_use]
     pub const fn from_bits(bits: u16) -> Self {
-        Self(bits & Self::ALL.0)
+        Self(bits & Self::ALL.with(EventKind::FlowStatus).0)
     }
 }
 
@@ -213,6 +234,7 @@ impl Fact {
             Self::OrphanPacket => EventKind::OrphanPacket,
             Self::FlowEnded(_) => EventKind::FlowEnded,
             Self::OptionsChanged { .. } => EventKind::OptionsChanged,
+            Self::FlowStatus { .. } => EventKind::FlowStatus,
         }
     }
 
@@ -231,7 +253,8 @@ impl Fact {
             | Self::FlowEstablished
             | Self::OrphanPacket
             | Self::FlowEnded(_)
-            | Self::OptionsChanged { .. } => None,
+            | Self::OptionsChanged { .. }
+            | Self::FlowStatus { .. } => None,
         }
     }
 }
@@ -268,6 +291,11 @@ pub trait EventSink {
 
     /// Takes an event of a wanted kind.
     fn on_event(&mut self, _event: &Event) {}
+
+    /// Number of the last event that it was given, where it numbers them: 1 is the first.
+    fn last_number(&self) -> u64 {
+        0
+    }
 
     /// Whether [`Self::on_stream`] is called.
     fn wants_streams(&self) -> bool {

@@ -31,11 +31,11 @@ mod testing;
 mod time;
 pub mod wire;
 
-pub use event::{Event, EventKind, EventKinds, EventSink, Fact, FlowRef};
+pub use event::{Event, EventKind, EventKinds, EventSink, Fact, FlowRef, StatusChange};
 pub use flow::{
-    BufferPositions, BufferSummary, EndCause, FRAGMENTS_MAX, FlowDetails, FlowId, FlowSummary,
-    FlowTuple, Fragment, OptionsOrigin, PeekError, Peeked, SideDetails, SideSummary, StreamRead,
-    WorkerId,
+    BufferPositions, BufferSummary, EndCause, FRAGMENTS_MAX, FlowDetails, FlowId, FlowStatus,
+    FlowSummary, FlowTuple, Fragment, OptionsOrigin, PeekError, Peeked, SideDetails, SideSummary,
+    StreamRead, WorkerId,
 };
 pub use frame::{Checksums, Frame, FrameSet, Link};
 pub use limits::{Limits, LimitsError, Timeouts};

@@ -35,9 +35,11 @@ pub(crate) enum Payload {
 /// Keys and values of a fact, without its side and kind. Keys never change their meaning.
 pub(crate) fn facts(fact: &Fact, payload: Payload) -> Vec<(&'static str, Value)> {
     match *fact {
-        Fact::FlowStarted | Fact::FlowEstablished | Fact::OrphanPacket | Fact::FlowEnded(None) => {
-            Vec::new()
-        }
+        Fact::FlowStarted
+        | Fact::FlowEstablished
+        | Fact::OrphanPacket
+        | Fact::FlowEnded(None)
+        | Fact::FlowStatus { .. } => Vec::new(),
         Fact::StateChanged { side: _, from, to } => {
             vec![("from", text(&from)), ("to", text(&to))]
         }

@@ -41,6 +41,8 @@ pub(crate) struct Scanned {
     pub(crate) page: Box<FlowPage>,
     /// Where to go on; `None` at the end of the table.
     pub(crate) next: Option<SlotCursor>,
+    /// Number of the last event that the worker had told then.
+    pub(crate) last_event: u64,
 }
 
 /// A change of one flow's options.
@@ -106,7 +108,8 @@ impl WorkerClient {
     ) -> Asked<Scanned> {
         page.clear();
         let pending = self.begin_scan(Command::Scan { cursor, page }, place);
-        let read = reply!(Reply::Scanned { page, next } => Scanned { page, next });
+        let read =
+            reply!(Reply::Scanned { page, next, last_event } => Scanned { page, next, last_event });
         Asked { worker: self.worker(), pending, read }
     }
 

@@ -136,7 +136,8 @@ impl Table {
                 page.extend(self.slots.iter().take(end).skip(first).flatten().copied());
                 let next = u32::try_from(end).unwrap();
                 let is_end = end >= self.slots.len();
-                Reply::Scanned { page, next: (!is_end).then_some(mos_stack::SlotCursor(next)) }
+                let next = (!is_end).then_some(mos_stack::SlotCursor(next));
+                Reply::Scanned { page, next, last_event: 0 }
             }
             other @ (Command::Find { .. }
             | Command::Get { .. }

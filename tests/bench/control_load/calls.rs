@@ -25,8 +25,8 @@ pub(crate) type Client = FlowServiceClient<Channel>;
 /// Flows on a page.
 const PAGE: i32 = 1000;
 
-/// Time for a call that changes every flow.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time for a call that counts or changes every flow.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Calls under way at once where as many as possible are made.
 const AT_ONCE: usize = 64;
@@ -54,7 +54,9 @@ pub(crate) async fn list(mut client: Client) -> Arc<[String]> {
 
 /// The number of all flows, as a call counts them.
 pub(crate) async fn count(mut client: Client) -> i64 {
-    let answer = client.count_flows(CountFlowsRequest::default()).await.expect("a count");
+    let mut request = Request::new(CountFlowsRequest::default());
+    request.set_timeout(PATIENCE);
+    let answer = client.count_flows(request).await.expect("a count");
     answer.into_inner().flow_count
 }
 

@@ -21,7 +21,8 @@ pub(crate) use irregular::{Ledger, LedgerEntry};
 pub(crate) use key::{End, FlowKey};
 pub(crate) use record::{Flow, Predicted, Shared, Start};
 pub use summary::{
-    BufferSummary, EndCause, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked, SideSummary,
+    BufferSummary, EndCause, FlowStatus, FlowSummary, FlowTuple, OptionsOrigin, PeekError, Peeked,
+    SideSummary,
 };
 pub(crate) use table::{Absent, FlowTable, Tag};
 pub(crate) use timeouts::{FlowTimeouts, Timing};

@@ -5,12 +5,12 @@ use core::time::Duration;
 use mos_memory::CACHE_LINE;
 
 use super::{
-    BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowSummary, FlowTimeouts,
-    FlowTuple, Ledger, LedgerEntry, OptionsOrigin, SideDetails, SideSummary, Timing, Trait, Traits,
-    key::KeyHead,
+    BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowStatus, FlowSummary,
+    FlowTimeouts, FlowTuple, Ledger, LedgerEntry, OptionsOrigin, SideDetails, SideSummary, Timing,
+    Trait, Traits, key::KeyHead,
 };
 use crate::{
-    Fact, Instant, OverlapRule, Side, Sides, SockOpts, Stat, Stats, StreamOffset,
+    Fact, Instant, OverlapRule, Side, Sides, SockOpts, Stat, Stats, StreamOffset, TcpState,
     aside::{Aside, Asides, What},
     opening::Opening,
     reassembly::{Appended, BufferPool, Reassembler},
@@ -503,6 +503,25 @@ impl Flow {
             id,
             tuple: self.tuple(key),
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
+            is_one_sided: self.connection.is_one_sided(),
+            options: self.options(),
+            origin: self.origin(revision),
+            revision,
+            started: self.started,
+            last_packet: self.last_packet,
+        }
+    }
+
+    /// The emulated states, as lists show them.
+    pub(crate) fn states(&self) -> Sides<TcpState> {
+        self.connection.sides.each_ref().map(|tcp| tcp.frozen.unwrap_or(tcp.state))
+    }
+
+    /// What changes with states and options, for a flow in this slot.
+    pub(crate) fn status(&self, slot: u32, ledger: &Ledger) -> FlowStatus {
+        let revision = self.revision(slot, ledger);
+        FlowStatus {
+            states: self.states(),
             is_one_sided: self.connection.is_one_sided(),
             options: self.options(),
             origin: self.origin(revision),

@@ -138,6 +138,25 @@ pub struct FlowSummary {
     pub last_packet: Instant,
 }
 
+/// What of a flow changes with its state and its options, not with each packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowStatus {
+    /// The emulated TCP state of each endpoint.
+    pub states: Sides<TcpState>,
+    /// As [`FlowSummary::is_one_sided`], when the status was told.
+    pub is_one_sided: bool,
+    /// The options in force.
+    pub options: SockOpts,
+    /// Where they come from.
+    pub origin: OptionsOrigin,
+    /// Their revision.
+    pub revision: u32,
+    /// Time of the first packet.
+    pub started: Instant,
+    /// Time of the last packet.
+    pub last_packet: Instant,
+}
+
 impl FlowSummary {
     /// Bytes of both streams that were captured in order, or given up, but not yet acknowledged.
     /// `None` while it is not known what was acknowledged.

@@ -445,12 +445,17 @@ impl Stack {
         now: Instant,
         sink: &mut impl EventSink,
     ) -> PacketOutcome {
+        let is_followed = sink.wanted().contains(EventKind::FlowStatus);
         let fate = match known {
             Some(slot) => self.fate(slot, segment, now, sink),
             None => Fate::Over(None),
         };
+        let mut before = None;
         let slot = match fate {
-            Fate::GoesOn(slot) => slot,
+            Fate::GoesOn(slot) => {
+                before = is_followed.then(|| self.states(slot)).flatten();
+                slot
+            }
             Fate::Over(None) if !self.opens_flow(segment) => {
                 if self.excludes(segment) {
                     return PacketOutcome::Excluded;
@@ -470,6 +475,10 @@ impl Stack {
                 slot
             }
         };
-        self.advance(slot, segment, now, sink)
+        let outcome = self.advance(slot, segment, now, sink);
+        if is_followed {
+            self.tell_states(slot, before, now, sink);
+        }
+        outcome
     }
 }

@@ -7,7 +7,8 @@ use super::{
     emitter::{Emitter, needs_handle},
 };
 use crate::{
-    EndCause, EventKind, EventSink, Fact, Instant, PacketOutcome, Side, Sides, Stat, StreamOffset,
+    EndCause, EventKind, EventSink, Fact, Instant, PacketOutcome, Side, Sides, Stat, StatusChange,
+    StreamOffset, TcpState,
     flow::{Flow, Shared, Tag},
     limits::BURST,
     opening::Opening,
@@ -212,6 +213,46 @@ impl Stack {
         }
     }
 
+    /// The states of the flow in a slot.
+    pub(super) fn states(&self, slot: u32) -> Option<Sides<TcpState>> {
+        self.table.get(slot).map(|(_, flow)| flow.states())
+    }
+
+    /// Emits how a flow is after a segment, if its states were others before, or if it has begun.
+    /// A flow that is stopped is in no list.
+    pub(super) fn tell_states(
+        &self,
+        slot: u32,
+        before: Option<Sides<TcpState>>,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) {
+        let Some((_, flow)) = self.table.get(slot) else { return };
+        if flow.socket.is_stopped() || before == Some(flow.states()) {
+            return;
+        }
+        let has_begun = before.is_none();
+        let change = if has_begun { StatusChange::Began } else { StatusChange::Changed };
+        self.tell_status(slot, change, now, sink);
+    }
+
+    /// Emits how a flow is, to those who follow flows.
+    pub(super) fn tell_status(
+        &self,
+        slot: u32,
+        change: StatusChange,
+        now: Instant,
+        sink: &mut impl EventSink,
+    ) {
+        if !sink.wanted().contains(EventKind::FlowStatus) {
+            return;
+        }
+        let Some((key, flow)) = self.table.get(slot) else { return };
+        let status = flow.status(slot, &self.ledger);
+        let (tuple, flow) = (|| flow.tuple(&key), Some(self.table.id(slot)));
+        Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStatus { change, status });
+    }
+
     /// Removes a flow and emits its end; that of a stopped flow was emitted when it was stopped.
     pub(super) fn end(
         &mut self,
@@ -228,6 +269,7 @@ impl Stack {
         }
         if self.table.get(slot).is_some_and(|(_, flow)| !flow.socket.is_stopped()) {
             self.tell_end(slot, now, cause, sink);
+            self.tell_status(slot, StatusChange::Ended(cause), now, sink);
         }
         self.wheel.remove(slot);
         self.evictable.remove(slot);

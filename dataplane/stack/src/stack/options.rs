@@ -3,7 +3,7 @@
 use super::{Stack, emitter::Emitter};
 use crate::{
     Applied, EndCause, EventSink, Fact, FlowId, Instant, LookupError, Side, SockOptChange,
-    SockOptError, SockOpts, StopScope, socket::MonitorSocket,
+    SockOptError, SockOpts, StatusChange, StopScope, socket::MonitorSocket,
 };
 
 impl Stack {
@@ -44,6 +44,9 @@ impl Stack {
         }
         if is_ending {
             emitter.emit(Fact::FlowEnded(Some(EndCause::Stopped)));
+            self.tell_status(slot, StatusChange::Ended(Some(EndCause::Stopped)), now, sink);
+        } else if !applied.unchanged {
+            self.tell_status(slot, StatusChange::Changed, now, sink);
         }
         Ok(applied)
     }

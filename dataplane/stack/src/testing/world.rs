@@ -7,13 +7,15 @@
 //! +1500               1500 ms pass
 //! ```
 
+use arrayvec::ArrayVec;
 use core::time::Duration;
-use std::{net::SocketAddr, string::String, vec::Vec};
+use std::{collections::BTreeMap, net::SocketAddr, string::String, vec::Vec};
 
 use super::FrameBuilder;
 use crate::{
-    EndCause, Event, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowSummary, Head, Instant,
-    Limits, Side, Stack, StreamOffset, WorkerId,
+    EndCause, Event, EventKind, EventKinds, EventSink, Fact, FlowId, FlowRef, FlowStatus,
+    FlowSummary, Head, Instant, Limits, Side, SlotCursor, Stack, StatusChange, StreamOffset,
+    WorkerId,
 };
 
 pub(crate) struct World {
@@ -33,14 +35,19 @@ pub(crate) struct Ended {
     pub(crate) events: Vec<String>,
     /// What was heard of streams: whose, from which offset on, and the bytes.
     pub(crate) heard: Vec<(Side, u64, Vec<u8>)>,
+    /// The flows that are there, as one knows who follows them.
+    pub(crate) followed: BTreeMap<FlowId, FlowStatus>,
 }
 
 impl EventSink for Ended {
     fn wanted(&self) -> EventKinds {
-        EventKinds::ALL
+        EventKinds::ALL.with(EventKind::FlowStatus)
     }
 
     fn on_event(&mut self, event: &Event) {
+        if let Fact::FlowStatus { change, status } = event.fact {
+            return self.follow(event.flow.expect("a status has a flow"), change, status);
+        }
         let side = match event.fact.side() {
             Some(Side::Client) => "client ",
             Some(Side::Server) => "server ",
@@ -68,7 +75,8 @@ impl EventSink for Ended {
             Fact::FlowStarted
             | Fact::FlowEstablished
             | Fact::OrphanPacket
-            | Fact::OptionsChanged { .. } => event.fact.kind().as_str().into(),
+            | Fact::OptionsChanged { .. }
+            | Fact::FlowStatus { .. } => event.fact.kind().as_str().into(),
         });
     }
 
@@ -87,6 +95,20 @@ impl EventSink for Ended {
             String::from_utf8_lossy(&stream).into_owned()
         });
         self.flows.push((flow.summary(), cause, streams));
+    }
+}
+
+impl Ended {
+    fn follow(&mut self, id: FlowId, change: StatusChange, status: FlowStatus) {
+        let before = match change {
+            StatusChange::Began | StatusChange::Changed => self.followed.insert(id, status),
+            StatusChange::Ended(_) => self.followed.remove(&id),
+        };
+        assert_eq!(before.is_none(), change == StatusChange::Began, "{id:?} {change:?}");
+        if change == StatusChange::Changed {
+            let told = |status: FlowStatus| FlowStatus { last_packet: Instant::EPOCH, ..status };
+            assert_ne!(before.map(told), Some(told(status)), "nothing has changed");
+        }
     }
 }
 
@@ -146,6 +168,30 @@ impl World {
         let frame = FrameBuilder::arriving(bytes, self.now);
         self.stack.handle_burst(&[frame], &mut self.ended);
         assert_eq!(self.stack.stats().packets(), before + 1, "every packet is counted once");
+        self.check_followed();
+    }
+
+    /// Who follows the flows knows of each what a list shows. Only where these are few: it looks
+    /// at all of them.
+    fn check_followed(&self) {
+        if self.stack.gauges().flows > 64 {
+            return;
+        }
+        let (mut page, mut cursor) = (ArrayVec::<FlowSummary, 64>::new(), Some(SlotCursor(0)));
+        let mut listed = BTreeMap::new();
+        while let Some(at) = cursor {
+            page.clear();
+            cursor = self.stack.scan(at, 64, &mut page);
+            listed.extend(page.iter().map(|flow| (flow.id, *flow)));
+        }
+        assert!(self.ended.followed.keys().eq(listed.keys()));
+        for (status, flow) in self.ended.followed.values().zip(listed.values()) {
+            assert_eq!(status.states, flow.sides.map(|side| side.state), "{:?}", flow.tuple);
+            assert_eq!(
+                (status.options, status.origin, status.revision, status.started),
+                (flow.options, flow.origin, flow.revision, flow.started),
+            );
+        }
     }
 
     /// The flow between client and server.

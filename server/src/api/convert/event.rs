@@ -51,6 +51,8 @@ const fn event_type(kind: EventKind) -> v1::EventType {
         EventKind::OrphanPacket => v1::EventType::OrphanPacket,
         EventKind::FlowEnded => v1::EventType::FlowEnded,
         EventKind::OptionsChanged => v1::EventType::OptionsChanged,
+        // Nobody can ask for it: `WatchFlows` tells it as an update.
+        EventKind::FlowStatus => v1::EventType::Unspecified,
     }
 }
 

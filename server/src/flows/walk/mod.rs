@@ -58,6 +58,10 @@ pub(crate) trait Visitor {
 
     /// How many more flows it has room for, about: the walk asks no worker for more than that.
     fn room(&self) -> usize;
+
+    /// Takes note that it was shown the flows of this worker's slots below `slot`, as they were
+    /// when the last event was the one with this number.
+    fn scanned(&mut self, _core: WorkerId, _slot: u32, _last_event: u64) {}
 }
 
 /// A walk, one stretch at a time.
@@ -236,7 +240,10 @@ impl<V: Visitor> Steps<'_, V> {
                 // All of the call's time was this worker's.
                 Err(Late::TimeUp) => return Ok(Visit::Unreachable),
             };
-            if let Some(slot) = self.take(&scanned.page, client.board().now()) {
+            let full_at = self.take(&scanned.page, client.board().now());
+            let end = scanned.next.map_or(u32::MAX, |SlotCursor(next)| next);
+            self.visitor.scanned(client.worker(), full_at.unwrap_or(end), scanned.last_event);
+            if let Some(slot) = full_at {
                 return Ok(Visit::Ends(slot));
             }
             let Some(SlotCursor(next)) = scanned.next else { return Ok(Visit::Done) };

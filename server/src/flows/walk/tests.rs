@@ -46,7 +46,8 @@ fn serve_one(port: &mut WorkerPort, slots: u32) {
         Command::Scan { cursor: SlotCursor(first), mut page } => {
             let end = (first + u32::try_from(FLOW_PAGE).unwrap()).min(slots);
             page.extend((first..end).map(|slot| flow(port.worker(), slot, 5)));
-            Reply::Scanned { page, next: (end < slots).then_some(SlotCursor(end)) }
+            let next = (end < slots).then_some(SlotCursor(end));
+            Reply::Scanned { page, next, last_event: 0 }
         }
         Command::Find { .. } => Reply::Found(Default::default()),
         other @ (Command::Get { .. }

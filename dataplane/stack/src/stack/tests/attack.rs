@@ -94,7 +94,8 @@ impl EventSink for Witness {
             | Fact::SuspiciousSegment { .. }
             | Fact::OrphanPacket
             | Fact::FlowEnded(_)
-            | Fact::OptionsChanged { .. } => {}
+            | Fact::OptionsChanged { .. }
+            | Fact::FlowStatus { .. } => {}
         }
     }
 

@@ -112,7 +112,9 @@ impl EventSink for Listener {
             Fact::Retransmission { .. }
             | Fact::SuspiciousSegment { .. }
             | Fact::OptionsChanged { .. } => {}
-            Fact::FlowStarted | Fact::OrphanPacket => unreachable!("{event:?}"),
+            Fact::FlowStarted | Fact::OrphanPacket | Fact::FlowStatus { .. } => {
+                unreachable!("{event:?}")
+            }
         }
     }
 

@@ -98,7 +98,7 @@ fn said(frames: &[Vec<u8>]) -> Said {
         world.receive(frame);
     }
     world.wait(Duration::from_secs(400));
-    let Ended { flows, events, heard } = world.ended;
+    let Ended { flows, events, heard, .. } = world.ended;
     (events, flows, heard, world.stack.stats().clone())
 }
 
