@@ -31,7 +31,7 @@ use crate::{
     ports::{Ports, Row},
     source::{
         Source,
-        capture::{CaptureError, CaptureSource, Share},
+        capture::{CaptureSource, Interrupt, Share, Wait},
     },
     stacks,
     worker::{AtEnd, Finished, Worker},
@@ -309,10 +309,8 @@ fn open(config: &Config, cpus: &[usize], boards: &[Arc<Board>]) -> Result<Source
 
 /// Each worker reads the whole capture and keeps the flows of its share.
 fn open_capture(path: &Path, workers: u16, boards: &[Arc<Board>]) -> Result<Sources, StartError> {
-    let open = |index| CaptureSource::open(path, Share { index, workers });
-    let of_worker = (0..workers)
-        .map(|index| Ok(vec![Source::Capture(open(index)?)]))
-        .collect::<Result<_, CaptureError>>()?;
+    let sources = CaptureSource::open_all(path, workers, Wait::Polls, &Interrupt::default())?;
+    let of_worker = sources.into_iter().map(|source| vec![Source::Capture(source)]).collect();
     let row = Row::Capture { name: path.display().to_string(), boards: boards.to_vec() };
     Ok(Sources {
         of_worker,

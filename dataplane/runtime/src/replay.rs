@@ -1,7 +1,7 @@
 //! A capture from its first packet to its end, through the same workers as live traffic.
 //!
-//! Deterministic: the capture is the clock, there are no commands, and every worker reads the file
-//! itself. A worker's results do not depend on the speed of another one.
+//! Deterministic: the capture is the clock, there are no commands, and every worker sees all
+//! packets. A worker's results do not depend on the speed of another one.
 
 use std::{panic, path::Path, sync::atomic::AtomicBool, thread};
 
@@ -12,7 +12,7 @@ use crate::{
     clock::SourceTime,
     config::IdleMode,
     idle::Idle,
-    source::capture::{CaptureError, CaptureProblem, CaptureSource, Progress, Share},
+    source::capture::{CaptureError, CaptureProblem, CaptureSource, Interrupt, Progress, Wait},
     worker::{AtEnd, Worker},
 };
 
@@ -42,6 +42,9 @@ pub enum ReplayError {
     /// The capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// The bounds are out of range, or there is not enough memory for them.
     #[error(transparent)]
     Limits(#[from] LimitsError),
@@ -65,17 +68,24 @@ pub struct ReplayProgress {
 }
 
 impl Replay {
-    /// Opens the capture for each worker and reserves the memory of its stack.
+    /// Opens the capture for each worker and reserves the memory of its stack. The capture ends
+    /// early when `interrupt` is set.
     ///
     /// # Errors
     ///
     /// Why the replay cannot begin; nothing is left running.
-    pub fn open(config: &ReplayConfig, path: &Path) -> Result<Self, ReplayError> {
+    pub fn open(
+        config: &ReplayConfig,
+        path: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Self, ReplayError> {
         let ReplayConfig { workers, limits, seed } = *config;
-        let workers = worker_ids(workers)?
+        let ids = worker_ids(workers)?;
+        let sources = CaptureSource::open_all(path, workers, Wait::Sleeps, interrupt)?;
+        let workers = ids
             .into_iter()
-            .map(|id| {
-                let source = CaptureSource::open(path, Share { index: id.index(), workers })?;
+            .zip(sources)
+            .map(|(id, source)| {
                 let (_nobody_commands, port) = link(id);
                 Ok((port, Stack::new(id, limits, seed)?, source))
             })
@@ -222,7 +232,7 @@ mod tests {
     }
 
     fn run(config: &ReplayConfig, path: &Path) -> (Vec<Record>, Stats) {
-        let replay = Replay::open(config, path).unwrap();
+        let replay = Replay::open(config, path, &Interrupt::default()).unwrap();
         let progress = replay.progress();
         let outcome = replay.run(Records::default).unwrap();
         assert_eq!(outcome.problem, None);
@@ -260,10 +270,14 @@ mod tests {
 
     #[test]
     fn a_replay_that_cannot_begin_says_why() {
-        let missing = Replay::open(&config(2, OverlapPolicy::First), Path::new("/no/such.pcap"));
+        let open = |workers, path| {
+            let config = config(workers, OverlapPolicy::First);
+            Replay::open(&config, path, &Interrupt::default())
+        };
+        let missing = open(2, Path::new("/no/such.pcap"));
         assert!(matches!(missing, Err(ReplayError::Capture(CaptureError::Read { .. }))));
         let capture = demo_capture(1);
-        let nobody = Replay::open(&config(0, OverlapPolicy::First), capture.path()).unwrap_err();
+        let nobody = open(0, capture.path()).unwrap_err();
         assert_eq!(nobody.to_string(), "0 workers: must be 1 to 512");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     idle::Idle,
     replay::{ReplayConfig, ReplayError, on_threads, worker_ids},
     source::{
-        capture::{CaptureProblem, Share},
+        capture::{CaptureProblem, CaptureSource, Interrupt, Wait},
         recording::Recording,
     },
     worker::{AtEnd, Finished, Worker},
@@ -46,14 +46,19 @@ impl Rerun {
     /// # Errors
     ///
     /// As [`Replay::open`](crate::replay::Replay::open).
-    pub fn load(config: &ReplayConfig, path: &Path) -> Result<Self, ReplayError> {
+    pub fn load(
+        config: &ReplayConfig,
+        path: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Self, ReplayError> {
         let ReplayConfig { workers, limits, seed } = *config;
-        let load = |id: WorkerId| {
-            let recording = Recording::load(path, Share { index: id.index(), workers })?;
-            Ok::<_, ReplayError>((id, Stack::new(id, limits, seed)?, recording))
-        };
-        let workers = worker_ids(workers)?.into_iter().map(load).collect::<Result<_, _>>()?;
-        Ok(Self { workers })
+        let ids = worker_ids(workers)?;
+        let sources = CaptureSource::open_all(path, workers, Wait::Sleeps, interrupt)?;
+        // At once, because where one thread reads for all, none may stay far behind.
+        let recordings = on_threads(sources, Recording::load).map_err(ReplayError::Thread)?;
+        let stack = |(id, recording)| Ok((id, Stack::new(id, limits, seed)?, recording));
+        let workers = ids.into_iter().zip(recordings).map(stack).collect::<Result<_, _>>();
+        workers.map(|workers| Self { workers }).map_err(ReplayError::Limits)
     }
 
     /// Handles the capture `rounds` times, one thread for each worker. At the end of each round

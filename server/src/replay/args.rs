@@ -28,7 +28,8 @@ const HASH_SEED: u64 = 0;
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
     /// Capture to read: pcap or pcapng, of Ethernet, Linux cooked (SLL, SLL2), raw IP or loopback
-    /// (NULL, LOOP) frames; each interface of a pcapng may have its own kind.
+    /// (NULL, LOOP) frames; each interface of a pcapng may have its own kind. May be compressed
+    /// (gzip, zstd, xz, bzip2, lz4), whatever its name, and may be a pipe; `-` is standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Capacity of each client's receive buffer, which holds what the server sent.

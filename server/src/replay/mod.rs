@@ -5,6 +5,7 @@
 
 mod args;
 mod events;
+mod interrupt;
 mod output;
 mod progress;
 mod rate;
@@ -20,6 +21,7 @@ use anyhow::Context as _;
 use mos_dataplane::{
     replay::{Replay, ReplayError, ReplayOutcome},
     rerun::Rerun,
+    source::capture::Interrupt,
 };
 use mos_stack::{EventKinds, LimitsError};
 
@@ -46,15 +48,21 @@ const INCOMPLETE: u8 = 1;
 /// When memory, a thread or stdout fails: errors that are not the user's fault.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
+    let interrupt = interrupt::on_signals().context("cannot wait for signals")?;
     // Stderr is not locked: the progress bar writes to it from another thread.
-    replay(args, &mut out, &mut Stderr(io::stderr())).map(ExitCode::from)
+    replay(args, &interrupt, &mut out, &mut Stderr(io::stderr())).map(ExitCode::from)
 }
 
-fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
+fn replay(
+    args: &ReplayArgs,
+    interrupt: &Interrupt,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<u8> {
     if args.preload {
-        return rerun(args, out, err);
+        return rerun(args, interrupt, out, err);
     }
-    let Some(replay) = opened(Replay::open(&args.config(), &args.file), err)? else {
+    let Some(replay) = opened(Replay::open(&args.config(), &args.file, interrupt), err)? else {
         return Ok(USER_ERROR);
     };
     let event_file = match args.events.as_deref().map(|path| (path, EventFile::create(path))) {
@@ -85,8 +93,13 @@ fn replay(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
 }
 
 /// Replays the capture from memory, and prints the rate.
-fn rerun(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<u8> {
-    let Some(rerun) = opened(Rerun::load(&args.config(), &args.file), err)? else {
+fn rerun(
+    args: &ReplayArgs,
+    interrupt: &Interrupt,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<u8> {
+    let Some(rerun) = opened(Rerun::load(&args.config(), &args.file, interrupt), err)? else {
         return Ok(USER_ERROR);
     };
     let outcome = rerun.run(args.repeat, Reader::default).context("cannot start the workers")?;
@@ -115,7 +128,9 @@ impl Write for Stderr {
 fn opened<T>(result: Result<T, ReplayError>, err: &mut impl Write) -> anyhow::Result<Option<T>> {
     match result {
         Ok(opened) => Ok(Some(opened)),
-        Err(error @ ReplayError::Limits(LimitsError::Memory(_))) => Err(error.into()),
+        Err(error @ (ReplayError::Limits(LimitsError::Memory(_)) | ReplayError::Thread(_))) => {
+            Err(error.into())
+        }
         Err(
             error @ (ReplayError::Capture(_) | ReplayError::Workers(_) | ReplayError::Limits(_)),
         ) => {

@@ -12,6 +12,9 @@ use mos_dataplane::replay::ReplayProgress;
 
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// Of a pipe, whose length nobody knows.
+const STYLE_OF_PIPES: &str = "{spinner} {bytes}  {bytes_per_sec}";
+
 const STYLE: &str = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 
 /// Does `work`, and shows its progress meanwhile.
@@ -30,8 +33,10 @@ pub(super) fn shown<T>(progress: &ReplayProgress, work: impl FnOnce() -> T) -> T
 }
 
 fn watch(progress: &ReplayProgress, done: &AtomicBool) {
-    let bar = ProgressBar::with_draw_target(Some(progress.total()), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template(STYLE) {
+    let total = Some(progress.total()).filter(|total| *total > 0);
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    let style = if total.is_some() { STYLE } else { STYLE_OF_PIPES };
+    if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
     // Drawn at least once, because a small capture may be read before this thread runs.

@@ -32,7 +32,7 @@ fn mosd_replay(file: &str, words: &[&str]) -> Printed {
     let line = ["replay", file].into_iter().chain(words.iter().copied());
     let args = Line::try_parse_from(line).unwrap().args;
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = replay(&args, &mut out, &mut err).unwrap();
+    let code = replay(&args, &Interrupt::default(), &mut out, &mut err).unwrap();
     let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap());
     Printed { code, out, err }
 }
@@ -285,7 +285,7 @@ fn a_reader_that_goes_away_is_no_error() {
 
     let file = capture(100);
     let args = Line::try_parse_from(["replay", path(&file)]).unwrap().args;
-    assert_eq!(replay(&args, &mut Gone, &mut Vec::new()).unwrap(), 0);
+    assert_eq!(replay(&args, &Interrupt::default(), &mut Gone, &mut Vec::new()).unwrap(), 0);
 }
 
 fn events_of(file: &NamedTempFile, words: &[&str]) -> Vec<Value> {

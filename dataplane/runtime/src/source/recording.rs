@@ -1,13 +1,13 @@
 //! A capture in memory: read from its file once, handed over any number of times.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use mos_stack::{Checksums, Frame, FrameSet, Instant, Link, limits::BURST};
 
 use super::{
     PacketSource, Received,
-    capture::{CaptureError, CaptureProblem, CaptureSource, Share},
+    capture::{CaptureProblem, CaptureSource},
 };
 
 /// Time between the end of one round and the beginning of the next. The stack keeps some state for
@@ -49,13 +49,9 @@ struct Burst {
 
 impl Recording {
     /// Reads a capture to its end, or to the first record that cannot be read.
-    ///
-    /// # Errors
-    ///
-    /// As [`CaptureSource::open`].
-    pub fn load(path: &Path, share: Share) -> Result<Self, CaptureError> {
-        let mut source = CaptureSource::open(path, share)?;
-        let time = source.time().unwrap_or_default();
+    #[must_use]
+    pub fn load(mut source: CaptureSource) -> Self {
+        let time = source.time();
         let (mut bytes, mut frames, mut bursts) = (Vec::new(), Vec::new(), Vec::new());
         let mut record = |frame: &Frame<'_>| {
             let Frame { arrival, wire_length, link, .. } = *frame;
@@ -70,10 +66,12 @@ impl Recording {
         };
         while let Received::Frames(count) = source.receive(Instant::EPOCH, &mut record_all) {
             end += count;
-            bursts.push(Burst { end, time: source.time().unwrap_or(time) });
+            bursts.push(Burst { end, time: source.time().unwrap_or_default() });
         }
         let problem = source.problem().cloned();
-        Ok(Self { bytes, frames, bursts, problem, next: 0, shift: Duration::ZERO, time })
+        // Of a pipe it is known only now.
+        let time = time.or_else(|| frames.first().map(|frame| frame.arrival)).unwrap_or_default();
+        Self { bytes, frames, bursts, problem, next: 0, shift: Duration::ZERO, time }
     }
 
     /// Why the capture was not read to its end, if so.
@@ -131,7 +129,11 @@ impl PacketSource for Recording {
 mod tests {
     use std::io::Write as _;
 
-    use super::*;
+    use super::{super::capture::Share, *};
+
+    fn open(file: &tempfile::NamedTempFile) -> CaptureSource {
+        CaptureSource::open(file.path(), Share::ALL).unwrap()
+    }
 
     /// A capture of one-byte frames, each with its time in milliseconds.
     fn capture(frames: &[(u8, u32)]) -> tempfile::NamedTempFile {
@@ -170,8 +172,8 @@ mod tests {
     fn a_recording_brings_what_the_file_brings_and_again_later() {
         let frames: Vec<_> = (0..70).map(|n| (n, u32::from(n) / 40 * 500)).collect();
         let file = capture(&frames);
-        let mut recording = Recording::load(file.path(), Share::ALL).unwrap();
-        let mut source = CaptureSource::open(file.path(), Share::ALL).unwrap();
+        let mut recording = Recording::load(open(&file));
+        let mut source = open(&file);
         assert_eq!(recording.time(), source.time());
         let first = all(&mut recording);
         assert_eq!(first, all(&mut source));
@@ -198,7 +200,7 @@ mod tests {
         let file = capture(&[(1, 0), (2, 0)]);
         let length = file.as_file().metadata().unwrap().len();
         file.as_file().set_len(length - 1).unwrap();
-        let mut recording = Recording::load(file.path(), Share::ALL).unwrap();
+        let mut recording = Recording::load(open(&file));
         assert!(recording.problem().is_some());
         let frames: usize = all(&mut recording).iter().map(|(frames, _)| frames.len()).sum();
         assert_eq!(frames, 1);

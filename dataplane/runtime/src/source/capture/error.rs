@@ -1,9 +1,14 @@
 //! Errors of a capture file: before its first packet, and in the middle.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use mos_stack::Link;
 use pcap_parser::Linktype;
+
+use super::compression::Compression;
 
 /// The link type of a capture, by its number in the registry of tcpdump.org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +58,14 @@ pub enum CaptureError {
     /// The file has no bytes.
     #[error("the capture {} is empty", .0.display())]
     Empty(PathBuf),
-    /// The file is compressed.
-    #[error("{} is compressed: decompress it first (gunzip, zstd -d)", .0.display())]
-    Compressed(PathBuf),
+    /// The compressed data break off before the first packet.
+    #[error("cannot read the capture {}: {cause}", path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: ProblemCause,
+    },
     /// The file is something else.
     #[error("{} is not a capture: it is neither pcap nor pcapng", .0.display())]
     NotACapture(PathBuf),
@@ -74,9 +84,9 @@ pub enum CaptureError {
 
 /// Why a capture could not be read to its end. Everything before was delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{cause} (at byte {offset} of the file)")]
+#[error("{cause} (at byte {offset} of the capture)")]
 pub struct CaptureProblem {
-    /// Where the record begins that could not be read.
+    /// Where the record begins that could not be read, in a compressed capture as decompressed.
     pub offset: u64,
     /// What is wrong with it.
     pub cause: ProblemCause,
@@ -97,4 +107,57 @@ pub enum ProblemCause {
     /// The file cannot be read on.
     #[error("the capture cannot be read on: {0}")]
     Read(io::ErrorKind),
+    /// It was told to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// The capture has no bytes.
+    #[error("the capture is empty")]
+    Empty,
+    /// It is something else.
+    #[error("it is not a capture: it is neither pcap nor pcapng")]
+    NotACapture,
+    /// The compressed data end too early.
+    #[error("the {0} data are cut off")]
+    CompressionCut(Compression),
+    /// The compressed data contradict their format, or their checksum.
+    #[error("the {0} data are damaged")]
+    CompressionDamaged(Compression),
+    /// To decompress the data would take more memory than any usual level does.
+    #[error("the {0} data point back further than 128 MiB")]
+    CompressionTooLarge(Compression),
+}
+
+impl ProblemCause {
+    /// What an error of reading, or of decompressing, means.
+    pub(super) fn of(error: &io::Error, compression: Option<Compression>) -> Self {
+        use io::ErrorKind::{
+            InvalidData, InvalidInput, Other, OutOfMemory, UnexpectedEof, Unsupported,
+        };
+        match (compression, error.kind()) {
+            (Some(compression), UnexpectedEof) => Self::CompressionCut(compression),
+            (Some(compression), OutOfMemory) => Self::CompressionTooLarge(compression),
+            (Some(compression), InvalidData | InvalidInput | Other | Unsupported) => {
+                Self::CompressionDamaged(compression)
+            }
+            (_, kind) => Self::Read(kind),
+        }
+    }
+
+    /// The error of a capture of which this is known before its first packet.
+    pub(super) fn of_capture(self, path: &Path) -> CaptureError {
+        let path = path.to_owned();
+        match self {
+            Self::Empty => CaptureError::Empty(path),
+            Self::NotACapture | Self::Damaged(_) => CaptureError::NotACapture(path),
+            Self::Truncated => CaptureError::Header(path),
+            Self::LinkType(link) => CaptureError::LinkType { path, link },
+            Self::Interrupted => {
+                CaptureError::Read { path, error: io::ErrorKind::Interrupted.into() }
+            }
+            Self::Read(kind) => CaptureError::Read { path, error: kind.into() },
+            cause @ (Self::CompressionCut(_)
+            | Self::CompressionDamaged(_)
+            | Self::CompressionTooLarge(_)) => CaptureError::Compressed { path, cause },
+        }
+    }
 }

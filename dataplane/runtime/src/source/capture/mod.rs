@@ -7,16 +7,18 @@
 //! of both its neighbours has a wrong time, not a pause before it: it takes that of the packet
 //! before.
 //!
-//! Each worker reads the whole file and keeps the flows of its share: nothing is shared, and every
-//! worker sees the same times.
+//! Each worker sees the whole capture and keeps the flows of its share: every worker sees the same
+//! times. A regular file is read by each; what is compressed, or comes through a pipe, is read by
+//! one thread for all of them.
 
+mod compression;
 mod error;
+mod feed;
+mod input;
 mod record;
 mod window;
 
 use std::{
-    fs::File,
-    io, mem,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -30,10 +32,15 @@ use mos_stack::{
     Checksums, Frame, FrameSet, Instant, Link, limits::BURST, wire::spread_hash_of_hosts,
 };
 
-pub use self::error::{CaptureError, CaptureProblem, LinkType, ProblemCause};
+pub use self::{
+    compression::Compression,
+    error::{CaptureError, CaptureProblem, LinkType, ProblemCause},
+    input::{Interrupt, Wait},
+};
 use self::{
+    input::Input,
     record::{Format, Kind, MAGIC_BYTES, Packet, Parsed},
-    window::Window,
+    window::{Held, Window},
 };
 use super::{PacketSource, Received};
 
@@ -83,27 +90,43 @@ impl Progress {
         self.consumed.load(Relaxed)
     }
 
-    /// Bytes of the file when it was opened.
+    /// The progress of another reader of the same file.
+    fn anew(&self) -> Self {
+        Self { consumed: Arc::default(), total: self.total }
+    }
+
+    /// Bytes of the file when it was opened; 0 where it is a pipe.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 }
 
-/// Reads one capture file from its beginning to its end.
+/// Reads one capture from its beginning to its end.
 #[derive(Debug)]
 pub struct CaptureSource {
     path: PathBuf,
     window: Window,
-    format: Format,
+    interrupt: Interrupt,
+    /// Known once the header was read.
+    format: Option<Format>,
     /// Bytes that the window must hold before its first record can be parsed.
     wanted: usize,
     share: Share,
     /// Never runs backwards, even if the capture's times do.
     now: Instant,
-    ended: bool,
+    stage: Stage,
     problem: Option<CaptureProblem>,
     progress: Progress,
+}
+
+/// How far a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its first packet was not found yet, and so it has no time.
+    Opening,
+    Reading,
+    Ended,
 }
 
 /// A frame of this source's share, and where its bytes are in the window.
@@ -149,77 +172,122 @@ enum Next {
 }
 
 impl CaptureSource {
-    /// Opens a capture and reads up to its first packet. The source begins at that packet's time.
+    /// Opens a capture for one worker. A regular file is read up to its first packet, at whose time
+    /// the source begins; of anything else the header is read.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no capture, or its frames have a link type that is not
-    /// read.
+    /// When the capture cannot be read, is none, or its frames have a link type that is not read.
     pub fn open(path: &Path, share: Share) -> Result<Self, CaptureError> {
-        let failed = |error| CaptureError::Read { path: path.to_owned(), error };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(failed(io::ErrorKind::IsADirectory.into()));
-        }
-        let mut window = Window::new(file);
-        window.hold(MAGIC_BYTES).map_err(failed)?;
-        let (format, header) = match Kind::of(window.held()) {
-            Kind::Capture { format, header } => (format, header),
-            Kind::OtherLink(link) => {
-                return Err(CaptureError::LinkType { path: path.to_owned(), link });
-            }
-            Kind::Compressed => return Err(CaptureError::Compressed(path.to_owned())),
-            Kind::Cut => return Err(CaptureError::Header(path.to_owned())),
-            Kind::Unknown if window.held().is_empty() => {
-                return Err(CaptureError::Empty(path.to_owned()));
-            }
-            Kind::Unknown => return Err(CaptureError::NotACapture(path.to_owned())),
-        };
-        window.consume(header);
-        let progress = Progress { consumed: Arc::default(), total: metadata.len() };
-        let mut source = Self {
-            path: path.to_owned(),
-            window,
-            format,
-            wanted: 0,
-            share,
-            now: Instant::EPOCH,
-            ended: false,
-            problem: None,
-            progress,
-        };
-        source.begin()?;
+        let interrupt = Interrupt::default();
+        let input = Input::open(path, 1, Wait::Sleeps, &interrupt)?;
+        let mut sources = Self::all(path, input, &interrupt, |_| share);
+        let mut source = sources.pop().ok_or_else(|| CaptureError::Empty(path.to_owned()))?;
+        source.start(Wait::Sleeps)?;
         Ok(source)
     }
 
-    /// Goes to the first packet.
-    fn begin(&mut self) -> Result<(), CaptureError> {
-        let first = loop {
-            let mut at = 0;
-            match self.next(&mut at) {
-                Next::Packet { packet, .. } => {
-                    self.window.consume(at);
-                    break packet.time;
-                }
-                Next::Unread => self.window.consume(at),
-                Next::End => break None,
-            }
-            self.read_on();
+    /// Opens a capture for so many workers, as [`CaptureSource::open`] does, except that with
+    /// [`Wait::Polls`] nothing is waited for: what is wrong with a pipe is then told as a
+    /// [`CaptureProblem`]. With `-` as its path, it is standard input.
+    ///
+    /// # Errors
+    ///
+    /// As [`CaptureSource::open`].
+    pub fn open_all(
+        path: &Path,
+        workers: u16,
+        wait: Wait,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Self>, CaptureError> {
+        let input = Input::open(path, workers, wait, interrupt)?;
+        let mut sources = Self::all(path, input, interrupt, |index| Share { index, workers });
+        sources.iter_mut().try_for_each(|source| source.start(wait))?;
+        Ok(sources)
+    }
+
+    fn all(
+        path: &Path,
+        input: Input,
+        interrupt: &Interrupt,
+        share: impl Fn(u16) -> Share,
+    ) -> Vec<Self> {
+        let Input { windows, progress } = input;
+        let source = |(index, window): (u16, Window)| Self {
+            path: path.to_owned(),
+            progress: if window.is_fed() { progress.clone() } else { progress.anew() },
+            window,
+            interrupt: interrupt.clone(),
+            format: None,
+            wanted: 0,
+            share: share(index),
+            now: Instant::EPOCH,
+            stage: Stage::Opening,
+            problem: None,
         };
-        self.now = first.unwrap_or(Instant::EPOCH);
-        let path = self.path.clone();
+        (0..).zip(windows).map(source).collect()
+    }
+
+    /// Reads as far as a new source is read.
+    fn start(&mut self, wait: Wait) -> Result<(), CaptureError> {
+        match (self.window.is_fed(), wait) {
+            (true, Wait::Polls) => return Ok(()),
+            // What comes behind the header may take more pieces than wait for the other workers.
+            (true, Wait::Sleeps) => self.read_header(),
+            (false, _) => self.begin(),
+        }
         match &self.problem {
-            Some(CaptureProblem { cause: ProblemCause::LinkType(link), .. }) => {
-                Err(CaptureError::LinkType { path, link: *link })
+            Some(CaptureProblem { cause, offset }) if self.format.is_none() || *offset == 0 => {
+                Err(cause.clone().of_capture(&self.path))
             }
-            Some(CaptureProblem { cause: ProblemCause::Damaged(_), offset: 0 }) => {
-                Err(CaptureError::NotACapture(path))
-            }
-            Some(CaptureProblem { cause: ProblemCause::Truncated, offset: 0 }) => {
-                Err(CaptureError::Header(path))
+            Some(CaptureProblem { cause: cause @ ProblemCause::LinkType(_), .. }) => {
+                Err(cause.clone().of_capture(&self.path))
             }
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Finds out what kind of capture it is.
+    fn read_header(&mut self) {
+        match self.window.hold(MAGIC_BYTES) {
+            Ok(Held::All | Held::Ended) => {}
+            Ok(Held::NotYet) => return,
+            // Whatever else is wrong is met again behind what is held.
+            Err(_) if self.window.held().len() >= MAGIC_BYTES => {}
+            Err(cause) => return self.end(0, Some(cause)),
+        }
+        match Kind::of(self.window.held()) {
+            Kind::Capture { format, header } => {
+                self.format = Some(format);
+                self.window.consume(header);
+            }
+            Kind::OtherLink(link) => self.end(0, Some(ProblemCause::LinkType(link))),
+            Kind::Cut => self.end(0, Some(ProblemCause::Truncated)),
+            Kind::Unknown if self.window.held().is_empty() => {
+                self.end(0, Some(ProblemCause::Empty));
+            }
+            Kind::Unknown => self.end(0, Some(ProblemCause::NotACapture)),
+        }
+    }
+
+    /// Goes to the first packet, or as far towards it as can be read now.
+    fn begin(&mut self) {
+        if self.format.is_none() {
+            self.read_header();
+        }
+        while self.format.is_some() && self.stage == Stage::Opening {
+            let mut at = 0;
+            let next = self.next(&mut at);
+            self.window.consume(at);
+            match next {
+                Next::Packet { packet, .. } => {
+                    self.now = packet.time.unwrap_or(Instant::EPOCH);
+                    self.stage = Stage::Reading;
+                }
+                Next::Unread if self.read_on() => {}
+                Next::Unread => return,
+                Next::End => return,
+            }
         }
     }
 
@@ -244,11 +312,11 @@ impl CaptureSource {
     /// The next packet at or behind `at` in the window. `at` moves past records without a packet;
     /// the bytes before it must be consumed before more is read.
     fn next(&mut self, at: &mut usize) -> Next {
-        if self.ended {
+        let Some(format) = self.format.as_mut().filter(|_| self.stage != Stage::Ended) else {
             return Next::End;
-        }
+        };
         loop {
-            match self.format.parse(&self.window.held()[*at..]) {
+            match format.parse(&self.window.held()[*at..]) {
                 Ok(Parsed::Record { length, packet: Some(packet) }) => {
                     return Next::Packet { packet, length };
                 }
@@ -265,20 +333,24 @@ impl CaptureSource {
         }
     }
 
-    /// Reads on if the window does not hold the whole of its first record.
-    fn read_on(&mut self) {
-        let wanted = mem::take(&mut self.wanted);
-        match self.window.hold(wanted) {
-            Ok(true) => {}
-            Ok(false) if self.window.held().is_empty() => self.end(0, None),
-            Ok(false) => self.end(0, Some(ProblemCause::Truncated)),
-            Err(error) => self.end(0, Some(ProblemCause::Read(error.kind()))),
+    /// Reads on if the window does not hold the whole of its first record. False if the source has
+    /// no more for now.
+    fn read_on(&mut self) -> bool {
+        match self.window.hold(self.wanted) {
+            Ok(Held::All) => {}
+            Ok(Held::NotYet) => return false,
+            Ok(Held::Ended) if self.window.held().is_empty() => self.end(0, None),
+            Ok(Held::Ended) => self.end(0, Some(ProblemCause::Truncated)),
+            Err(cause) => self.end(0, Some(cause)),
         }
+        self.wanted = 0;
+        true
     }
 
     fn end(&mut self, at: usize, cause: Option<ProblemCause>) {
-        self.ended = true;
+        self.stage = Stage::Ended;
         let offset = self.window.offset() + at as u64;
+        let cause = if self.interrupt.is_set() { Some(ProblemCause::Interrupted) } else { cause };
         self.problem = cause.map(|cause| CaptureProblem { offset, cause });
     }
 
@@ -294,14 +366,14 @@ impl CaptureSource {
     /// The time of the next packet at or behind `at` in the window, if there is one within reach.
     /// Reads on in the file if it must; the records that it passes are parsed again later.
     fn time_behind(&mut self, mut at: usize) -> Option<Instant> {
-        let mut format = self.format.clone();
+        let mut format = self.format.clone()?;
         for _ in 0..LOOK_AHEAD {
             match format.parse(self.window.held().get(at..)?) {
                 Ok(Parsed::Record { packet: Some(packet), .. }) => return packet.time,
                 Ok(Parsed::Record { length, packet: None }) => at += length,
                 Ok(Parsed::Incomplete(wanted)) => {
                     // The error is found again, and reported, when the record is read.
-                    self.window.hold(at + wanted).ok().filter(|is_held| *is_held)?;
+                    self.window.hold(at + wanted).ok().filter(|held| *held == Held::All)?;
                 }
                 Err(_met_again) => return None,
             }
@@ -349,7 +421,21 @@ impl PacketSource for CaptureSource {
         _now: Instant,
         mut handle: impl FnMut(&[Frame<'_>]) -> FrameSet,
     ) -> Received {
-        self.read_on();
+        // A feed ends by itself, behind what waits in its queue.
+        if !self.window.is_fed() && self.stage != Stage::Ended && self.interrupt.is_set() {
+            self.end(0, None);
+        }
+        if self.stage == Stage::Opening {
+            self.begin();
+        }
+        let is_silent = match self.stage {
+            Stage::Opening => true,
+            Stage::Reading => !self.read_on(),
+            Stage::Ended => false,
+        };
+        if is_silent {
+            return Received::Nothing;
+        }
         let (burst, consumed) = self.gather();
         let count = burst.len();
         if count > 0 {
@@ -359,12 +445,18 @@ impl PacketSource for CaptureSource {
             handle(&frames);
         }
         self.window.consume(consumed);
-        self.progress.consumed.store(self.window.offset(), Relaxed);
-        if self.ended && count == 0 { Received::End } else { Received::Frames(count) }
+        if !self.window.is_fed() {
+            self.progress.consumed.store(self.window.offset(), Relaxed);
+        }
+        if self.stage == Stage::Ended && count == 0 {
+            Received::End
+        } else {
+            Received::Frames(count)
+        }
     }
 
     fn time(&self) -> Option<Instant> {
-        Some(self.now)
+        (self.stage != Stage::Opening).then_some(self.now)
     }
 }
 

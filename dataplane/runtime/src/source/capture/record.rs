@@ -35,8 +35,6 @@ pub(super) enum Kind {
     Capture { format: Format, header: usize },
     /// A pcap whose frames have a link type that is not read.
     OtherLink(LinkType),
-    /// A file compressed by gzip or zstd.
-    Compressed,
     /// A capture that ends within its header.
     Cut,
     /// Something else.
@@ -106,7 +104,6 @@ impl Kind {
             [0x0a, 0x0d, 0x0d, 0x0a, ..] => {
                 Self::Capture { format: Format::PcapNg(Section::default()), header: 0 }
             }
-            [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Compressed,
             [0xd4, 0xc3, 0xb2, 0xa1, ..]
             | [0xa1, 0xb2, 0xc3, 0xd4, ..]
             | [0x4d, 0x3c, 0xb2, 0xa1, ..]

@@ -7,7 +7,12 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{ErrorKind, Read as _},
+};
+
+use super::{
+    error::ProblemCause,
+    feed::{Fed, Feed},
 };
 
 /// Longest record of a capture, in bytes, far above the largest frame: a longer one is damage.
@@ -15,10 +20,30 @@ pub(super) const RECORD_MAX: usize = 16 * 1024 * 1024;
 
 const CAPACITY: usize = 1024 * 1024;
 
+/// Where bytes come from.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    /// A regular file, which this worker reads itself.
+    File(File),
+    /// The thread that reads for all workers.
+    Feed(Feed),
+}
+
+/// Whether the window holds what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// It does.
+    All,
+    /// Not now: the source has no more yet.
+    NotYet,
+    /// The source ends before.
+    Ended,
+}
+
 /// A window that moves over a file from its beginning to its end.
 #[derive(Debug)]
 pub(super) struct Window {
-    file: File,
+    source: Bytes,
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -28,8 +53,13 @@ pub(super) struct Window {
 
 impl Window {
     /// A window at the beginning of the file; nothing is read yet.
-    pub(super) fn new(file: File) -> Self {
-        Self { file, bytes: vec![0; CAPACITY], start: 0, end: 0, offset: 0 }
+    pub(super) fn new(source: Bytes) -> Self {
+        Self { source, bytes: vec![0; CAPACITY], start: 0, end: 0, offset: 0 }
+    }
+
+    /// Whether one thread reads for all workers.
+    pub(super) const fn is_fed(&self) -> bool {
+        matches!(self.source, Bytes::Feed(_))
     }
 
     /// The bytes that are held.
@@ -49,14 +79,14 @@ impl Window {
         self.offset += count as u64;
     }
 
-    /// Reads on until `wanted` bytes are held. False when the file ends before.
+    /// Reads on until `wanted` bytes are held, or the source has no more.
     ///
     /// # Errors
     ///
-    /// Those of reading the file.
-    pub(super) fn hold(&mut self, wanted: usize) -> io::Result<bool> {
+    /// Why the source cannot be read on.
+    pub(super) fn hold(&mut self, wanted: usize) -> Result<Held, ProblemCause> {
         if self.end - self.start >= wanted {
-            return Ok(true);
+            return Ok(Held::All);
         }
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
@@ -64,13 +94,28 @@ impl Window {
             self.bytes.resize(wanted, 0);
         }
         while self.end < wanted {
-            match self.file.read(&mut self.bytes[self.end..]) {
-                Ok(0) => return Ok(false),
-                Ok(count) => self.end += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.source.read(&mut self.bytes[self.end..]) {
+                Fed::Bytes(count) => self.end += count,
+                Fed::NotYet => return Ok(Held::NotYet),
+                Fed::End(end) => return end.map(|()| Held::Ended),
             }
         }
-        Ok(true)
+        Ok(Held::All)
+    }
+}
+
+impl Bytes {
+    fn read(&mut self, buffer: &mut [u8]) -> Fed {
+        match self {
+            Self::Feed(feed) => feed.read(buffer),
+            Self::File(file) => loop {
+                match file.read(buffer) {
+                    Ok(0) => return Fed::End(Ok(())),
+                    Ok(count) => return Fed::Bytes(count),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Fed::End(Err(ProblemCause::Read(error.kind()))),
+                }
+            },
+        }
     }
 }

@@ -197,6 +197,7 @@ fn demo_capture(frames: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
 
 mod damage;
 mod formats;
+mod inputs;
 mod links;
 mod sizes;
 mod times;
