@@ -58,16 +58,27 @@ fn methods(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         let role = role(&method, &access).ok_or_else(|| {
             format!("{path} does not say who may call it: option (access).role = ROLE_…")
         })?;
-        rows.push((path, role, method.is_server_streaming()));
+        let audited = is_audited(&method, &access);
+        rows.push((path, role, method.is_server_streaming(), audited));
     }
     rows.sort();
     let mut array = "[\n".to_owned();
-    for (path, role, is_streaming) in rows {
-        let method =
-            format!("path: {path:?}, role: v1::Role::{role}, is_streaming: {is_streaming}");
+    for (path, role, is_streaming, is_audited) in rows {
+        let method = format!(
+            "path: {path:?}, role: v1::Role::{role}, is_streaming: {is_streaming}, \
+             is_audited: {is_audited}"
+        );
         writeln!(array, "    Method {{ {method} }},")?;
     }
     Ok(array + "]\n")
+}
+
+/// Whether calls of a method are entered in the audit.
+fn is_audited(method: &MethodDescriptor, access: &ExtensionDescriptor) -> bool {
+    let options = method.options();
+    let access = options.get_extension(access);
+    let audited = access.as_message().and_then(|access| access.get_field_by_name("audited"));
+    audited.and_then(|audited| audited.as_bool()).unwrap_or_default()
 }
 
 /// The role that a method needs, as prost names the variant; `None` where none is said.

@@ -9,15 +9,15 @@ use mos_proto::v1::{
     ExplainPolicyRequest, ExplainPolicyResponse, ExportFlowsRequest, ExportFlowsResponse,
     GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse, GetPolicyRequest,
     GetPolicyResponse, GetServerInfoRequest, GetServerInfoResponse, GetSockOptRequest,
-    GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListFlowsRequest, ListFlowsResponse,
-    ListPoliciesRequest, ListPoliciesResponse, ListPolicyGenerationsRequest,
-    ListPolicyGenerationsResponse, PeekFlowRequest, PeekFlowResponse, RankFlowsRequest,
-    RankFlowsResponse, ReadFlowRequest, ReadFlowResponse, ReplacePoliciesRequest,
-    ReplacePoliciesResponse, RollbackPoliciesRequest, RollbackPoliciesResponse, SetSockOptRequest,
-    SetSockOptResponse, UndoSockOptRequest, UndoSockOptResponse, WatchEventsRequest,
-    WatchEventsResponse, event_service_client::EventServiceClient,
-    flow_service_client::FlowServiceClient, policy_service_client::PolicyServiceClient,
-    system_service_client::SystemServiceClient,
+    GetSockOptResponse, GetStatusRequest, GetStatusResponse, ListAuditEntriesRequest,
+    ListAuditEntriesResponse, ListFlowsRequest, ListFlowsResponse, ListPoliciesRequest,
+    ListPoliciesResponse, ListPolicyGenerationsRequest, ListPolicyGenerationsResponse,
+    PeekFlowRequest, PeekFlowResponse, RankFlowsRequest, RankFlowsResponse, ReadFlowRequest,
+    ReadFlowResponse, ReplacePoliciesRequest, ReplacePoliciesResponse, RollbackPoliciesRequest,
+    RollbackPoliciesResponse, SetSockOptRequest, SetSockOptResponse, UndoSockOptRequest,
+    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse,
+    event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
+    policy_service_client::PolicyServiceClient, system_service_client::SystemServiceClient,
 };
 use mos_text::Endpoint;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -464,6 +464,20 @@ impl Client {
         let mut system = SystemServiceClient::new(self.channel());
         let answer = system.get_caller(self.request(GetCallerRequest {}));
         self.bounded("mos.v1.SystemService/GetCaller", answer).await
+    }
+
+    /// What was entered in the audit, one page.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn list_audit_entries(
+        &self,
+        m: ListAuditEntriesRequest,
+    ) -> Result<ListAuditEntriesResponse, CallError> {
+        let mut system = SystemServiceClient::new(self.channel());
+        let answer = system.list_audit_entries(self.request(m));
+        self.bounded("mos.v1.SystemService/ListAuditEntries", answer).await
     }
 
     /// The request with its timeout, which is sent to the server as `grpc-timeout`.

@@ -367,6 +367,9 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
             "read answers sooner, or ask for less at once"
         }
         Reason::ServerStopping => "ask again when mosd is back",
+        Reason::AuditUnavailable => {
+            "`mosctl status` says what is wrong with the audit; what only reads goes on"
+        }
         Reason::PayloadDisabled => "the owner of mosd allows it with `payload = true` in [server]",
         Reason::EtagMismatch => {
             "read again with `mosctl getopt FLOW`, then repeat with the new etag"

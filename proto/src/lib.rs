@@ -22,6 +22,8 @@ pub struct Method {
     pub role: v1::Role,
     /// Whether its answer is a stream.
     pub is_streaming: bool,
+    /// Whether a call is entered in the audit before it is carried out.
+    pub is_audited: bool,
 }
 
 impl Method {

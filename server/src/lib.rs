@@ -13,6 +13,7 @@
 //! capture through it.
 
 mod api;
+mod audit;
 mod auth;
 pub mod boot;
 mod budgets;
@@ -35,6 +36,7 @@ pub use api::{
     status::ErrorRow,
     streams::{Admission, Streams},
 };
+pub use audit::{Audit, OnFailure, Unavailable};
 pub use auth::{Grants, GrantsError, Role, Roles, Unproven};
 pub use events::FanOut;
 pub use filter::{Filter, FilterError, FilterErrorKind};

@@ -1,6 +1,7 @@
 //! What was typed: the command line as clap sees it, and nothing of what it means.
 
 mod access;
+mod audit;
 mod events;
 mod flows;
 mod options;
@@ -19,6 +20,7 @@ pub use self::policy::{ApplyArgs, CreatePolicyArgs, PolicyVerb};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
 pub use self::{
     access::{Access, CertsVerb, ContextAddArgs, ContextVerb, Folder},
+    audit::{AuditArgs, AuditVerb},
     events::EventsArgs,
 };
 
@@ -149,6 +151,8 @@ pub enum Verb {
     Info,
     /// Shows who one is to mosd, how that is proven, and what one may do.
     Whoami,
+    /// Shows who changed what and what was in force before, who read payload, who was denied.
+    Audit(AuditArgs),
     /// Contexts: names for an endpoint and what TLS needs there.
     #[command(subcommand)]
     Context(ContextVerb),

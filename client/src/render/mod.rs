@@ -3,6 +3,7 @@
 //! Results go to standard output, everything about them (notes, warnings, errors, requests) to
 //! standard error. Tables and JSON of long lists are written page by page.
 
+mod audit;
 mod document;
 mod event;
 mod flow;
@@ -21,6 +22,7 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 
 pub(crate) use self::{
+    audit::{AUDIT_COLUMNS, audit_row, undo_command},
     document::{dynamics_of_json, messages_of_json},
     event::{event_columns, event_row, lost_text},
     flow::{flow_details, option_change, option_details, origin_name, side_details},

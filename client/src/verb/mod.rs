@@ -1,6 +1,7 @@
 //! What each command does, one file for each group.
 
 mod apply;
+mod audit;
 mod batch;
 mod call;
 mod certs;
@@ -20,7 +21,7 @@ mod system;
 use std::time::Duration;
 
 use crate::{
-    args::{Cli, FlowsVerb, Format, Global, Verb},
+    args::{AuditArgs, Cli, FlowsVerb, Format, Global, Verb},
     client::Client,
     error::{Exit, Failure},
     render::Output,
@@ -41,6 +42,7 @@ pub(crate) fn without_server(cli: &Cli, output: &mut Output) -> Option<Result<Ex
     match &cli.verb {
         Verb::Context(verb) => Some(context::context(verb, &cli.global.access, output)),
         Verb::Certs(verb) => Some(certs::certs(verb, output)),
+        Verb::Audit(AuditArgs { verb: Some(verb), .. }) => Some(audit::offline(verb, output)),
         Verb::Completion { shell } => Some(help::completion(*shell, output)),
         Verb::Version => Some(help::version(output)),
         Verb::Help { topic } => Some(help::help(topic, output)),
@@ -56,6 +58,7 @@ pub(crate) fn without_server(cli: &Cli, output: &mut Output) -> Option<Result<Ex
         | Verb::Status
         | Verb::Info
         | Verb::Whoami
+        | Verb::Audit(AuditArgs { verb: None, .. })
         | Verb::Call(_) => None,
     }
 }
@@ -94,6 +97,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Status => system::status(&mut session).await,
         Verb::Info => system::info(&mut session).await,
         Verb::Whoami => system::whoami(&mut session).await,
+        Verb::Audit(args) => audit::audit(&mut session, args).await,
         Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
         Verb::Context(_)
         | Verb::Certs(_)
@@ -123,6 +127,7 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         Verb::Status => "status",
         Verb::Info => "info",
         Verb::Whoami => "whoami",
+        Verb::Audit(_) => "audit",
         Verb::Call(_) => "call",
         Verb::Undo(_) => "undo",
         Verb::Read(args) => {

@@ -12,17 +12,18 @@ use std::{
 };
 
 use mos_proto::v1::{
-    ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest, BatchSetSockOptResponse,
-    BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus, CountFlowsRequest,
-    CountFlowsResponse, Event, EventType, ExportFlowsRequest, ExportFlowsResponse, Flow, FlowData,
-    FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment, GetCallerRequest, GetCallerResponse,
-    GetFlowRequest, GetFlowResponse, GetServerInfoRequest, GetServerInfoResponse,
-    GetSockOptRequest, GetSockOptResponse, GetStatusRequest, GetStatusResponse, Limit, LimitScope,
-    LimitUnit, ListFlowsRequest, ListFlowsResponse, Lost, OptionsOrigin, OverlapPolicy,
-    PeekFlowRequest, PeekFlowResponse, PortStatus, RankFlowsRequest, RankFlowsResponse, RawSockOpt,
-    ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest, SetSockOptResponse, Side,
-    SideStats, Subscribed, TcpState, UndoSockOptRequest, UndoSockOptResponse, WatchEventsRequest,
-    WatchEventsResponse,
+    ApplySockOptRequest, ApplySockOptResponse, AuditEntry, BatchSetSockOptRequest,
+    BatchSetSockOptResponse, BufferPositions, CallerProof, Condition, ConditionLevel, CoreStatus,
+    CountFlowsRequest, CountFlowsResponse, Event, EventType, ExportFlowsRequest,
+    ExportFlowsResponse, Flow, FlowData, FlowEnd, FlowGap, FlowOptions, FlowTuple, Fragment,
+    GetCallerRequest, GetCallerResponse, GetFlowRequest, GetFlowResponse, GetServerInfoRequest,
+    GetServerInfoResponse, GetSockOptRequest, GetSockOptResponse, GetStatusRequest,
+    GetStatusResponse, Limit, LimitScope, LimitUnit, ListAuditEntriesRequest,
+    ListAuditEntriesResponse, ListFlowsRequest, ListFlowsResponse, Lost, OptionsOrigin,
+    OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RankFlowsRequest,
+    RankFlowsResponse, RawSockOpt, ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest,
+    SetSockOptResponse, Side, SideStats, Subscribed, TcpState, UndoSockOptRequest,
+    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -651,6 +652,41 @@ impl SystemService for Answers {
                 .into(),
             ..GetCallerResponse::default()
         }))
+    }
+
+    /// Two pages: two calls, of which the second has no result.
+    async fn list_audit_entries(
+        &self,
+        request: Request<ListAuditEntriesRequest>,
+    ) -> Result<Response<ListAuditEntriesResponse>, Status> {
+        self.seen();
+        let (entries, next) = match request.get_ref().page_token.as_str() {
+            "" => {
+                let buffer =
+                    |bytes: &str| [("client_buffer_bytes".to_owned(), bytes.to_owned())].into();
+                let result = AuditEntry {
+                    intent_sequence: 1,
+                    code: Some(0),
+                    before: buffer("8192"),
+                    after: buffer("65536"),
+                    ..audit_entry(2, "result")
+                };
+                (vec![audit_entry(1, "intent"), result], "2".to_owned())
+            }
+            _ => (vec![audit_entry(3, "intent")], String::new()),
+        };
+        Ok(Response::new(ListAuditEntriesResponse { entries, next_page_token: next }))
+    }
+}
+
+fn audit_entry(sequence: i64, event: &str) -> AuditEntry {
+    AuditEntry {
+        sequence,
+        event: event.to_owned(),
+        principal: "uid 1000".to_owned(),
+        method: "mos.v1.FlowService/SetSockOpt".to_owned(),
+        target: FLOW.to_owned(),
+        ..AuditEntry::default()
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod apply;
+mod audit;
 mod call;
 mod count;
 mod endings;

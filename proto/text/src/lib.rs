@@ -13,6 +13,8 @@
 //! | file of policies | `[[policy]]` | [`PolicyFile`] |
 //! | arguments of `mtcp_setsockopt(3)` | `MOS_CLIBUF` | [`mos`] |
 //! | reason of an error | `FLOW_NOT_FOUND` | [`Reason`] |
+//! | digest | `sha256:9f2c…` | [`Digest`] |
+//! | line of an audit file | `{"seq":7,…,"prev":"sha256:…"}` | [`Chain`] |
 //!
 //! Numbers are ASCII digits: no sign, no blank between digits, no digit of another script. An
 //! error repeats the text, as [`Echo`] does, and says what would be right, with an example.
@@ -20,6 +22,8 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod chain;
+mod digest;
 mod digits;
 mod echo;
 mod flow_name;
@@ -33,6 +37,8 @@ mod span;
 
 pub use self::{
     address::{Address, Endpoint, Host},
+    chain::{BrokenChain, Chain},
+    digest::Digest,
     digits::port,
     echo::Echo,
     flow_name::{FlowName, FlowNameError, Tuple},

@@ -67,6 +67,8 @@ reasons! {
     CertificateInvalid => "CERTIFICATE_INVALID";
     /// The caller has not the role that the method needs.
     RoleRequired => "ROLE_REQUIRED";
+    /// The audit cannot be written, and nothing is done that it would not show.
+    AuditUnavailable => "AUDIT_UNAVAILABLE";
     /// The configuration does not allow payload to be read.
     PayloadDisabled => "PAYLOAD_DISABLED";
     /// There is no core with this number.

@@ -12,19 +12,27 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use metrics::counter;
 use mos_proto::Method;
+use mos_text::Echo;
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn};
 
 use crate::{
-    api::{convert, rejection::Rejection, status::last_frame},
+    api::{
+        audited::entry,
+        convert,
+        rejection::Rejection,
+        status::{last_frame, outcome_of},
+    },
+    audit::{Audit, Entry, Event},
     auth::{Gate, Proof, Refused, Role, Roles},
     net::http2::{Request, Serve},
 };
 
 /// The service, behind the gate.
-pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>) -> impl Serve {
+pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>, audit: Arc<Audit>) -> impl Serve {
+    let door = Arc::new(Door { gate, audit });
     service_fn(move |mut request: Request| {
-        let (service, gate) = (service.clone(), Arc::clone(&gate));
+        let (service, door) = (service.clone(), Arc::clone(&door));
         async move {
             let path = request.uri().path();
             // Every listener of ours says what it knows of the other end.
@@ -33,20 +41,53 @@ pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>) -> impl Serve {
                 let nobody = Rejection::RoleRequired { needed, caller, held: Roles::default() };
                 return Ok(Status::from(nobody).into_http());
             };
-            let roles = match gate.admit(&proof, convert::needed(path)) {
+            let needed = convert::needed(path);
+            let roles = match door.gate.admit(&proof, needed) {
                 Ok(roles) => roles,
-                Err(refused) => return Ok(Status::from(told(&proof, refused)).into_http()),
+                Err(refused) => {
+                    return Ok(Status::from(door.refuse(&proof, path, refused)).into_http());
+                }
             };
-            let streams = Method::at(path).is_some_and(|method| method.is_streaming);
+            if needed.is_some() {
+                door.welcome(&proof);
+            }
+            let method = Method::at(path).filter(|method| method.is_streaming);
             request.extensions_mut().insert(roles);
             let response = service.oneshot(request).await?;
-            if !streams {
-                return Ok(response);
-            }
-            let lost = async move { told(&proof, gate.lost(&proof, roles).await) };
+            let Some(method) = method else { return Ok(response) };
+            let lost = async move {
+                let refused = door.gate.lost(&proof, roles).await;
+                door.refuse(&proof, method.path, refused)
+            };
             Ok(response.map(|body| Body::new(GatedBody { body: Some(body), lost: Box::pin(lost) })))
         }
     })
+}
+
+/// The gate, and who is told of what happens there.
+struct Door {
+    gate: Arc<Gate>,
+    audit: Arc<Audit>,
+}
+
+impl Door {
+    /// What a caller is told who is not let in. The log and the audit are told, too.
+    fn refuse(&self, proof: &Proof, path: &str, refused: Refused) -> Rejection {
+        let rejection = told(proof, refused);
+        let (code, reason) = outcome_of(&rejection);
+        let denied = entry(&self.gate, Event::Denied, proof);
+        let method = Echo(path.trim_start_matches('/')).head().to_owned();
+        let (code, reason) = (Some(code), reason.to_owned());
+        self.audit.post_some(Entry { method, code, reason, ..denied });
+        rejection
+    }
+
+    /// Enters the first call of a connection over TLS.
+    fn welcome(&self, proof: &Proof) {
+        if proof.is_new() {
+            self.audit.post_some(entry(&self.gate, Event::SignIn, proof));
+        }
+    }
 }
 
 /// What a caller is told who is not let in. The log is told, too.

@@ -2,6 +2,7 @@
 //! `boot/serve.rs` alone puts them on the wire.
 
 pub(crate) mod answers;
+pub(crate) mod audited;
 pub(crate) mod containment;
 pub(crate) mod convert;
 pub(crate) mod counted;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     api::answers::IdReused,
+    audit::Unavailable,
     auth::{Roles, Unproven},
     filter::FilterError,
     flows::{page_token::PageTokenError, resolve::ResolveError},
@@ -145,6 +146,9 @@ pub enum Rejection {
         /// The roles of the caller.
         held: Roles,
     },
+    /// The call cannot be entered in the audit.
+    #[error(transparent)]
+    Unaudited(#[from] Unavailable),
     /// Payload may not be read.
     #[error(
         "reading payload is off: set `payload = true` in section [server] of the configuration"

@@ -10,7 +10,13 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use crate::{
-    api::{rejection::Rejection, rpc, state::Control, status::code_of},
+    api::{
+        audited::{self, Audited},
+        rejection::Rejection,
+        rpc,
+        state::Control,
+        status::code_of,
+    },
     net::call::Call,
 };
 
@@ -48,6 +54,24 @@ impl Service {
             tracing::debug!(method, ?code, why, by, "request refused");
         }
         outcome.map(Response::new)
+    }
+}
+
+impl Service {
+    /// Carries out one RPC that is entered in the audit: its intent before, its result behind.
+    async fn change<Q: Audited, A>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+        rpc: impl AsyncFnOnce(&Control, &Call, Q) -> Result<A, Rejection>,
+    ) -> Result<Response<A>, Status> {
+        self.answer(method, request, async |control, call, request| {
+            let record = audited::begin(control, call, method, &request).await?;
+            let outcome = rpc(control, call, request).await;
+            audited::end(record, &outcome).await;
+            outcome
+        })
+        .await
     }
 }
 
@@ -105,35 +129,35 @@ impl FlowService for Service {
         &self,
         request: Request<v1::SetSockOptRequest>,
     ) -> Result<Response<v1::SetSockOptResponse>, Status> {
-        self.answer("mos.v1.FlowService/SetSockOpt", request, rpc::set_sock_opt).await
+        self.change("mos.v1.FlowService/SetSockOpt", request, rpc::set_sock_opt).await
     }
 
     async fn batch_set_sock_opt(
         &self,
         request: Request<v1::BatchSetSockOptRequest>,
     ) -> Result<Response<v1::BatchSetSockOptResponse>, Status> {
-        self.answer("mos.v1.FlowService/BatchSetSockOpt", request, rpc::batch_set_sock_opt).await
+        self.change("mos.v1.FlowService/BatchSetSockOpt", request, rpc::batch_set_sock_opt).await
     }
 
     async fn apply_sock_opt(
         &self,
         request: Request<v1::ApplySockOptRequest>,
     ) -> Result<Response<v1::ApplySockOptResponse>, Status> {
-        self.answer("mos.v1.FlowService/ApplySockOpt", request, rpc::apply_sock_opt).await
+        self.change("mos.v1.FlowService/ApplySockOpt", request, rpc::apply_sock_opt).await
     }
 
     async fn undo_sock_opt(
         &self,
         request: Request<v1::UndoSockOptRequest>,
     ) -> Result<Response<v1::UndoSockOptResponse>, Status> {
-        self.answer("mos.v1.FlowService/UndoSockOpt", request, rpc::undo_sock_opt).await
+        self.change("mos.v1.FlowService/UndoSockOpt", request, rpc::undo_sock_opt).await
     }
 
     async fn peek_flow(
         &self,
         request: Request<v1::PeekFlowRequest>,
     ) -> Result<Response<v1::PeekFlowResponse>, Status> {
-        self.answer("mos.v1.FlowService/PeekFlow", request, rpc::peek_flow).await
+        self.change("mos.v1.FlowService/PeekFlow", request, rpc::peek_flow).await
     }
 
     type ReadFlowStream = rpc::ReadFlowStream;
@@ -143,7 +167,7 @@ impl FlowService for Service {
         request: Request<v1::ReadFlowRequest>,
     ) -> Result<Response<Self::ReadFlowStream>, Status> {
         let control = Arc::clone(&self.0);
-        self.answer("mos.v1.FlowService/ReadFlow", request, async |_, call, request| {
+        self.change("mos.v1.FlowService/ReadFlow", request, async |_, call, request| {
             rpc::read_flow(control, call, request).await
         })
         .await
@@ -185,35 +209,35 @@ impl PolicyService for Service {
         &self,
         request: Request<v1::CreatePolicyRequest>,
     ) -> Result<Response<v1::CreatePolicyResponse>, Status> {
-        self.answer("mos.v1.PolicyService/CreatePolicy", request, rpc::create_policy).await
+        self.change("mos.v1.PolicyService/CreatePolicy", request, rpc::create_policy).await
     }
 
     async fn update_policy(
         &self,
         request: Request<v1::UpdatePolicyRequest>,
     ) -> Result<Response<v1::UpdatePolicyResponse>, Status> {
-        self.answer("mos.v1.PolicyService/UpdatePolicy", request, rpc::update_policy).await
+        self.change("mos.v1.PolicyService/UpdatePolicy", request, rpc::update_policy).await
     }
 
     async fn delete_policy(
         &self,
         request: Request<v1::DeletePolicyRequest>,
     ) -> Result<Response<v1::DeletePolicyResponse>, Status> {
-        self.answer("mos.v1.PolicyService/DeletePolicy", request, rpc::delete_policy).await
+        self.change("mos.v1.PolicyService/DeletePolicy", request, rpc::delete_policy).await
     }
 
     async fn replace_policies(
         &self,
         request: Request<v1::ReplacePoliciesRequest>,
     ) -> Result<Response<v1::ReplacePoliciesResponse>, Status> {
-        self.answer("mos.v1.PolicyService/ReplacePolicies", request, rpc::replace_policies).await
+        self.change("mos.v1.PolicyService/ReplacePolicies", request, rpc::replace_policies).await
     }
 
     async fn confirm_policies(
         &self,
         request: Request<v1::ConfirmPoliciesRequest>,
     ) -> Result<Response<v1::ConfirmPoliciesResponse>, Status> {
-        self.answer("mos.v1.PolicyService/ConfirmPolicies", request, rpc::confirm_policies).await
+        self.change("mos.v1.PolicyService/ConfirmPolicies", request, rpc::confirm_policies).await
     }
 
     async fn explain_policy(
@@ -239,7 +263,7 @@ impl PolicyService for Service {
         &self,
         request: Request<v1::RollbackPoliciesRequest>,
     ) -> Result<Response<v1::RollbackPoliciesResponse>, Status> {
-        self.answer("mos.v1.PolicyService/RollbackPolicies", request, rpc::rollback_policies).await
+        self.change("mos.v1.PolicyService/RollbackPolicies", request, rpc::rollback_policies).await
     }
 }
 
@@ -273,5 +297,12 @@ impl SystemService for Service {
             Ok(rpc::get_caller(control, call))
         })
         .await
+    }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<v1::ListAuditEntriesRequest>,
+    ) -> Result<Response<v1::ListAuditEntriesResponse>, Status> {
+        self.answer("mos.v1.SystemService/ListAuditEntries", request, rpc::list_audit_entries).await
     }
 }

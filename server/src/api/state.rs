@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use crate::{
     api::{answers::Answers, etag::Etags, streams::Streams, undos::Undos},
+    audit::{Audit, OnFailure},
     auth::{Gate, Grants},
     budgets::Budget,
     events::FanOut,
     flows::page_token::PageTokens,
     health::{
-        conditions::{Conditions, Standing, TlsStanding},
+        conditions::{AuditStanding, Conditions, Standing, TlsStanding},
         descriptors::Descriptors,
         vitals::Vitals,
     },
@@ -33,6 +34,8 @@ pub struct Settings {
     pub grants: Grants,
     /// What flows to come begin with.
     pub policies: Arc<Policies>,
+    /// Where changes are entered.
+    pub audit: Arc<Audit>,
     /// TLS, where a listener has it.
     pub tls: Option<Arc<Tls>>,
     /// Where it serves plain text beyond this machine.
@@ -125,8 +128,18 @@ impl Control {
             files: self.settings.descriptors,
             roles: self.gate.mistake(),
             policies: self.settings.policies.trouble(),
+            audit: self.audit_standing(),
             tls: tls.map(|(mistake, validities)| TlsStanding { mistake, validities }),
             exposed: self.settings.exposed.clone(),
+        }
+    }
+
+    fn audit_standing(&self) -> AuditStanding {
+        let audit = &self.settings.audit;
+        AuditStanding {
+            path: audit.path().map(|path| path.display().to_string()),
+            trouble: audit.trouble(),
+            refuses: audit.on_failure() == OnFailure::Refuse,
         }
     }
 

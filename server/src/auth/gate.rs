@@ -68,7 +68,7 @@ impl Gate {
     pub(crate) fn replace(&self, grants: Grants) -> bool {
         *self.lock() = None;
         self.held.send_if_modified(|held| {
-            let differs = *held.grants != grants;
+            let differs = !held.grants.iter().eq(grants.iter());
             held.grants = Arc::new(grants);
             differs
         })

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mos_text::{Echo, Prefix};
+use mos_text::{Digest, Echo, Prefix};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -21,8 +21,12 @@ use super::{
 const OVERFLOW_ID: u32 = 65_534;
 
 /// Who is granted which roles.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Grants(Vec<Grant>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    all: Vec<Grant>,
+    /// Of the text.
+    digest: Digest,
+}
 
 /// One grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +80,8 @@ impl Grants {
             let start = written.span().start;
             written.into_inner().read().map_err(|message| GrantsError { start, message })
         };
-        file.grant.into_iter().map(read).collect::<Result<_, _>>().map(Self)
+        let all = file.grant.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { all, digest: Digest::of(text.as_bytes()) })
     }
 
     /// What holds where the configuration names no roles file: root and the user that mosd runs as
@@ -102,12 +107,12 @@ impl Grants {
         let named = |(roles, to): (Roles, Option<Grantee>)| {
             to.map(|to| Grant { name: "built in".to_owned(), roles, to })
         };
-        Self(grants.into_iter().filter_map(named).collect())
+        Self { all: grants.into_iter().filter_map(named).collect(), digest: Digest::NONE }
     }
 
     /// The grants that fit.
     pub(crate) fn fitting(&self, proof: &Proof) -> impl Iterator<Item = &Grant> {
-        self.0.iter().filter(move |grant| grant.to.fits(proof))
+        self.all.iter().filter(move |grant| grant.to.fits(proof))
     }
 
     /// The roles of who proves this.
@@ -117,7 +122,18 @@ impl Grants {
 
     /// All grants, in the order of the file.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Grant> {
-        self.0.iter()
+        self.all.iter()
+    }
+
+    /// The digest of the text; that of nothing where there is none.
+    pub(crate) const fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Self { all: Vec::new(), digest: Digest::NONE }
     }
 }
 

@@ -1,6 +1,13 @@
 //! What a connection proves of its other end.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use super::{Certificate, Principal, name::Name};
 
@@ -25,6 +32,8 @@ pub(crate) enum Proof {
         address: IpAddr,
         /// The certificate of the other end, where it has shown one.
         certificate: Option<Arc<Certificate>>,
+        /// Whether a call was let in on it.
+        is_known: Arc<AtomicBool>,
     },
 }
 
@@ -37,6 +46,14 @@ impl Proof {
             Self::Tls { address, .. } => {
                 self.name().map_or(Principal::Host(*address), |name| Principal::Named(name.clone()))
             }
+        }
+    }
+
+    /// Whether this is asked for the first time of a connection over TLS.
+    pub(crate) fn is_new(&self) -> bool {
+        match self {
+            Self::Socket { .. } | Self::Address(_) => false,
+            Self::Tls { is_known, .. } => !is_known.swap(true, Relaxed),
         }
     }
 

@@ -10,7 +10,8 @@ use mos_text::{Size, Span};
 use crate::{
     auth::Grant,
     boot::{
-        args::CheckArgs, config::ConfigFile, failure::Failure, logging, plan, policies, roles, tls,
+        args::CheckArgs, audit, config::ConfigFile, failure::Failure, logging, plan, policies,
+        roles, tls,
     },
     net::tls::Keys,
     words::validity::Validity,
@@ -54,6 +55,7 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
         if config.server.payload { "may be read with the role payload" } else { "stays private" };
     lines.push(format!("  payload  {payload}"));
     lines.push(format!("  policies {}", policies::told(config).map_err(Failure::user)?));
+    lines.push(format!("  audit    {}", audit::told(config)));
     let keys = tls::keys(config).map_err(Failure::user)?;
     let validities = keys.iter().flat_map(Keys::validities);
     lines.extend(validities.map(|Validity { what, path, until, .. }| {

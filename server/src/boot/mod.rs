@@ -2,6 +2,7 @@
 //! listeners. The only room that sees all others.
 
 pub mod args;
+mod audit;
 mod check;
 pub mod config;
 mod ending;

@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    boot::{args::RunArgs, config::Config, plan},
+    audit::Audit,
+    boot::{args::RunArgs, audit, config::Config, plan},
     panics,
 };
 
@@ -73,6 +74,7 @@ impl Hangups {
 pub(super) struct Reload {
     args: RunArgs,
     parts: Vec<Part>,
+    audit: Arc<Audit>,
     /// The configuration in force, as nested tables.
     running: Mutex<Value>,
 }
@@ -96,13 +98,18 @@ impl Reload {
         args: RunArgs,
         running: &Config,
         parts: Vec<Part>,
+        audit: Arc<Audit>,
     ) -> Result<Self, serde_json::Error> {
         let running = Mutex::new(serde_json::to_value(running)?);
-        Ok(Self { args, parts, running })
+        Ok(Self { args, parts, audit, running })
     }
 
     fn reload_and_tell(&self) {
-        match self.reload() {
+        let reloaded = self.reload();
+        let digest = reloaded.as_ref().ok().map(|(_, digest)| digest.clone());
+        let mistake = reloaded.as_ref().err().map(String::as_str);
+        audit::reloaded(&self.audit, "configuration", digest, mistake);
+        match reloaded.map(|(reloaded, _)| reloaded) {
             Ok(Reloaded { reloaded, need_restart }) if need_restart.is_empty() => {
                 tracing::info!(reloaded = reloaded.join(" "), "configuration reloaded");
             }
@@ -115,8 +122,9 @@ impl Reload {
         }
     }
 
-    /// Reads everything again, and changes all parts or none.
-    fn reload(&self) -> Result<Reloaded, String> {
+    /// Reads everything again, and changes all parts or none. The digest of what was read comes
+    /// with it.
+    fn reload(&self) -> Result<(Reloaded, String), String> {
         let file = self.args.config().map_err(|error| error.to_string())?;
         plan::plan(&file).map_err(|error| error.to_string())?;
         let read = serde_json::to_value(&file.config).map_err(|error| error.to_string())?;
@@ -136,7 +144,7 @@ impl Reload {
                 old.clone_from(new);
             }
         }
-        Ok(Reloaded { reloaded, need_restart })
+        Ok((Reloaded { reloaded, need_restart }, audit::digest(&file.config)))
     }
 }
 
@@ -182,7 +190,7 @@ mod tests {
         let args =
             RunArgs { config: Some(path.to_owned()), workers: Some(2), ..RunArgs::default() };
         let running = args.config().unwrap().config;
-        Reload::new(args, &running, vec![part, other]).unwrap()
+        Reload::new(args, &running, vec![part, other], Audit::off()).unwrap()
     }
 
     #[test]
@@ -194,7 +202,7 @@ mod tests {
         let reload = reload(&path, &committed);
         let outcome = |text: &str| {
             fs::write(&path, text).unwrap();
-            let Reloaded { reloaded, need_restart } = reload.reload()?;
+            let (Reloaded { reloaded, need_restart }, _) = reload.reload()?;
             assert_eq!(reloaded, ["log.level", "metrics.listen"]);
             Ok::<_, String>(need_restart.join(" "))
         };

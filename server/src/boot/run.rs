@@ -7,8 +7,10 @@ use mos_dataplane::{Cpus, Dataplane, config as runtime, cpu};
 
 use crate::{
     api::state::{Control, Settings},
+    audit::{Entry, Event},
     boot::{
         args::RunArgs,
+        audit,
         config::Config,
         ending::{Ending, Hangup},
         failure::Failure,
@@ -34,6 +36,9 @@ const END_POLL: Duration = Duration::from_millis(100);
 
 /// Time that the tasks of the control plane may take to end.
 const RUNTIME_END: Duration = Duration::from_secs(1);
+
+/// Time that the last entries of the audit may take.
+const AUDIT_END: Duration = Duration::from_secs(1);
 
 /// What to do when every capture has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +88,13 @@ async fn service(
     let hangups = args.config.is_some().then(Hangups::listen).transpose()?;
     let descriptors = descriptors(config.server.connections_max);
     let plain = if config.server.insecure { PlainTcp::Anywhere } else { PlainTcp::LoopbackOnly };
-    let tls = tls::keys(config).map_err(Failure::user)?.map(Tls::new);
+    let audit = audit::open(config).context("cannot start the audit")?;
+    let keys = tls::keys(config).map_err(Failure::user)?;
+    let tls = keys.map(|keys| Tls::new(keys, Arc::clone(&audit)));
     let listeners = Listeners::bind(&config.server.listen, plain, tls.as_ref());
     let listeners = listeners.await.map_err(Failure::user)?;
     ending.removes(listeners.files());
-    if let Some(address) = config.metrics.listen {
-        let scrapes = Scrapes::bind(address, plain).map_err(Failure::user)?;
-        let address = scrapes.address()?;
-        let measured = Measured::install()?;
-        drop(panics::spawn("the upkeep of the metrics", measured.clone().keep_up()));
-        scrapes.serve(move || measured.text()).context("cannot serve metrics")?;
-        tracing::info!(%address, "serving metrics");
-    }
+    metrics(config, plain)?;
     let policies = policies::open(config, planned.limits).map_err(Failure::user)?;
     let table = policies.table();
     let (dataplane, links) = Dataplane::start(planned, cpus, Some(&table)).map_err(|error| {
@@ -104,6 +104,7 @@ async fn service(
         limits: planned.limits,
         grants: roles::grants(config).map_err(Failure::user)?,
         policies: Arc::clone(&policies),
+        audit: Arc::clone(&audit),
         tls,
         exposed: plan::exposed(config),
         payload: config.server.payload,
@@ -114,11 +115,16 @@ async fn service(
     let control = Arc::new(Control::new(links, dataplane.monitor(), settings));
     let keep_policies = Arc::clone(&policies).keep(control.workers.clone());
     drop(panics::spawn("the upkeep of the policies", keep_policies));
-    let roles = RolesFile::new(Arc::clone(&control.gate), config);
+    let roles = RolesFile::new(Arc::clone(&control.gate), Arc::clone(&audit), config);
     drop(panics::spawn("the upkeep of the roles", upkeep::keep(Arc::clone(&roles))));
     let mut parts = vec![logging::part(), roles.part()];
     if let Some(tls) = &control.settings.tls {
-        let files = Certificates::new(Arc::clone(tls), Arc::clone(&control.gate), config);
+        let files = Certificates::new(
+            Arc::clone(tls),
+            Arc::clone(&control.gate),
+            Arc::clone(&audit),
+            config,
+        );
         parts.push(files.part());
         drop(panics::spawn("the upkeep of the certificates", upkeep::keep(files)));
     }
@@ -128,7 +134,7 @@ async fn service(
     drop(panics::spawn("the upkeep of the heap", heap::upkeep()));
     if let Some(hangups) = hangups {
         parts.extend(policy_file::part(&policies, config, planned.limits));
-        hangups.reload(Reload::new(args.clone(), config, parts)?);
+        hangups.reload(Reload::new(args.clone(), config, parts, Arc::clone(&audit))?);
     }
     let ports: Vec<String> = planned.ports.iter().map(ToString::to_string).collect();
     tracing::info!(workers = planned.workers, ports = ports.join(" "), "READY");
@@ -137,10 +143,24 @@ async fn service(
     let stop = end(ending.asked(), &dataplane, when_done);
     let served = serve::serve(Arc::clone(&control), listeners, stop).await;
     ending.waits_for(move || unstopped(&control));
+    audit.post(Entry::of(Event::Stop));
+    audit.close(AUDIT_END);
     let stopped = dataplane.stop();
     served?;
     stopped.context("the dataplane did not stop cleanly")?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves the page of metrics, where the configuration says so.
+fn metrics(config: &Config, plain: PlainTcp) -> Result<(), Failure> {
+    let Some(address) = config.metrics.listen else { return Ok(()) };
+    let scrapes = Scrapes::bind(address, plain).map_err(Failure::user)?;
+    let address = scrapes.address()?;
+    let measured = Measured::install()?;
+    drop(panics::spawn("the upkeep of the metrics", measured.clone().keep_up()));
+    scrapes.serve(move || measured.text()).context("cannot serve metrics")?;
+    tracing::info!(%address, "serving metrics");
     Ok(())
 }
 

@@ -71,7 +71,8 @@ pub async fn serve(
     let health = HealthReporter::new();
     set_health(&health, |_| true).await;
     let service = completing(containing(routes(&control, &health)?.prepare()));
-    let service = guarded(gated(service, Arc::clone(&control.gate)));
+    let service =
+        guarded(gated(service, Arc::clone(&control.gate), Arc::clone(&control.settings.audit)));
     let incoming = listeners.accept();
     let mut observer = panics::spawn("the observer", observe(Arc::clone(&control), health.clone()));
     let (drain, draining) = oneshot::channel::<()>();

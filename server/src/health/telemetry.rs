@@ -98,6 +98,17 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "When a certificate or a revocation list expires, in seconds since 1970."
     );
+    describe_counter!("mosd_audit_entries_total", "Entries of the audit, by event.");
+    describe_counter!("mosd_audit_failures_total", "Writes of the audit that have failed.");
+    describe_counter!("mosd_audit_lost_total", "Entries of the audit that were lost.");
+    describe_counter!(
+        "mosd_audit_suppressed_total",
+        "Denied calls and sign-ins beyond the rate of their caller, which were only counted."
+    );
+    describe_counter!(
+        "mosd_audit_unaudited_total",
+        "Calls that went on although they could not be entered (audit.on_failure = \"allow\")."
+    );
     describe_counter!("mosd_foreign_requests_total", "Requests that no gRPC client sends.");
     describe_gauge!("mosd_streams", "Server streams open now.");
     describe_gauge!("mosd_subscriptions", "Subscriptions to events now.");

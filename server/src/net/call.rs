@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tonic::codegen::http::HeaderMap;
 
 use crate::{
+    audit::Trail,
     auth::{Peer, Proof, Roles},
     words::bounds::{DEADLINE_DEFAULT, DEADLINE_MAX},
 };
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     pub roles: Roles,
     /// When the answer is due.
     pub deadline: Instant,
+    /// What it tells the audit.
+    pub trail: Trail,
 }
 
 impl Call {
@@ -39,6 +42,7 @@ impl Call {
             proof,
             roles: request.extensions().get::<Roles>().copied().unwrap_or_default(),
             deadline: Instant::now() + patience,
+            trail: Trail::default(),
         }
     }
 }

@@ -86,6 +86,8 @@ struct Writer {
 /// What came of a change.
 #[derive(Debug)]
 pub(crate) struct Changed {
+    /// The number of the generation that was in force before.
+    pub(crate) former: u64,
     /// The set in force, or the one that would be.
     pub(crate) generation: Arc<Generation>,
     /// What differs from the set before.
@@ -287,8 +289,9 @@ impl Policies {
         let compiled = self.compile_aside(next).await?;
         let difference = compiled.generation.difference(&former);
         if how.validate_only || difference.is_none() {
+            let number = former.number;
             let generation = if difference.is_none() { former } else { compiled.generation };
-            return Ok(Changed { generation, difference, unreachable: Vec::new() });
+            return Ok(Changed { former: number, generation, difference, unreachable: Vec::new() });
         }
         self.commit(writer, compiled, by.workers).await
     }
@@ -369,12 +372,13 @@ impl Policies {
         let committed = tokio::spawn(panics::contained(async move {
             this.store(&writer, &compiled).await?;
             let generation = Arc::clone(&compiled.generation);
-            let difference = generation.difference(&this.generation());
+            let former = this.generation();
+            let (difference, former) = (generation.difference(&former), former.number);
             this.put_in_force(compiled, &mut writer);
             let unreachable = this.activate(&workers.iter().collect::<Vec<_>>()).await;
             let Generation { number, author, policies, .. } = &*generation;
             tracing::info!(number, by = author, policies = policies.len(), "policies changed");
-            Ok(Changed { generation, difference, unreachable })
+            Ok(Changed { former, generation, difference, unreachable })
         }));
         match committed.await {
             Ok(Ok(outcome)) => outcome,

@@ -162,6 +162,26 @@ pub(crate) const LOG_LINES_PER_KIND: u32 = 100;
 /// Bytes of lines of the log that may wait. As many again may be on their way to the reader.
 pub(crate) const LOG_BYTES: usize = 1024 * 1024;
 
+/// Bytes of an audit file, after which another one is begun, and older ones that are kept.
+pub(crate) const AUDIT_FILE_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const AUDIT_FILES_KEPT: usize = 10;
+
+/// Entries that wait to be written, and those that are written at once.
+pub(crate) const AUDIT_QUEUE: usize = 4096;
+pub(crate) const AUDIT_BATCH: usize = 256;
+
+/// Bytes of a line of an audit file, at most: far more than any that is written.
+pub(crate) const AUDIT_LINE_BYTES: usize = 1024 * 1024;
+
+/// Entries of one kind that one caller causes in a second without a change: denied calls, sign-ins,
+/// refused handshakes.
+pub(crate) const AUDIT_DENIALS_PER_SECOND: u32 = 10;
+
+/// Entries of a page, by default and at most, and bytes of lines that are looked at for it.
+pub(crate) const AUDIT_PAGE_DEFAULT: usize = 100;
+pub(crate) const AUDIT_PAGE_MAX: usize = 1000;
+pub(crate) const AUDIT_PAGE_BYTES: u64 = 8 * 1024 * 1024;
+
 /// Connections of the page of metrics at once, bytes of the head of a request, and time for the
 /// head and for a connection from its beginning to its end.
 pub(crate) const SCRAPES_MAX: usize = 16;
@@ -432,6 +452,20 @@ fn others() -> Vec<Limit> {
             "lines of one kind that requests cause; the rest is summed up"),
         bytes("log.waiting_bytes.max", LOG_BYTES, Server,
             "lines that wait for the reader of the log; what finds no room is counted"),
+        count("audit.page_size.default", AUDIT_PAGE_DEFAULT, Call,
+            "entries of the audit on a page, where the client does not say"),
+        count("audit.page_size.max", AUDIT_PAGE_MAX, Call,
+            "entries of the audit on a page"),
+        bytes("audit.page_scan_bytes.max", narrowed(AUDIT_PAGE_BYTES), Call,
+            "lines of the audit that are looked at for a page"),
+        count("audit.waiting.max", AUDIT_QUEUE, Server,
+            "entries that wait to be written; a change that finds no room is refused"),
+        count("audit.denials_per_second_per_principal.max", widened(AUDIT_DENIALS_PER_SECOND),
+            Principal, "denied calls and sign-ins that are entered; the rest is counted"),
+        bytes("audit.file_bytes.max", narrowed(AUDIT_FILE_BYTES), Server,
+            "a file of the audit, and a day; then another one is begun"),
+        count("audit.files.max", AUDIT_FILES_KEPT, Server,
+            "older files of the audit that are kept"),
         count("metrics.connections.max", SCRAPES_MAX, Server,
             "connections of the page of metrics; the oldest gives way to a new one"),
         bytes("metrics.header_bytes.max", SCRAPE_HEAD_BYTES, Call,

@@ -67,7 +67,8 @@ pub(crate) fn facts(fact: &Fact, payload: Payload) -> Vec<(&'static str, Value)>
     }
 }
 
-fn option(value: SockOptValue) -> Value {
+/// The value of an option.
+pub(crate) fn option(value: SockOptValue) -> Value {
     match value {
         SockOptValue::Bytes(bytes) => Value::Number(bytes),
         SockOptValue::Overlap(_) | SockOptValue::Stop(_) => text(&value),

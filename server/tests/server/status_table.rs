@@ -10,7 +10,7 @@ use mos_stack::{
 use mos_text::{FlowNameError, Reason};
 use mosd::{
     Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, PolicyError, Rejection, Roles, StoreError,
-    StoreFailure, Unproven, Unserved,
+    StoreFailure, Unavailable, Unproven, Unserved,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -133,6 +133,7 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
             "- PermissionDenied ROLE_REQUIRED",
             Rejection::RoleRequired { needed: "admin", caller: text(), held: Roles::default() },
         ),
+        ("- FailedPrecondition AUDIT_UNAVAILABLE", Rejection::Unaudited(Unavailable(text()))),
         ("- PermissionDenied PAYLOAD_DISABLED", Rejection::PayloadDisabled),
         ("ESTALE Aborted ETAG_MISMATCH", Rejection::EtagMismatch { flow: text(), current: text() }),
         ("- ResourceExhausted TOO_MANY_STREAMS retry 1s", Rejection::TooManyStreams { max: 2 }),

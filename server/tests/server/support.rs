@@ -28,6 +28,7 @@ impl PortMonitor for NoPorts {
 
 pub(crate) fn settings() -> Settings {
     Settings {
+        audit: mosd::Audit::off(),
         tls: None,
         exposed: Vec::new(),
         limits: Limits::default(),

@@ -42,7 +42,9 @@ use mos_dataplane::{
 };
 use mos_stack::{Limits, Stack, WorkerId};
 use mos_text::Address;
-use mosd::{Control, Descriptors, Grants, Listeners, PlainTcp, Policies, Settings, boot::serve};
+use mosd::{
+    Audit, Control, Descriptors, Grants, Listeners, PlainTcp, Policies, Settings, boot::serve,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use self::load::{Load, Meter, UNPACED};
@@ -232,6 +234,7 @@ fn ring_ages(port: &mut CommandPort, clock: MonotonicClock, span: Duration) -> V
 fn serve(runtime: &Runtime, commands: CommandPort, events: EventTap, socket: &Path) {
     let _inside = runtime.enter();
     let settings = Settings {
+        audit: Audit::off(),
         tls: None,
         exposed: Vec::new(),
         grants: Grants::built_in(rustix::process::geteuid().as_raw()),

@@ -62,7 +62,8 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::CoreDraining
         | Reason::CoreQueueFull
         | Reason::CoreAckTimeout       => &["core"],
-        Reason::CredentialsMissing
+        Reason::AuditUnavailable
+        | Reason::CredentialsMissing
         | Reason::CertificateHasNoName
         | Reason::CertificateInvalid
         | Reason::ArgumentInvalid

@@ -13,21 +13,25 @@ const ROOMS_FOLDER: &str = "server/src/";
 
 /// The rooms of the server, and which others each may import. `words` is the vocabulary of all
 /// rooms.
-const ROOMS: [(&str, &[&str]); 15] = [
-    ("boot", &["api", "auth", "health", "log", "net", "panics", "policies", "replay", "words"]),
+const ROOMS: [(&str, &[&str]); 16] = [
+    (
+        "boot",
+        &["api", "audit", "auth", "health", "log", "net", "panics", "policies", "replay", "words"],
+    ),
     (
         "api",
         &[
-            "auth", "budgets", "events", "filter", "flows", "health", "net", "panics", "policies",
-            "words", "workers",
+            "audit", "auth", "budgets", "events", "filter", "flows", "health", "net", "panics",
+            "policies", "words", "workers",
         ],
     ),
     ("flows", &["filter", "words", "workers"]),
     ("policies", &["filter", "panics", "words", "workers"]),
     ("events", &["budgets", "filter", "panics", "words"]),
     ("health", &["events", "log", "panics", "words", "workers"]),
-    ("net", &["auth", "budgets", "panics", "words"]),
+    ("net", &["audit", "auth", "budgets", "panics", "words"]),
     ("budgets", &["auth", "words"]),
+    ("audit", &["auth", "words"]),
     ("auth", &["words"]),
     ("workers", &["panics", "words"]),
     ("log", &["words"]),

@@ -3,6 +3,7 @@
 //! Requests are checked here: after it, values are within their ranges. `raw` alone knows the
 //! numbers and the C layout of mOS.
 
+mod audit;
 mod event;
 mod flow;
 mod limit;
@@ -16,6 +17,7 @@ use mos_proto::v1;
 use mos_stack::SockOptChange;
 
 pub(crate) use self::{
+    audit::audit_entry,
     event::{event, event_kinds, lost},
     flow::{View, detailed_flow, detailed_stats, flow, flow_name, side, tcp_state, view},
     limit::limit,

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     api::{
         answers::{Asked, RequestDigest},
+        audited::options_set,
         convert::{self, saturating_i64},
         rejection::{ManyFlows, Rejection},
         state::Control,
@@ -86,6 +87,17 @@ async fn apply(
     let shares = matches.flows.into_iter();
     let shares = shares.map(|(worker, flows)| Share { worker, items: flows.into_iter().map(item) });
     let outcome = change::change_all(&control.workers, shares.collect(), call.deadline).await;
+    options_set(&call.trail, &change);
+    for (key, count) in [
+        ("matched", matches.count),
+        ("changed", outcome.changed),
+        ("unchanged", outcome.unchanged),
+        ("ended", outcome.ended),
+        ("failed", outcome.failed()),
+        ("unreached", outcome.unreached),
+    ] {
+        call.trail.note(key, count);
+    }
     log_changes(call, &request.filter, &change, matches.count, &outcome);
     let unreachable = core_names(&stretch.unreachable);
     Ok(answer(control, call, (matches.count, unreachable), &change, outcome))

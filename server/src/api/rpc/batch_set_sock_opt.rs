@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::set_sock_opt::set_sock_opt;
 use crate::{
     api::{rejection::Rejection, state::Control, status::rpc_status},
+    audit::Trail,
     net::call::Call,
     words::bounds::BATCH_MAX,
     workers::ANSWER_TIMEOUT,
@@ -28,10 +29,11 @@ pub(crate) async fn batch_set_sock_opt(
         let validate_only = validate_only || request.validate_only;
         let request = v1::SetSockOptRequest { validate_only, ..request };
         let deadline = call.deadline.min(Instant::now() + ANSWER_TIMEOUT);
-        let call = Call { deadline, ..call.clone() };
+        let call = Call { deadline, trail: Trail::default(), ..call.clone() };
         results.push(result(set_sock_opt(control, &call, request).await));
     }
     let failed = results.iter().filter(|result| result.response.is_none()).count();
+    call.trail.note("failed", failed);
     let failed_count = i32::try_from(failed).unwrap_or(i32::MAX);
     Ok(v1::BatchSetSockOptResponse { results, failed_count })
 }

@@ -10,6 +10,7 @@ mod get_flow;
 mod get_server_info;
 mod get_sock_opt;
 mod get_status;
+mod list_audit_entries;
 mod list_flows;
 mod peek_flow;
 mod policies;
@@ -29,6 +30,7 @@ pub(crate) use get_flow::get_flow;
 pub(crate) use get_server_info::get_server_info;
 pub(crate) use get_sock_opt::get_sock_opt;
 pub(crate) use get_status::get_status;
+pub(crate) use list_audit_entries::list_audit_entries;
 pub(crate) use list_flows::list_flows;
 pub(crate) use peek_flow::peek_flow;
 pub(crate) use policies::{

@@ -24,6 +24,7 @@ pub(crate) async fn peek_flow(
     let wanted = bytes_wanted(request.max_bytes)?;
     let offset = request.offset.map(stream_offset).transpose()?;
     let flow = resolve(control, call, &request.flow).await?.id;
+    call.trail.is_about(convert::flow_name(flow));
     let peek = async |from, length, chunk| {
         let stretch = Stretch { flow, side, from, length, chunk };
         control.workers.peek(stretch, call.deadline).await
@@ -54,6 +55,7 @@ pub(crate) async fn peek_flow(
             }
         }
     }
+    call.trail.note("bytes", data.len());
     Ok(v1::PeekFlowResponse {
         flow: convert::flow_name(flow),
         offset: convert::saturating_i64(start.0),

@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::flow::{check_length, resolve};
 use crate::{
-    api::{convert, rejection::Rejection, state::Control},
+    api::{audited::policies_changed, convert, rejection::Rejection, state::Control},
     flows::page_token::PageTokenError,
     net::call::Call,
     policies::{By, Changed, Draft, Explained, Generation, How, Policy, PolicyError},
@@ -184,6 +184,7 @@ pub(crate) async fn confirm_policies(
         true => policies.cancel(by, number).await?,
         false => policies.confirm(by, number).await?,
     };
+    policies_changed(&call.trail, How::default(), &changed);
     Ok(v1::ConfirmPoliciesResponse { state: Some(state(control, &changed)) })
 }
 
@@ -240,6 +241,7 @@ pub(crate) async fn rollback_policies(
     let author = call.caller();
     let by = By { workers: &control.workers, author: &author };
     let changed = control.settings.policies.roll_back(by, how, to).await?;
+    policies_changed(&call.trail, how, &changed);
     let (state, difference) = (state(control, &changed), convert::difference(&changed));
     Ok(v1::RollbackPoliciesResponse { state: Some(state), difference: Some(difference) })
 }
@@ -252,7 +254,9 @@ async fn change(
 ) -> Result<Changed, PolicyError> {
     let author = call.caller();
     let by = By { workers: &control.workers, author: &author };
-    control.settings.policies.change(by, how, edit).await
+    let changed = control.settings.policies.change(by, how, edit).await?;
+    policies_changed(&call.trail, how, &changed);
+    Ok(changed)
 }
 
 fn drafted(control: &Control, policy: Option<v1::SockOptPolicy>) -> Result<Draft, Rejection> {

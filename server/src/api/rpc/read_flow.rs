@@ -15,7 +15,8 @@ use tonic::Status;
 
 use super::flow::{chunk_memory, count, resolve, stream_offset};
 use crate::{
-    api::{convert, rejection::Rejection, state::Control, streams::Admission},
+    api::{convert, rejection::Rejection, state::Control, status::outcome_of, streams::Admission},
+    audit::Ending,
     net::call::Call,
     panics::{self, Panicked},
     words::bounds::{DEADLINE_DEFAULT, READ_QUEUE},
@@ -42,9 +43,11 @@ pub(crate) async fn read_flow(
     let offset = request.offset.map(stream_offset).transpose()?;
     let remaining = bytes_wanted(request.max_bytes)?;
     let flow = resolve(&control, call, &request.flow).await?.id;
+    call.trail.is_about(convert::flow_name(flow));
     let admission = control.streams.admit(call.principal.clone())?;
     let (messages, receiver) = mpsc::channel(READ_QUEUE);
-    let mut reader = Reader { control, flow, side, remaining, chunk: None, messages };
+    let ending = call.trail.ending();
+    let mut reader = Reader { control, flow, side, remaining, chunk: None, messages, ending };
     let first = reader.read(offset, call.deadline).await;
     let first = first.map_err(|error| Rejection::of_flow(error, flow))?;
     drop(tokio::spawn(run(reader, first, admission)));
@@ -61,6 +64,10 @@ async fn run(mut reader: Reader, first: StreamRead, mut admission: Admission) {
             end.unwrap_or_else(|Panicked { id }| Err(Rejection::Panicked(id)))
         }
     };
+    reader.ending.cause = match &last {
+        Ok(end) => end.cause.clone(),
+        Err(rejection) => outcome_of(rejection).1.to_owned(),
+    };
     let last = last.map(|end| response(Message::End(end))).map_err(Status::from);
     // An error means that the client is gone.
     let _sent_or_gone: Result<(), _> = messages.send(last).await;
@@ -76,6 +83,8 @@ struct Reader {
     /// Travels to the worker and back.
     chunk: Option<Box<PeekChunk>>,
     messages: mpsc::Sender<Result<v1::ReadFlowResponse, Status>>,
+    /// Entered at the end.
+    ending: Ending,
 }
 
 impl Reader {
@@ -138,6 +147,7 @@ impl Reader {
         let data = self.chunk.as_ref().and_then(|chunk| chunk.get(..step.length));
         if let Some(data) = data.filter(|data| !data.is_empty()) {
             let data = data.to_vec();
+            self.ending.bytes += count(data.len());
             self.remaining = self.remaining.saturating_sub(count(data.len()));
             let offset = convert::saturating_i64(step.data_offset().0);
             self.send(Message::Data(v1::FlowData { offset, data })).await;

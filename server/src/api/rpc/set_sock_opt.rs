@@ -13,6 +13,7 @@ use super::flow::{check_core, check_length, check_owner, resolve};
 use crate::{
     api::{
         answers::{Asked, RequestDigest},
+        audited::options_changed,
         convert,
         rejection::Rejection,
         state::Control,
@@ -51,6 +52,7 @@ async fn apply(
     };
     check_core(control, core)?;
     let Resolved { id, matched_reversed } = resolve(control, call, &flow).await?;
+    call.trail.is_about(convert::flow_name(id));
     check_owner(core, id)?;
     let change = convert::change(change, control.settings.limits.buffer_bytes_max)?;
     let expected_revision = match etag.as_str() {
@@ -61,17 +63,17 @@ async fn apply(
         .workers
         .set_sock_opt(id, Change { change, expected_revision, validate_only }, call.deadline)
         .await;
-    let Applied { options, revision, unchanged, discarded_bytes, previous: _ } =
-        outcome.map_err(|error| match error {
-            CallError::Refused(Refusal::SockOpt(SockOptError::RevisionMismatch { current })) => {
-                etag_mismatch(control, id, current)
-            }
-            error
-            @ (CallError::Refused(_) | CallError::Peek(_) | CallError::UnexpectedReply(_)) => {
-                Rejection::of_flow(error, id)
-            }
-        })?;
+    let applied = outcome.map_err(|error| match error {
+        CallError::Refused(Refusal::SockOpt(SockOptError::RevisionMismatch { current })) => {
+            etag_mismatch(control, id, current)
+        }
+        error @ (CallError::Refused(_) | CallError::Peek(_) | CallError::UnexpectedReply(_)) => {
+            Rejection::of_flow(error, id)
+        }
+    })?;
+    let Applied { options, revision, unchanged, discarded_bytes, previous: _ } = applied;
     if !validate_only && !unchanged {
+        options_changed(&call.trail, &change, &applied);
         log_change(call, id, &change, discarded_bytes);
     }
     Ok(v1::SetSockOptResponse {

@@ -35,6 +35,9 @@ pub(crate) async fn undo_sock_opt(
     // Some of them may have had these options all the time.
     let restored = outcome.changed + outcome.unchanged;
     let (overtaken, unreached, by) = (outcome.overtaken, outcome.unreached, call.caller());
+    call.trail.note("restored", restored);
+    call.trail.note("overtaken", overtaken);
+    call.trail.note("unreached", unreached);
     tracing::info!(restored, overtaken, unreached, by, "a change of many options was undone");
     Ok(v1::UndoSockOptResponse {
         restored_count: saturating_i64(restored),

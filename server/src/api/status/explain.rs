@@ -107,6 +107,7 @@ impl Rejection {
             }
             Self::Unproven(why) => explain(unproven(why), About::Nothing, &[]),
             Self::RoleRequired { needed, caller, .. } => role_required(needed, caller),
+            Self::Unaudited(_) => explain(Reason::AuditUnavailable, state("audit"), &[]),
             Self::PayloadDisabled => {
                 explain(Reason::PayloadDisabled, About::Nothing, &[("key", &"server.payload")])
             }

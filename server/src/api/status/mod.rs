@@ -28,6 +28,12 @@ pub(super) fn code_of<T>(outcome: &Result<T, Status>) -> Code {
     outcome.as_ref().err().map_or(Code::Ok, Status::code)
 }
 
+/// The number of the code of a rejection, and its reason: what a record of it says.
+pub(super) fn outcome_of(rejection: &Rejection) -> (i32, &'static str) {
+    let Explanation { reason, .. } = rejection.explain();
+    (ErrorRow::of(reason).code.into(), reason.as_str())
+}
+
 /// A rejection as one outcome among several.
 pub(super) fn rpc_status(rejection: Rejection) -> pb::Status {
     let status = Status::from(rejection);

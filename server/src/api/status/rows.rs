@@ -54,6 +54,7 @@ impl ErrorRow {
             Reason::CertificateHasNoName   => (Code::Unauthenticated,    None,              None),
             Reason::CertificateInvalid     => (Code::Unauthenticated,    None,              None),
             Reason::RoleRequired           => (Code::PermissionDenied,   None,              None),
+            Reason::AuditUnavailable       => (Code::FailedPrecondition, None,              None),
             Reason::PayloadDisabled        => (Code::PermissionDenied,   None,              None),
             Reason::CoreNotFound           => (Code::NotFound,           Some("EACCES"),    None),
             Reason::CoreNotRunning         => (Code::Unavailable,        Some("EACCES"),    LATER),

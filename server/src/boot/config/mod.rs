@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use toml::Spanned;
 
 pub use self::options::Options;
-pub use crate::{log::LogFormat, net::tls::MinVersion};
+pub use crate::{audit::OnFailure, log::LogFormat, net::tls::MinVersion};
 
 /// Bytes of a configuration file, at most.
 const FILE_MAX: u64 = 1024 * 1024;
@@ -42,6 +42,8 @@ pub struct Config {
     pub server: Server,
     /// TLS of the gRPC services.
     pub tls: Tls,
+    /// The audit.
+    pub audit: Audit,
     /// The metrics listener.
     pub metrics: Metrics,
     /// Workers and packet memory.
@@ -115,6 +117,16 @@ impl Default for Tls {
         let min_version = MinVersion::Tls12;
         Self { cert: None, key: None, client_ca: None, crl: Vec::new(), min_version }
     }
+}
+
+/// Section `[audit]`: where what is done is entered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// The file; that in the logs directory of the unit when absent, none when empty.
+    pub path: Option<PathBuf>,
+    /// What becomes of a call that cannot be entered.
+    pub on_failure: OnFailure,
 }
 
 /// Section `[metrics]`.

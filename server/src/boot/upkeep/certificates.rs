@@ -7,8 +7,10 @@ use std::{
 
 use super::Kept;
 use crate::{
+    audit::Audit,
     auth::Gate,
     boot::{
+        audit,
         config::{self, Config},
         reload::Part,
         tls,
@@ -21,13 +23,19 @@ use crate::{
 pub(in crate::boot) struct Certificates {
     tls: Arc<Tls>,
     gate: Arc<Gate>,
+    audit: Arc<Audit>,
     section: Mutex<config::Tls>,
 }
 
 impl Certificates {
     /// For these listeners and this gate, the files that the configuration names.
-    pub(in crate::boot) fn new(tls: Arc<Tls>, gate: Arc<Gate>, config: &Config) -> Arc<Self> {
-        Arc::new(Self { tls, gate, section: Mutex::new(config.tls.clone()) })
+    pub(in crate::boot) fn new(
+        tls: Arc<Tls>,
+        gate: Arc<Gate>,
+        audit: Arc<Audit>,
+        config: &Config,
+    ) -> Arc<Self> {
+        Arc::new(Self { tls, gate, audit, section: Mutex::new(config.tls.clone()) })
     }
 
     /// Which files these are, and what they say, as a reload changes it.
@@ -45,6 +53,7 @@ impl Certificates {
 
     /// From now on, new connections and open ones are judged by these.
     fn take(&self, keys: Keys) {
+        audit::reloaded(&self.audit, "tls", Some(keys.digest().to_string()), None);
         self.gate.trust(Some(keys.trust()));
         self.tls.replace(keys);
     }
@@ -70,6 +79,7 @@ impl Kept for Certificates {
             Err(error) => {
                 let mistake = error.to_string();
                 if self.tls.keep(mistake.clone()) {
+                    audit::reloaded(&self.audit, "tls", None, Some(&mistake));
                     tracing::error!(error = mistake, "certificates unchanged: there is a mistake");
                 }
             }

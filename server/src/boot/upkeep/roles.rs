@@ -7,22 +7,24 @@ use std::{
 
 use super::Kept;
 use crate::{
-    auth::Gate,
-    boot::{config::Config, reload::Part, roles},
+    audit::Audit,
+    auth::{Gate, Grants},
+    boot::{audit, config::Config, reload::Part, roles},
 };
 
 /// Keeps a gate to the roles file.
 #[derive(Debug)]
 pub(in crate::boot) struct RolesFile {
     gate: Arc<Gate>,
+    audit: Arc<Audit>,
     /// `None` where none is named.
     path: Mutex<Option<PathBuf>>,
 }
 
 impl RolesFile {
     /// For this gate, the file that the configuration names.
-    pub(in crate::boot) fn new(gate: Arc<Gate>, config: &Config) -> Arc<Self> {
-        Arc::new(Self { gate, path: Mutex::new(config.server.roles.clone()) })
+    pub(in crate::boot) fn new(gate: Arc<Gate>, audit: Arc<Audit>, config: &Config) -> Arc<Self> {
+        Arc::new(Self { gate, audit, path: Mutex::new(config.server.roles.clone()) })
     }
 
     /// Which file that is, and what it says, as a reload changes it.
@@ -33,9 +35,19 @@ impl RolesFile {
             let (file, path) = (Arc::clone(&file), config.server.roles.clone());
             Ok(Box::new(move || {
                 *file.path() = path;
-                file.gate.replace(grants);
+                let _are_others: bool = file.take(grants, "server.roles");
             }))
         })
+    }
+
+    /// From now on these hold. Whether they are others.
+    fn take(&self, grants: Grants, from: &str) -> bool {
+        let digest = grants.digest().to_string();
+        let are_others = self.gate.replace(grants);
+        if are_others {
+            audit::reloaded(&self.audit, from, Some(digest), None);
+        }
+        are_others
     }
 
     fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
@@ -50,15 +62,17 @@ impl Kept for RolesFile {
 
     fn read(&self) {
         let Some(path) = self.path().clone() else { return };
+        let told = path.display().to_string();
         match roles::read(&path) {
             Ok(grants) => {
-                if self.gate.replace(grants) {
+                if self.take(grants, &told) {
                     tracing::info!(path = %path.display(), "other roles hold from now on");
                 }
             }
             Err(error) => {
                 let mistake = error.to_string();
                 if self.gate.keep(mistake.clone()) {
+                    audit::reloaded(&self.audit, &told, None, Some(&mistake));
                     tracing::error!(error = mistake, "roles unchanged: their file has a mistake");
                 }
             }
@@ -71,7 +85,7 @@ mod tests {
     use std::{fs, path::Path};
 
     use super::{super::Known, *};
-    use crate::auth::{Grants, Proof};
+    use crate::auth::Proof;
 
     #[test]
     fn a_changed_file_takes_effect_and_a_mistake_does_not() {
@@ -80,7 +94,8 @@ mod tests {
         let grant = |role: &str| format!("[[grant]]\nroles = [\"{role}\"]\nuid = 7\n");
         fs::write(&path, grant("viewer")).unwrap();
         let gate = Arc::new(Gate::new(Grants::default(), None));
-        let file = RolesFile { gate: Arc::clone(&gate), path: Mutex::new(Some(path.clone())) };
+        let (held, path_held) = (Arc::clone(&gate), Mutex::new(Some(path.clone())));
+        let file = RolesFile { gate: held, audit: Audit::off(), path: path_held };
         let proof = Proof::Socket { uid: 7, gid: 7, path: Arc::from(Path::new("/x")) };
         let roles = || gate.grants().roles(&proof).to_string();
         let mut known = Known::default();

@@ -64,10 +64,23 @@ pub(crate) struct Standing {
     pub roles: Option<String>,
     /// Why the policies in force are not those that were set last.
     pub policies: Option<String>,
+    /// The audit.
+    pub audit: AuditStanding,
     /// TLS, where a listener has it.
     pub tls: Option<TlsStanding>,
     /// Where plain text is served beyond this machine.
     pub exposed: Vec<SocketAddr>,
+}
+
+/// Whether what is done is entered.
+#[derive(Debug, Default)]
+pub(crate) struct AuditStanding {
+    /// Where; `None` for nowhere.
+    pub path: Option<String>,
+    /// Why it cannot be written.
+    pub trouble: Option<String>,
+    /// Whether nothing is done then that it would not show.
+    pub refuses: bool,
 }
 
 /// The keys and CAs of TLS.
@@ -109,6 +122,7 @@ impl Conditions {
             descriptors(standing.files),
             roles(standing.roles.as_ref()),
             policies(standing.policies.as_ref()),
+            audit(&standing.audit),
             transport::plain_text(&standing.exposed),
         ];
         if let Some(tls) = &standing.tls {
@@ -281,6 +295,24 @@ fn log(losses: Losses, lately: Losses) -> Finding {
     finding("log", level, message, next_step)
 }
 
+/// Whoever relies on the audit has to know that there is none.
+fn audit(standing: &AuditStanding) -> Finding {
+    let AuditStanding { path, trouble, refuses } = standing;
+    let (level, message) = match (path, trouble) {
+        (None, _) => (Level::Ok, "nothing is entered: no file is named".to_owned()),
+        (Some(path), None) => (Level::Ok, format!("changes are entered in {path}")),
+        (Some(path), Some(why)) => {
+            let means = match refuses {
+                true => "changes and looks at payload are refused",
+                false => "changes and looks at payload go on",
+            };
+            (Level::Critical, format!("{path} cannot be written ({why}): {means}"))
+        }
+    };
+    let next_step = "make room on its disk, or name another file: path in section [audit]";
+    finding("audit", level, message, next_step)
+}
+
 fn descriptors(files: Descriptors) -> Finding {
     let Descriptors { needed, available } = files;
     if files.suffice() {
@@ -367,7 +399,14 @@ mod tests {
     const FILES: Descriptors = Descriptors { needed: 1280, available: 65_536 };
 
     fn standing() -> Standing {
-        Standing { files: FILES, roles: None, policies: None, tls: None, exposed: Vec::new() }
+        Standing {
+            files: FILES,
+            roles: None,
+            policies: None,
+            audit: AuditStanding::default(),
+            tls: None,
+            exposed: Vec::new(),
+        }
     }
 
     fn worker() -> (CommandPort, WorkerPort) {

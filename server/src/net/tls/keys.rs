@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use mos_text::Digest;
 use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls::{
     Error as TlsError, RootCertStore, ServerConfig, SupportedProtocolVersion,
@@ -62,6 +63,7 @@ pub struct Keys {
     config: Arc<ServerConfig>,
     trust: Arc<Trust>,
     validities: Vec<Validity>,
+    digest: Digest,
 }
 
 impl Keys {
@@ -72,6 +74,8 @@ impl Keys {
     /// The file that cannot be used, and why.
     pub fn new(files: &Files) -> Result<Self, String> {
         let Files { cert, key, client_ca, crl, min_version } = files;
+        let texts = [cert, client_ca].into_iter().chain(crl).map(|pem| pem.text.as_str());
+        let digest = Digest::of(texts.collect::<String>().as_bytes());
         let chain: Vec<CertificateDer<'static>> = cert.all("certificate")?;
         let secret = PrivateKeyDer::from_pem_slice(key.text.as_bytes());
         let secret = secret.map_err(|error| {
@@ -99,11 +103,21 @@ impl Keys {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self { config: Arc::new(config), trust: Arc::new(Trust::new(verifier)), validities })
+        Ok(Self {
+            config: Arc::new(config),
+            trust: Arc::new(Trust::new(verifier)),
+            validities,
+            digest,
+        })
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The digest of all files but the key, one behind the other.
+    pub(crate) const fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Whose certificates are taken.

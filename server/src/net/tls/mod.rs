@@ -30,6 +30,7 @@ use tokio_rustls::{
 pub use self::keys::{Files, Keys, MinVersion, Pem};
 use super::places::Places;
 use crate::{
+    audit::{Audit, Entry, Event},
     auth::{Certificate, Distrust, Principal, Proof, Trust},
     words::{
         bounds::{HANDSHAKE_MAX, HANDSHAKES_MAX},
@@ -49,14 +50,16 @@ pub struct Tls {
     /// Handshakes under way. Where there are too many, the oldest of the address that has most of
     /// them gives way to a new one: who connects and says nothing keeps nobody out.
     handshakes: Arc<Places>,
+    /// Where refused certificates are entered.
+    audit: Arc<Audit>,
 }
 
 impl Tls {
     /// TLS with these keys.
     #[must_use]
-    pub fn new(keys: Keys) -> Arc<Self> {
+    pub fn new(keys: Keys, audit: Arc<Audit>) -> Arc<Self> {
         let handshakes = Places::new(HANDSHAKES_MAX);
-        Arc::new(Self { keys: RwLock::new(keys), mistake: Mutex::default(), handshakes })
+        Arc::new(Self { keys: RwLock::new(keys), mistake: Mutex::default(), handshakes, audit })
     }
 
     /// Handshakes that begin from now on use these keys.
@@ -106,10 +109,16 @@ impl Tls {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
                 let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
                 let certificate = Certificate::new(chain).map(Arc::new);
-                Some((stream, Proof::Tls { address, certificate }))
+                Some((stream, Proof::Tls { address, certificate, is_known: Arc::default() }))
             }
             Err(failed) => {
                 tracing::info!(result = outcome, %failed, by = %address, "TLS handshake failed");
+                if failed.is_about_a_certificate() {
+                    let by = address.to_string();
+                    let (principal, peer, reason) = (by.clone(), by, outcome.to_owned());
+                    let entry = Entry::of(Event::Handshake);
+                    self.audit.post_some(Entry { principal, peer, reason, ..entry });
+                }
                 None
             }
         }
@@ -164,6 +173,13 @@ enum Failed {
 }
 
 impl Failed {
+    /// Whether one end did not take what the other proved.
+    fn is_about_a_certificate(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        let error = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>());
+        matches!(error, Some(TlsError::InvalidCertificate(_) | TlsError::AlertReceived(_)))
+    }
+
     /// The word for it in metrics.
     fn as_str(&self) -> &'static str {
         let error = match self {
