@@ -3,7 +3,15 @@
 //! Deterministic: the capture is the clock, there are no commands, and every worker sees all
 //! packets. A worker's results do not depend on the speed of another one.
 
-use std::{panic, path::Path, sync::atomic::AtomicBool, thread};
+use std::{
+    panic,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    thread,
+};
 
 use mos_control::{WorkerPort, link};
 use mos_stack::{EventSink, Limits, LimitsError, Stack, Stat, Stats, WorkerId};
@@ -12,7 +20,9 @@ use crate::{
     clock::SourceTime,
     config::IdleMode,
     idle::Idle,
-    source::capture::{CaptureError, CaptureProblem, CaptureSource, Interrupt, Progress, Wait},
+    source::capture::{
+        CaptureError, CaptureProblem, CaptureSource, Findings, Interrupt, Progress, Wait,
+    },
     worker::{AtEnd, Worker},
 };
 
@@ -59,6 +69,8 @@ pub struct ReplayOutcome<S> {
     pub stats: Stats,
     /// Why the capture was not read to its end, if so.
     pub problem: Option<CaptureProblem>,
+    /// What was found besides the frames.
+    pub findings: Findings,
 }
 
 /// The progress of a replay; may be watched from other threads.
@@ -102,35 +114,43 @@ impl Replay {
     }
 
     /// Runs to the end of the capture, one thread for each worker. The sinks that `sink` makes
-    /// receive every flow, including those that are still open at the end.
+    /// receive every flow, including those that are still open at the end; it is given
+    /// [`CaptureSource::steps_back`].
     ///
     /// # Errors
     ///
     /// When a thread cannot be started.
     pub fn run<S: EventSink + Send>(
         self,
-        mut sink: impl FnMut() -> S,
+        mut sink: impl FnMut(Arc<AtomicU64>) -> S,
     ) -> std::io::Result<ReplayOutcome<S>> {
         let never = AtomicBool::new(false);
-        let worker = |(port, stack, source)| Worker {
+        let worker = |(port, stack, source): (_, _, CaptureSource)| Worker {
             port,
             stack,
+            sink: sink(source.steps_back()),
             sources: vec![source],
             clock: SourceTime,
-            sink: sink(),
             idle: Idle::new(IdleMode::Busy),
             at_end: AtEnd::Finish,
         };
         let workers = self.workers.into_iter().map(worker).collect();
         let finished = on_threads(workers, |worker| worker.run(&never))?;
-        let mut outcome =
-            ReplayOutcome { sinks: Vec::new(), stats: Stats::default(), problem: None };
+        let mut outcome = ReplayOutcome {
+            sinks: Vec::new(),
+            stats: Stats::default(),
+            problem: None,
+            findings: Findings::default(),
+        };
         for worker in finished {
             for stat in Stat::ALL {
                 outcome.stats.add(stat, worker.stack.stats().get(stat));
             }
             let problem = worker.sources.iter().find_map(|source| source.problem().cloned());
             outcome.problem = outcome.problem.or(problem);
+            if let Some(source) = worker.sources.first() {
+                outcome.findings = source.findings().clone();
+            }
             outcome.sinks.push(worker.sink);
         }
         Ok(outcome)
@@ -234,7 +254,7 @@ mod tests {
     fn run(config: &ReplayConfig, path: &Path) -> (Vec<Record>, Stats) {
         let replay = Replay::open(config, path, &Interrupt::default()).unwrap();
         let progress = replay.progress();
-        let outcome = replay.run(Records::default).unwrap();
+        let outcome = replay.run(|_steps| Records::default()).unwrap();
         assert_eq!(outcome.problem, None);
         assert_eq!(progress.consumed(), progress.total());
         assert_eq!(outcome.sinks.len(), usize::from(config.workers));

@@ -109,7 +109,9 @@ impl<S: PacketSource, C: Clock, E: EventSink> Worker<S, C, E> {
         let Taken { packets, largest, ended } = self.frames(now);
         pace.on_burst(largest);
         let now = self.time(now);
-        let expired = self.stack.handle_timeout(now, EXPIRY_BUDGET, &mut self.sink);
+        let timers = self.sources.iter().filter_map(PacketSource::timer_time).min();
+        let timers = timers.unwrap_or(now);
+        let expired = self.stack.handle_timeout(timers, EXPIRY_BUDGET, &mut self.sink);
         Turn { now, packets, work: commands + packets + expired as usize, ended }
     }
 

@@ -309,6 +309,9 @@ pub trait EventSink {
     /// hole that is still open when the flow ends: [`Self::flow_ended`] can read these.
     fn on_stream(&mut self, _flow: FlowId, _side: Side, _offset: StreamOffset, _bytes: &[u8]) {}
 
+    /// A flow has begun. Called whatever is wanted, before the [`Fact::FlowStarted`].
+    fn flow_started(&mut self, _flow: FlowId) {}
+
     /// A flow has ended; its buffers are returned to the pool after the call. The cause is absent
     /// where the flow was still open when [`Stack::finish`](crate::Stack::finish) was called.
     /// Called whatever is wanted, before the [`Fact::FlowEnded`].

@@ -16,6 +16,8 @@ pub enum Link {
     RawIp,
     /// A protocol family of 4 bytes, of either byte order. `LINKTYPE_NULL`, `LINKTYPE_LOOP`.
     Loopback,
+    /// Something that is not read: the frame counts as received, and as no IP.
+    Unread,
 }
 
 /// What the port knows of the checksums of IP and TCP.

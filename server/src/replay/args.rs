@@ -20,10 +20,11 @@ const HASH_SEED: u64 = 0;
 
 /// Replay a capture and print one record for each TCP flow.
 ///
-/// The capture's own times are the clock; a time that is more than an hour ahead of both its
-/// neighbours is a wrong one. A record holds what the flow's receive buffers hold when
-/// the flow, or the capture, ends. The buffers are large, and silence ends no flow, so that they
-/// are the whole streams of whole connections; set limits to see what a live service would hold.
+/// The capture's own times are the clock, also where they run backwards; a time that is more than
+/// an hour ahead of both its neighbours is a wrong one. A record holds what the flow's receive
+/// buffers hold when the flow, or the capture, ends. The buffers are large, and silence ends no
+/// flow, so that they are the whole streams of whole connections; set limits to see what a live
+/// service would hold.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch that users set")]
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {

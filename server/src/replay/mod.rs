@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use mos_dataplane::{
     replay::{Replay, ReplayError, ReplayOutcome},
     rerun::Rerun,
-    source::capture::Interrupt,
+    source::capture::{Findings, Interrupt},
 };
 use mos_stack::{EventKinds, LimitsError};
 
@@ -75,8 +75,8 @@ fn replay(
     };
     let watched = replay.progress();
     let keep = if event_file.is_some() { EventKinds::ALL } else { EventKinds::NONE };
-    let ReplayOutcome { sinks, stats, problem } =
-        progress::shown(&watched, || replay.run(|| Records::keeping(keep)))
+    let ReplayOutcome { sinks, stats, problem, findings } =
+        progress::shown(&watched, || replay.run(|steps| Records::keeping(keep, steps)))
             .context("cannot start the workers")?;
     let (flows, events): (Vec<_>, Vec<_>) =
         sinks.into_iter().map(|sink| (sink.flows, sink.events)).unzip();
@@ -89,7 +89,7 @@ fn replay(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
         result => result.context("cannot write the records")?,
     }
-    Ok(warn(args, problem.as_ref(), &stats, err)?)
+    Ok(warn(args, problem.as_ref(), &findings, &stats, err)?)
 }
 
 /// Replays the capture from memory, and prints the rate.
@@ -108,7 +108,7 @@ fn rerun(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
         result => result.context("cannot write the record")?,
     }
-    Ok(warn(args, outcome.problem.as_ref(), &outcome.stats, err)?)
+    Ok(warn(args, outcome.problem.as_ref(), &Findings::default(), &outcome.stats, err)?)
 }
 
 /// Stderr as far as it can be written: where it cannot, the exit code has to do.

@@ -1,8 +1,17 @@
 //! One record for each flow: what is printed, and the sink that collects it.
 
-use std::net::SocketAddr;
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use mos_stack::{EndCause, Event, EventKinds, EventSink, FlowRef, FlowSummary, FlowTuple, Side};
+use mos_stack::{
+    EndCause, Event, EventKinds, EventSink, FlowId, FlowRef, FlowSummary, FlowTuple, Side,
+};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +22,7 @@ pub(super) struct FlowRecord {
     pub(super) client_port: u16,
     pub(super) server_ip: String,
     pub(super) server_port: u16,
-    /// Outermost 802.1Q id.
+    /// Outermost 802.1Q id other than 0.
     pub(super) vlan: Option<u16>,
     /// Time of the first packet, in nanoseconds since the Unix epoch.
     pub(super) start_ns: u64,
@@ -32,6 +41,9 @@ pub(super) struct FlowRecord {
     pub(super) s2c: DirectionRecord,
     #[serde(skip)]
     tuple: FlowTuple,
+    /// How often the times of the capture had run backwards when it began.
+    #[serde(skip)]
+    steps_back: u64,
 }
 
 /// What one endpoint sent, as the other's receive buffer holds it.
@@ -73,12 +85,16 @@ pub(super) struct Records {
     pub(super) flows: Vec<FlowRecord>,
     pub(super) events: Vec<Event>,
     kinds: EventKinds,
+    /// How often the times of the capture have run backwards so far.
+    steps_back: Arc<AtomicU64>,
+    /// The flows that began when they had.
+    begun: HashMap<FlowId, u64>,
 }
 
 impl Records {
     /// An empty collection, which keeps events of these kinds.
-    pub(super) const fn keeping(kinds: EventKinds) -> Self {
-        Self { flows: Vec::new(), events: Vec::new(), kinds }
+    pub(super) fn keeping(kinds: EventKinds, steps_back: Arc<AtomicU64>) -> Self {
+        Self { flows: Vec::new(), events: Vec::new(), kinds, steps_back, begun: HashMap::new() }
     }
 }
 
@@ -91,8 +107,17 @@ impl EventSink for Records {
         self.events.push(*event);
     }
 
+    fn flow_started(&mut self, flow: FlowId) {
+        let steps_back = self.steps_back.load(Relaxed);
+        if steps_back > 0 {
+            self.begun.insert(flow, steps_back);
+        }
+    }
+
     fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
-        self.flows.push(FlowRecord::new(flow, cause));
+        let mut record = FlowRecord::new(flow, cause);
+        record.steps_back = self.begun.remove(&flow.summary().id).unwrap_or_default();
+        self.flows.push(record);
     }
 }
 
@@ -114,13 +139,14 @@ impl FlowRecord {
             c2s: DirectionRecord::new(flow, Side::Client),
             s2c: DirectionRecord::new(flow, Side::Server),
             tuple,
+            steps_back: 0,
         }
     }
 
     /// The key that sorts records by the flows' first packets.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let FlowTuple { client, server, vlan } = self.tuple;
-        (self.start_ns, client, server, vlan, self.end_ns)
+        (self.steps_back, self.start_ns, client, server, vlan, self.end_ns)
     }
 
     pub(super) const fn client(&self) -> SocketAddr {

@@ -43,7 +43,16 @@ fn capture(frames: u32) -> NamedTempFile {
 }
 
 /// The same by a tool that changes frames: one that cuts them does not say how long they were.
-fn changed_capture(frames: u32, mut change: impl FnMut(&mut Vec<u8>)) -> NamedTempFile {
+fn changed_capture(frames: u32, change: impl FnMut(&mut Vec<u8>)) -> NamedTempFile {
+    timed_capture(frames, change, |millis| millis)
+}
+
+/// The same with a clock that shows these milliseconds when so many have passed.
+fn timed_capture(
+    frames: u32,
+    mut change: impl FnMut(&mut Vec<u8>),
+    clock: impl Fn(u32) -> u32,
+) -> NamedTempFile {
     let mut conversations = Conversations::new(30, 5);
     let mut file = NamedTempFile::new().unwrap();
     let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>();
@@ -53,6 +62,7 @@ fn changed_capture(frames: u32, mut change: impl FnMut(&mut Vec<u8>)) -> NamedTe
         conversations.next_frame(&mut frame);
         change(&mut frame);
         let length = u32::try_from(frame.len()).unwrap();
+        let millis = clock(millis);
         let (seconds, micros) = (1_700_000_000 + millis / 1000, millis % 1000 * 1000);
         file.write_all(&words(&[seconds, micros, length, length])).unwrap();
         file.write_all(&frame).unwrap();
@@ -96,6 +106,32 @@ fn the_number_of_workers_does_not_change_the_records() {
     let one = mosd_replay(path(&file), &[]);
     assert_eq!(mosd_replay(path(&file), &["--workers=3"]).out, one.out);
     assert_ne!(mosd_replay(path(&file), &["--overlap=last"]).out, one.out);
+}
+
+/// A clock that is set back changes nothing but the times that it shows.
+#[test]
+fn a_clock_that_was_set_back_changes_no_other_times_and_no_order() {
+    /// When a flow began, in milliseconds of the capture, and what else its record has.
+    fn seen(printed: &Printed) -> Vec<(u32, [Value; 5])> {
+        let keys = ["client_port", "server_ip", "end_cause", "c2s", "s2c"];
+        let millis = |record: &Value| record["start_ns"].as_u64().unwrap() / 1_000_000;
+        let start = |record| u32::try_from(millis(record) - 1_700_000_000_000).unwrap();
+        let records = printed.records();
+        records.iter().map(|record| (start(record), keys.map(|key| record[key].clone()))).collect()
+    }
+    let right = seen(&mosd_replay(path(&capture(20_000)), &[]));
+    for back in [3, 44_000, 5_000_000] {
+        let wrong = move |millis| 20_000_000 + millis - millis / 5000 * back;
+        let file = timed_capture(20_000, |_| {}, wrong);
+        let expected: Vec<_> =
+            right.iter().map(|(start, rest)| (wrong(*start), rest.clone())).collect();
+        for words in ["--workers=1", "--workers=3"] {
+            let printed = mosd_replay(path(&file), &[words, "--idle-timeout=1h"]);
+            assert_eq!(printed.code, 0);
+            assert_eq!(printed.err.contains("the times run backwards"), back > 1000, "{back}");
+            assert!(seen(&printed) == expected, "{back} {words}");
+        }
+    }
 }
 
 #[test]
@@ -166,7 +202,7 @@ fn bytes_that_gave_way_to_too_many_runs_are_told() {
     let mut stats = Stats::default();
     stats.add(Stat::CrowdedOutBytes, 7);
     let mut err = Vec::new();
-    let code = warn(&args, None, &stats, &mut err).unwrap();
+    let code = warn(&args, None, &Findings::default(), &stats, &mut err).unwrap();
     let warning = "warning: 7 bytes were evicted early; a flow has more than 4088 runs of bytes \
                    between holes\n";
     assert_eq!((code, String::from_utf8(err).unwrap().as_str()), (INCOMPLETE, warning));

@@ -1,11 +1,15 @@
 //! What the records do not hold, and why: on stderr, and in the exit code.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
-use mos_dataplane::source::capture::CaptureProblem;
+use mos_dataplane::source::capture::{CaptureProblem, Findings, ProblemCause};
 use mos_stack::{Stat, Stats, limits::RANGES_MAX};
+use mos_text::Span;
 
-use super::{INCOMPLETE, ReplayArgs};
+use super::{INCOMPLETE, ReplayArgs, USER_ERROR};
 
 /// Tells what was left out. Returns the exit code.
 ///
@@ -15,23 +19,30 @@ use super::{INCOMPLETE, ReplayArgs};
 pub(super) fn warn(
     args: &ReplayArgs,
     problem: Option<&CaptureProblem>,
+    findings: &Findings,
     stats: &Stats,
     err: &mut impl Write,
 ) -> io::Result<u8> {
     let mut code = 0;
     if let Some(problem) = problem {
-        writeln!(err, "warning: {}: {problem}", args.file.display())?;
-        code = INCOMPLETE;
+        let is_unread = matches!(problem.cause, ProblemCause::LinkType(_));
+        let (level, of_problem) =
+            if is_unread { ("error", USER_ERROR) } else { ("warning", INCOMPLETE) };
+        writeln!(err, "{level}: {}: {problem}", args.file.display())?;
+        code = of_problem;
+    }
+    for note in notes(findings) {
+        writeln!(err, "note: {note}")?;
     }
     for warning in shortages(stats, args) {
         writeln!(err, "warning: {warning}")?;
-        code = INCOMPLETE;
+        code = code.max(INCOMPLETE);
     }
     if let Some(left_out) = LeftOut::of(stats) {
         let is_harm = left_out.is_harm(stats);
         let level = if is_harm { "warning" } else { "note" };
         writeln!(err, "{level}: {}", left_out.text(stats))?;
-        code = if is_harm { INCOMPLETE } else { code };
+        code = if is_harm { code.max(INCOMPLETE) } else { code };
     }
     Ok(code)
 }
@@ -96,6 +107,35 @@ fn phrase(sentence: &str) -> String {
         Some((first, rest)) if rest.starts_with(char::is_lowercase) => first.to_lowercase() + rest,
         Some(_) | None => sentence.to_owned(),
     }
+}
+
+/// Times that run backwards by less are told out of order, as captures of several queues are.
+const STEP_MIN: Duration = Duration::from_secs(1);
+
+/// What the capture holds that was not read, and what is wrong with its times.
+fn notes(findings: &Findings) -> Vec<String> {
+    let unread = findings.unread.iter().map(|(link_type, packets)| match link_type {
+        Some(link_type) => {
+            format!("{packets} packets have the link type {link_type}, which is not read")
+        }
+        None => format!("{packets} packets are of interfaces that the capture does not describe"),
+    });
+    let times = findings.times;
+    let wrong = (times.wrong > 0).then(|| {
+        let packets = times.wrong;
+        format!(
+            "{packets} packets have a time more than an hour ahead of those around them: they \
+             count as simultaneous with a neighbour"
+        )
+    });
+    let backward = (times.largest_step >= STEP_MIN).then(|| {
+        let (packets, step) = (times.backward, Span(times.largest_step));
+        format!(
+            "the times run backwards before {packets} packets, by up to {step}: they are told as \
+             they are"
+        )
+    });
+    unread.chain(wrong).chain(backward).collect()
 }
 
 /// Warnings of what the given bounds left out.

@@ -33,10 +33,16 @@ pub trait PacketSource {
     /// A live source stamps its frames with `now`; a capture has times of its own.
     fn receive(&mut self, now: Instant, handle: impl FnMut(&[Frame<'_>]) -> FrameSet) -> Received;
 
-    /// The source's own time, where it has one: the time of the last frame of a capture. Never
-    /// runs backwards.
+    /// The source's own time, where it has one: the latest of all frames of a capture. Never runs
+    /// backwards.
     fn time(&self) -> Option<Instant> {
         None
+    }
+
+    /// The time that timers go by, where the source has its own. It is behind [`Self::time`] where
+    /// the times of frames run backwards, and runs backwards itself where they do so by far.
+    fn timer_time(&self) -> Option<Instant> {
+        self.time()
     }
 }
 
@@ -78,6 +84,14 @@ impl PacketSource for Source {
     fn time(&self) -> Option<Instant> {
         match self {
             Self::Capture(capture) => capture.time(),
+            #[cfg(feature = "dpdk")]
+            Self::Port(_) | Self::Handoff(_) => None,
+        }
+    }
+
+    fn timer_time(&self) -> Option<Instant> {
+        match self {
+            Self::Capture(capture) => capture.timer_time(),
             #[cfg(feature = "dpdk")]
             Self::Port(_) | Self::Handoff(_) => None,
         }

@@ -26,6 +26,7 @@ pub struct Recording {
     /// How much later than in the first round every frame arrives.
     shift: Duration,
     time: Instant,
+    timers: Instant,
 }
 
 /// A frame, and where its bytes are.
@@ -45,13 +46,16 @@ struct Burst {
     end: usize,
     /// The time of the capture behind it.
     time: Instant,
+    /// What timers go by.
+    timers: Instant,
 }
 
 impl Recording {
     /// Reads a capture to its end, or to the first record that cannot be read.
     #[must_use]
     pub fn load(mut source: CaptureSource) -> Self {
-        let time = source.time();
+        let times = |source: &CaptureSource| source.time().zip(source.timer_time());
+        let start = times(&source);
         let (mut bytes, mut frames, mut bursts) = (Vec::new(), Vec::new(), Vec::new());
         let mut record = |frame: &Frame<'_>| {
             let Frame { arrival, wire_length, link, .. } = *frame;
@@ -66,12 +70,14 @@ impl Recording {
         };
         while let Received::Frames(count) = source.receive(Instant::EPOCH, &mut record_all) {
             end += count;
-            bursts.push(Burst { end, time: source.time().unwrap_or_default() });
+            let (time, timers) = times(&source).unwrap_or_default();
+            bursts.push(Burst { end, time, timers });
         }
         let problem = source.problem().cloned();
         // Of a pipe it is known only now.
-        let time = time.or_else(|| frames.first().map(|frame| frame.arrival)).unwrap_or_default();
-        Self { bytes, frames, bursts, problem, next: 0, shift: Duration::ZERO, time }
+        let first = || frames.first().map(|frame: &Recorded| (frame.arrival, frame.arrival));
+        let (time, timers) = start.or_else(first).unwrap_or_default();
+        Self { bytes, frames, bursts, problem, next: 0, shift: Duration::ZERO, time, timers }
     }
 
     /// Why the capture was not read to its end, if so.
@@ -87,7 +93,7 @@ impl Recording {
 
     /// Begins again, at a later time.
     pub fn rewind(&mut self) {
-        let first = self.frames.first().map_or(self.time, |frame| frame.arrival);
+        let first = self.frames.iter().map(|frame| frame.arrival).min().unwrap_or(self.time);
         self.shift = self.time.since(first) + BETWEEN_ROUNDS;
         self.next = 0;
     }
@@ -115,13 +121,17 @@ impl PacketSource for Recording {
         if !frames.is_empty() {
             handle(&frames);
         }
-        self.time = burst.time.after(shift);
+        (self.time, self.timers) = (burst.time.after(shift), burst.timers.after(shift));
         self.next += 1;
         Received::Frames(frames.len())
     }
 
     fn time(&self) -> Option<Instant> {
         Some(self.time)
+    }
+
+    fn timer_time(&self) -> Option<Instant> {
+        Some(self.timers)
     }
 }
 

@@ -76,6 +76,10 @@ impl TimerWheel {
     /// `steps` empty buckets, and subtracts them from `steps`.
     pub(crate) fn pop(&mut self, now: Instant, steps: &mut u32) -> Option<u32> {
         let today = now.as_nanos() >> TICK_SHIFT;
+        if self.hand > today.saturating_add(u64::from(BUCKETS)) {
+            // Time was set back: the next turn visits every bucket, and no slot too early.
+            self.hand = today;
+        }
         // After a leap of more than one turn every bucket is due, and one turn visits them all.
         self.hand = self.hand.max(today.saturating_sub(u64::from(BUCKETS - 1)));
         while self.hand <= today {

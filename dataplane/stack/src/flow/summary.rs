@@ -11,7 +11,7 @@ pub struct FlowTuple {
     pub client: SocketAddr,
     /// The server's address and port.
     pub server: SocketAddr,
-    /// Outermost 802.1Q id, where the first packet had one.
+    /// Outermost 802.1Q id other than 0, where the first packet had one.
     pub vlan: Option<u16>,
 }
 

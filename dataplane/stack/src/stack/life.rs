@@ -104,7 +104,9 @@ impl Stack {
         self.stats.count(Stat::FlowsStarted);
         self.wheel.file(slot, deadline);
         self.evictable.file(slot, evictable);
-        let flow = Some(self.table.id(slot));
+        let id = self.table.id(slot);
+        sink.flow_started(id);
+        let flow = Some(id);
         let tuple = || orientation.tuple(&segment.key);
         Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStarted);
         if start.options.stopped == Some(StopScope::Both) {

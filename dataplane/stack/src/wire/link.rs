@@ -1,11 +1,17 @@
-//! The link layers: Ethernet II with any stack of 802.1Q and 802.1ad tags, Linux cooked captures,
-//! raw IP and loopback.
+//! The link layers: Ethernet with any stack of 802.1Q and 802.1ad tags, in the form of Ethernet II
+//! or of 802.3 with LLC; Linux cooked captures, raw IP and loopback.
 
 use super::{ParseError, span::Span, tunnel::Next};
 use crate::{Frame, Link};
 
 /// Most tags in a row: more than any network uses, and few enough to bound the work.
 const TAGS_MAX: usize = 8;
+
+/// The first number of `EtherType`; smaller ones in its place are lengths, and LLC follows.
+const ETHER_TYPE_MIN: u16 = 0x0600;
+
+/// What a cooked capture of Linux says in the place of an `EtherType` where LLC follows.
+const COOKED_LLC: u16 = 4;
 
 /// Numbers of `EtherType`.
 pub(super) mod ether_type {
@@ -34,7 +40,7 @@ pub(super) enum Network {
 /// What the link layer says.
 #[derive(Debug)]
 pub(super) struct LinkHeader<'a> {
-    /// Outermost VLAN id.
+    /// Outermost VLAN id. A tag with the id 0 holds a priority alone, and is of no VLAN.
     pub(super) vlan: Option<u16>,
     pub(super) network: Network,
     pub(super) payload: Span<'a>,
@@ -50,13 +56,13 @@ pub(super) fn parse<'a>(frame: &Frame<'a>) -> Result<LinkHeader<'a>, ParseError>
         // Packet type, address type, address length and address, then the protocol.
         Link::LinuxSll => {
             bytes.take::<14>()?;
-            Next::Type(u16::from_be_bytes(*bytes.take()?))
+            cooked(u16::from_be_bytes(*bytes.take()?))
         }
         // The protocol, then 18 bytes of interface and addresses.
         Link::LinuxSll2 => {
             let protocol = u16::from_be_bytes(*bytes.take()?);
             bytes.take::<18>()?;
-            Next::Type(protocol)
+            cooked(protocol)
         }
         Link::RawIp => Next::Ip,
         // The numbers of the families differ between systems; the IP header has the version, too.
@@ -64,8 +70,17 @@ pub(super) fn parse<'a>(frame: &Frame<'a>) -> Result<LinkHeader<'a>, ParseError>
             bytes.take::<4>()?;
             Next::Ip
         }
+        Link::Unread => return Err(ParseError::NotIp),
     };
     follow(next, bytes)
+}
+
+/// What follows the header of a cooked capture with this protocol.
+const fn cooked(protocol: u16) -> Next {
+    match protocol {
+        COOKED_LLC => Next::Llc,
+        ether_type => Next::Type(ether_type),
+    }
 }
 
 /// Follows what bytes begin with to IP, or to a tunnel.
@@ -77,6 +92,10 @@ pub(super) fn follow(next: Next, mut bytes: Span<'_>) -> Result<LinkHeader<'_>, 
             follow_tags(ether_type, bytes)
         }
         Next::Type(ether_type) => follow_tags(ether_type, bytes),
+        Next::Llc => {
+            let ether_type = open_llc(&mut bytes)?;
+            follow_tags(ether_type, bytes)
+        }
         Next::Ip => {
             let network = match bytes.captured.first().ok_or(ParseError::Truncated)? >> 4 {
                 4 => Network::Ipv4,
@@ -96,7 +115,7 @@ pub(crate) fn is_on_loopback(frame: &Frame<'_>) -> bool {
         Link::Ethernet => frame.bytes.starts_with(&[0; 12]),
         Link::LinuxSll => frame.bytes.get(2..4) == Some(&ARPHRD_LOOPBACK),
         Link::LinuxSll2 => frame.bytes.get(8..10) == Some(&ARPHRD_LOOPBACK),
-        Link::RawIp => false,
+        Link::RawIp | Link::Unread => false,
         Link::Loopback => true,
     }
 }
@@ -108,14 +127,36 @@ fn follow_tags(mut ether_type: u16, mut bytes: Span<'_>) -> Result<LinkHeader<'_
         if let Some(network) = network(ether_type) {
             return Ok(LinkHeader { vlan, network, payload: bytes });
         }
-        if !ether_type::TAGS.contains(&ether_type) {
+        ether_type = if ether_type < ETHER_TYPE_MIN {
+            bytes = bytes.cut(usize::from(ether_type)).map_err(|_beyond| ParseError::NotIp)?;
+            open_llc(&mut bytes)?
+        } else if ether_type::TAGS.contains(&ether_type) {
+            let [c0, c1, t0, t1] = *bytes.take::<4>()?;
+            let id = u16::from_be_bytes([c0, c1]) & 0x0fff;
+            vlan = vlan.or_else(|| Some(id).filter(|id| *id != 0));
+            u16::from_be_bytes([t0, t1])
+        } else {
             return Err(ParseError::NotIp);
         }
-        let [c0, c1, t0, t1] = *bytes.take::<4>()?;
-        vlan = vlan.or_else(|| Some(u16::from_be_bytes([c0, c1]) & 0x0fff));
-        ether_type = u16::from_be_bytes([t0, t1]);
     }
     Err(ParseError::Malformed)
+}
+
+/// Takes a header of LLC (IEEE 802.2), and that of SNAP behind it (RFC 1042, and the tunnel of
+/// bridges, IEEE 802.1H). Returns the `EtherType` of what follows.
+fn open_llc(bytes: &mut Span<'_>) -> Result<u16, ParseError> {
+    const UNNUMBERED: u8 = 0x03;
+    const SNAP: [u8; 2] = [0xaa; 2];
+    const IP: [u8; 2] = [0x06; 2];
+    let [destination, source, control] = *bytes.take()?;
+    match ([destination, source], control) {
+        (IP, UNNUMBERED) => Ok(ether_type::IPV4),
+        (SNAP, UNNUMBERED) => match *bytes.take()? {
+            [0, 0, 0 | 0xf8, t0, t1] => Ok(u16::from_be_bytes([t0, t1])),
+            _ => Err(ParseError::NotIp),
+        },
+        _ => Err(ParseError::NotIp),
+    }
 }
 
 const fn network(ether_type: u16) -> Option<Network> {

@@ -57,6 +57,91 @@ fn tags_are_followed_and_the_outermost_is_reported() {
 }
 
 #[test]
+fn a_priority_tag_is_of_no_vlan() {
+    for (tags, vlan) in [
+        (&[0][..], None),
+        (&[0x6000], None),
+        (&[0, 9], Some(9)),
+        (&[7, 0], Some(7)),
+        (&[0, 0, 0xe005, 0, 3], Some(5)),
+        (&[0; 8], None),
+    ] {
+        for frame_of in [v4, v6] {
+            let bytes = tags.iter().rev().fold(frame_of(), |frame, id| frame.vlan(*id)).build();
+            let seen = parse(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload));
+            assert_eq!(seen, Ok((vlan, &b"hello"[..])), "{tags:?}");
+        }
+    }
+}
+
+/// What follows the addresses of a frame of 802.3: the length, LLC, SNAP, and a packet.
+fn in_802_3(header: &[u8], ethernet_2: &[u8]) -> Vec<u8> {
+    let packet = &ethernet_2[14..];
+    let length = u16::try_from(header.len() + packet.len()).expect("short").to_be_bytes();
+    [&ethernet_2[..12], &length, header, packet].concat()
+}
+
+#[test]
+fn ip_is_read_behind_llc() {
+    let v6 = v6().build();
+    let v4 = v4().build();
+    let frames = [
+        in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0], &v4),
+        in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0, 0x86, 0xdd], &v6),
+        in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0xf8, 0x08, 0], &v4),
+        in_802_3(&[6, 6, 3], &v4),
+        in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0, 0x81, 0, 0, 0, 0x08, 0], &v4),
+    ];
+    for mut bytes in frames {
+        assert_eq!(payload_of(&bytes), b"hello");
+        // Short frames are padded; tags stand before the length.
+        bytes.extend([0; 9]);
+        assert_eq!(payload_of(&bytes), b"hello");
+        bytes.splice(12..12, [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9]);
+        let segment = parse(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload.len()));
+        assert_eq!(segment, Ok((Some(7), 5)));
+        for cut in 12..bytes.len() - 15 {
+            let wire_length = u32::try_from(bytes.len()).expect("short");
+            let reason = parse(&Frame { wire_length, ..frame(&bytes[..cut]) }).map(|_segment| ());
+            let is_cut = reason == Err(ParseError::Truncated);
+            let has_header = cut + 5 + 9 >= bytes.len();
+            assert!(is_cut || reason.is_ok() && has_header, "{reason:?} of {cut}");
+        }
+    }
+    let spanning_tree = in_802_3(&[0x42, 0x42, 3], &v4);
+    let other_vendor = in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0x0c, 0x08, 0], &v4);
+    let mut too_long = in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0], &v4);
+    too_long[12] = 5;
+    for bytes in [spanning_tree, other_vendor, too_long] {
+        assert_eq!(error_of(&bytes), ParseError::NotIp);
+    }
+}
+
+#[test]
+fn cooked_captures_have_tags_and_llc() {
+    let ethernet = v4().build();
+    for (inside, vlan) in [
+        (&[0x81, 0, 0, 9, 0x08, 0][..], Some(9)),
+        (&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 9, 0x08, 0], Some(7)),
+        (&[0x81, 0, 0x20, 0, 0x91, 0, 0, 9, 0x08, 0], Some(9)),
+        (&[0, 4, 0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0], None),
+        (&[0, 4, 6, 6, 3], None),
+    ] {
+        let (protocol, rest) = inside.split_at(2);
+        let rest = [rest, &ethernet[14..]].concat();
+        let frames = [
+            (Link::LinuxSll, [&[0; 14][..], protocol, &rest].concat()),
+            (Link::LinuxSll2, [protocol, &[0; 18], &rest].concat()),
+        ];
+        for (link, bytes) in frames {
+            let parsed = parse(&Frame { link, ..frame(&bytes) });
+            let seen = parsed.map(|segment| (segment.vlan, segment.payload));
+            assert_eq!(seen, Ok((vlan, &b"hello"[..])), "{link:?} {inside:?}");
+        }
+    }
+}
+
+#[test]
 fn both_directions_have_one_key_and_one_spread() {
     let there = v6().build();
     let back = FrameBuilder::new("[2001:db8::2]:80", "[2001:db8::1]:4000").build();

@@ -6,12 +6,11 @@ use std::{
 };
 
 use mos_stack::Link;
-use pcap_parser::Linktype;
 
 use super::compression::Compression;
 
 /// The link type of a capture, by its number in the registry of tcpdump.org.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkType(pub u32);
 
 /// The link types that are read, for messages.
@@ -35,14 +34,38 @@ impl LinkType {
 
 impl fmt::Display for LinkType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = i32::try_from(self.0).map(|number| Linktype(number).to_string());
-        match name {
-            // The library has names for some types, and prints the others as its own struct.
-            Ok(name) if !name.contains('(') => f.write_str(&name),
-            Ok(_) | Err(_) => self.0.fmt(f),
+        let Self(number) = self;
+        match NAMES.iter().find(|(named, _)| named == number) {
+            Some((_, name)) => write!(f, "{name} ({number})"),
+            None => number.fmt(f),
         }
     }
 }
+
+/// Names of link types that captures may have and that are not read.
+const NAMES: [(u32, &str); 21] = [
+    (6, "IEEE802_5"),
+    (7, "ARCNET_BSD"),
+    (8, "SLIP"),
+    (119, "IEEE802_11_PRISM"),
+    (127, "IEEE802_11_RADIOTAP"),
+    (138, "APPLE_IP_OVER_IEEE1394"),
+    (143, "DOCSIS"),
+    (147, "USER0"),
+    (163, "IEEE802_11_AVS"),
+    (177, "LINUX_LAPD"),
+    (187, "BLUETOOTH_HCI_H4"),
+    (189, "USB_LINUX"),
+    (195, "IEEE802_15_4_WITHFCS"),
+    (201, "BLUETOOTH_HCI_H4_WITH_PHDR"),
+    (220, "USB_LINUX_MMAPPED"),
+    (227, "CAN_SOCKETCAN"),
+    (249, "USBPCAP"),
+    (251, "BLUETOOTH_LE_LL"),
+    (252, "WIRESHARK_UPPER_PDU"),
+    (253, "NETLINK"),
+    (266, "USB_DARWIN"),
+];
 
 /// Why a capture cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +88,17 @@ pub enum CaptureError {
         path: PathBuf,
         /// What is wrong with it.
         cause: ProblemCause,
+    },
+    /// The file is a capture of another kind.
+    #[error(
+        "{} is a capture of {name}, which is not read: convert it (editcap -F pcapng)",
+        path.display()
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Whose format it is.
+        name: &'static str,
     },
     /// The file is something else.
     #[error("{} is not a capture: it is neither pcap nor pcapng", .0.display())]
@@ -101,8 +135,8 @@ pub enum ProblemCause {
     /// The record contradicts the format.
     #[error("the capture is damaged: {0}")]
     Damaged(&'static str),
-    /// The frame has a link type that is not read.
-    #[error("a packet has the link type {0}; only {READABLE} can be read")]
+    /// No frame has a link type that is read.
+    #[error("all packets have link types as {0}; only {READABLE} can be read")]
     LinkType(LinkType),
     /// The file cannot be read on.
     #[error("the capture cannot be read on: {0}")]
@@ -116,6 +150,9 @@ pub enum ProblemCause {
     /// It is something else.
     #[error("it is not a capture: it is neither pcap nor pcapng")]
     NotACapture,
+    /// It is a capture of another kind.
+    #[error("it is a capture of {0}, which is not read: convert it (editcap -F pcapng)")]
+    OtherFormat(&'static str),
     /// The compressed data end too early.
     #[error("the {0} data are cut off")]
     CompressionCut(Compression),
@@ -149,6 +186,7 @@ impl ProblemCause {
         match self {
             Self::Empty => CaptureError::Empty(path),
             Self::NotACapture | Self::Damaged(_) => CaptureError::NotACapture(path),
+            Self::OtherFormat(name) => CaptureError::OtherFormat { path, name },
             Self::Truncated => CaptureError::Header(path),
             Self::LinkType(link) => CaptureError::LinkType { path, link },
             Self::Interrupted => {

@@ -3,18 +3,24 @@
 //! Memory is bounded for a file of any size; frames are not copied. Unlike the other sources it
 //! reads a file, allocates when a frame is larger than any before, and has a clock of its own: that
 //! of the capture. When the capture pauses, its time first advances alone, so that timers run
-//! before the packet that ends the pause is handled. A packet whose time is more than an hour ahead
-//! of both its neighbours has a wrong time, not a pause before it: it takes that of the packet
-//! before.
+//! before the packet that ends the pause is handled. Times that run backwards are told as they are.
+//! A packet whose time is more than an hour ahead of the one before and of one of the next few has
+//! a wrong time, not a pause before it: it takes that of the packet before.
 //!
 //! Each worker sees the whole capture and keeps the flows of its share: every worker sees the same
 //! times. A regular file is read by each; what is compressed, or comes through a pipe, is read by
 //! one thread for all of them.
 
+mod clock;
 mod compression;
 mod error;
 mod feed;
+mod findings;
 mod input;
+mod order;
+mod packet;
+mod pcap;
+mod pcapng;
 mod record;
 mod window;
 
@@ -33,13 +39,17 @@ use mos_stack::{
 };
 
 pub use self::{
+    clock::TimeReport,
     compression::Compression,
     error::{CaptureError, CaptureProblem, LinkType, ProblemCause},
+    findings::Findings,
     input::{Interrupt, Wait},
 };
 use self::{
+    clock::{CaptureClock, LEAP, WRONG_MAX},
     input::Input,
-    record::{Format, Kind, MAGIC_BYTES, Packet, Parsed},
+    packet::{Packet, Parsed},
+    record::{Format, Kind, MAGIC_BYTES},
     window::{Held, Window},
 };
 use super::{PacketSource, Received};
@@ -49,9 +59,6 @@ const SCAN_MAX: usize = 8 * BURST;
 
 /// The time advances alone over a pause of at least this length, in steps of at least this length.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// A packet's time is wrong when it is further ahead of both its neighbours than this.
-const LEAP: Duration = Duration::from_secs(3600);
 
 /// Records without a packet that the search for the next packet's time passes, at most.
 const LOOK_AHEAD: usize = 64;
@@ -113,8 +120,10 @@ pub struct CaptureSource {
     /// Bytes that the window must hold before its first record can be parsed.
     wanted: usize,
     share: Share,
-    /// Never runs backwards, even if the capture's times do.
-    now: Instant,
+    clock: CaptureClock,
+    /// How often the times of the capture have run backwards so far.
+    steps_back: Arc<AtomicU64>,
+    findings: Findings,
     stage: Stage,
     problem: Option<CaptureProblem>,
     progress: Progress,
@@ -142,8 +151,9 @@ struct Found {
 impl Found {
     /// The packet of the record at `at`.
     fn new(packet: &Packet, at: usize, arrival: Instant) -> Self {
-        let Packet { time: _, link, start, length, wire_length } = *packet;
+        let Packet { time: _, link_type: _, start, length, wire_length } = *packet;
         let captured = u32::try_from(length).unwrap_or(u32::MAX);
+        let link = packet.link().unwrap_or(Link::Unread);
         Self { link, start: at + start, length, arrival, wire_length: wire_length.max(captured) }
     }
 
@@ -221,7 +231,9 @@ impl CaptureSource {
             format: None,
             wanted: 0,
             share: share(index),
-            now: Instant::EPOCH,
+            clock: CaptureClock::default(),
+            steps_back: Arc::default(),
+            findings: Findings::default(),
             stage: Stage::Opening,
             problem: None,
         };
@@ -238,9 +250,6 @@ impl CaptureSource {
         }
         match &self.problem {
             Some(CaptureProblem { cause, offset }) if self.format.is_none() || *offset == 0 => {
-                Err(cause.clone().of_capture(&self.path))
-            }
-            Some(CaptureProblem { cause: cause @ ProblemCause::LinkType(_), .. }) => {
                 Err(cause.clone().of_capture(&self.path))
             }
             Some(_) | None => Ok(()),
@@ -261,6 +270,7 @@ impl CaptureSource {
                 self.format = Some(format);
                 self.window.consume(header);
             }
+            Kind::OtherFormat(name) => self.end(0, Some(ProblemCause::OtherFormat(name))),
             Kind::OtherLink(link) => self.end(0, Some(ProblemCause::LinkType(link))),
             Kind::Cut => self.end(0, Some(ProblemCause::Truncated)),
             Kind::Unknown if self.window.held().is_empty() => {
@@ -280,8 +290,9 @@ impl CaptureSource {
             let next = self.next(&mut at);
             self.window.consume(at);
             match next {
-                Next::Packet { packet, .. } => {
-                    self.now = packet.time.unwrap_or(Instant::EPOCH);
+                Next::Packet { packet, length } => {
+                    let first = self.first_time(&packet, length);
+                    self.clock = CaptureClock::starting(first.unwrap_or_default());
                     self.stage = Stage::Reading;
                 }
                 Next::Unread if self.read_on() => {}
@@ -301,6 +312,19 @@ impl CaptureSource {
     #[must_use]
     pub const fn problem(&self) -> Option<&CaptureProblem> {
         self.problem.as_ref()
+    }
+
+    /// What was found besides the frames, so far.
+    #[must_use]
+    pub const fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// How often the times of the capture have run backwards before the frames that are being
+    /// handled: the same for every worker. With it, and the time, flows have an order.
+    #[must_use]
+    pub fn steps_back(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.steps_back)
     }
 
     /// How far the file is read, to be watched while a worker has the source.
@@ -350,35 +374,61 @@ impl CaptureSource {
     fn end(&mut self, at: usize, cause: Option<ProblemCause>) {
         self.stage = Stage::Ended;
         let offset = self.window.offset() + at as u64;
-        let cause = if self.interrupt.is_set() { Some(ProblemCause::Interrupted) } else { cause };
+        let cause = if self.interrupt.is_set() {
+            Some(ProblemCause::Interrupted)
+        } else {
+            cause.or_else(|| self.findings.nothing_read())
+        };
         self.problem = cause.map(|cause| CaptureProblem { offset, cause });
     }
 
-    /// The arrival of a packet whose record ends at `end`: never before that of the previous
-    /// packet, and equal to it if the packet's own time is wrong.
-    fn arrival(&mut self, packet: &Packet, end: usize) -> Instant {
-        let arrival = packet.time.map_or(self.now, |time| time.max(self.now));
-        let is_wrong = arrival.since(self.now) > LEAP
-            && self.time_behind(end).is_some_and(|behind| arrival.since(behind) > LEAP);
-        if is_wrong { self.now } else { arrival }
+    /// The time at which the capture begins: that of the first packet, whose record ends at `end`,
+    /// unless it is wrong or has none.
+    fn first_time(&mut self, first: &Packet, end: usize) -> Option<Instant> {
+        let time = first.time.unwrap_or(Instant::from_nanos(u64::MAX));
+        self.time_taken_back(time, end).or(first.time)
     }
 
-    /// The time of the next packet at or behind `at` in the window, if there is one within reach.
-    /// Reads on in the file if it must; the records that it passes are parsed again later.
-    fn time_behind(&mut self, mut at: usize) -> Option<Instant> {
+    /// The arrival of a packet whose record ends at `end`; `None` if its own time is wrong.
+    fn arrival(&mut self, packet: &Packet, end: usize) -> Option<Instant> {
+        let time = packet.time.unwrap_or_else(|| self.clock.last());
+        let is_wrong = self.clock.leaps_to(time) && self.time_taken_back(time, end).is_some();
+        (!is_wrong).then_some(time)
+    }
+
+    /// The time that takes back that of the packet before `at` in the window, if one of the next
+    /// few does. Reads on in the file if it must; the records that it passes are parsed again.
+    fn time_taken_back(&mut self, time: Instant, mut at: usize) -> Option<Instant> {
         let mut format = self.format.clone()?;
+        let mut times = 0;
         for _ in 0..LOOK_AHEAD {
-            match format.parse(self.window.held().get(at..)?) {
-                Ok(Parsed::Record { packet: Some(packet), .. }) => return packet.time,
-                Ok(Parsed::Record { length, packet: None }) => at += length,
-                Ok(Parsed::Incomplete(wanted)) => {
-                    // The error is found again, and reported, when the record is read.
-                    self.window.hold(at + wanted).ok().filter(|held| *held == Held::All)?;
-                }
-                Err(_met_again) => return None,
+            let Some(behind) = self.time_at(&mut at, &mut format)? else { continue };
+            if time.since(behind) > LEAP {
+                return Some(behind);
+            }
+            times += 1;
+            if times == WRONG_MAX {
+                return None;
             }
         }
         None
+    }
+
+    /// The time of the record at `at` in the window, if it has one, and moves behind it. Reads on
+    /// if it must, and moves not then. `None` where no record can be read.
+    fn time_at(&mut self, at: &mut usize, format: &mut Format) -> Option<Option<Instant>> {
+        match format.parse(self.window.held().get(*at..)?) {
+            Ok(Parsed::Record { packet, length }) => {
+                *at += length;
+                Some(packet.and_then(|packet| packet.time))
+            }
+            Ok(Parsed::Incomplete(wanted)) => {
+                // The error is found again, and reported, when the record is read.
+                self.window.hold(*at + wanted).ok().filter(|held| *held == Held::All)?;
+                Some(None)
+            }
+            Err(_met_again) => None,
+        }
     }
 
     /// Finds the frames of the next burst, and how many bytes of the window they and everything
@@ -394,15 +444,18 @@ impl CaptureSource {
                 Next::Packet { packet, length } => (packet, length),
                 Next::Unread | Next::End => break,
             };
-            let arrival = self.arrival(&packet, at + length);
-            let pause = arrival.since(self.now);
+            let believed = self.arrival(&packet, at + length);
+            let arrival = believed.unwrap_or_else(|| self.clock.last());
+            let pause = self.clock.pause_before(arrival);
             if pause >= PAUSE && burst.is_empty() {
-                self.now = self.now.after((pause / 2).max(PAUSE));
+                self.clock.pass((pause / 2).max(PAUSE));
             }
-            if pause >= PAUSE {
+            // The times of one burst do not run backwards.
+            if pause >= PAUSE || arrival < self.clock.last() && !burst.is_empty() {
                 break;
             }
-            self.now = arrival;
+            self.clock.take(believed);
+            self.findings.note(&packet, self.clock.report());
             let found = Found::new(&packet, at, arrival);
             if self.share.holds(&found.frame(self.window.held())) {
                 burst.push(found);
@@ -439,6 +492,7 @@ impl PacketSource for CaptureSource {
         let (burst, consumed) = self.gather();
         let count = burst.len();
         if count > 0 {
+            self.steps_back.store(self.findings.times.backward, Relaxed);
             let held = self.window.held();
             let frames: ArrayVec<Frame<'_>, BURST> =
                 burst.iter().map(|found| found.frame(held)).collect();
@@ -456,7 +510,11 @@ impl PacketSource for CaptureSource {
     }
 
     fn time(&self) -> Option<Instant> {
-        (self.stage != Stage::Opening).then_some(self.now)
+        (self.stage != Stage::Opening).then_some(self.clock.latest())
+    }
+
+    fn timer_time(&self) -> Option<Instant> {
+        (self.stage != Stage::Opening).then_some(self.clock.timers())
     }
 }
 

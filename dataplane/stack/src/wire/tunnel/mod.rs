@@ -44,6 +44,8 @@ pub(super) struct Inside<'a> {
 pub(super) enum Next {
     /// The header of Ethernet.
     Ethernet,
+    /// The header of LLC.
+    Llc,
     /// What an `EtherType` says.
     Type(u16),
     /// A header of IP, which has its version.

@@ -45,10 +45,13 @@ fn problem_text(bytes: &[u8]) -> String {
 
 #[test]
 fn what_is_not_a_capture_is_named() {
-    let cases: [(&[u8], &str); 4] = [
+    let cases: [(&[u8], &str); 7] = [
         (b"", "is empty"),
         (b"hello, world: this is no capture", "it is neither pcap nor pcapng"),
         (b"\xd4\xc3\xb2\xa1\x02\x00", "ends within its header"),
+        (b"\xa1\xb2\xcd\x34\0\x02\0\x04", "ends within its header"),
+        (b"snoop\0\0\0\0\0\0\x02\0\0\0\x04", "is a capture of snoop"),
+        (b"GMBU\x02\0rest", "is a capture of Microsoft Network Monitor"),
         (b"\x0a\x0d\x0d\x0a\x1c\x00\x00\x00\x4d\x3c\x2b\x1a", "ends within its header"),
     ];
     for (bytes, words) in cases {

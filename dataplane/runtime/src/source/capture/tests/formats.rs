@@ -20,10 +20,14 @@ fn pcap_in_both_byte_orders_and_precisions() {
 
 #[test]
 fn pcap_with_the_longer_record_headers() {
-    let mut writer = Writer::pcap(Order::Little, 0xa1b2_cd34, ETHERNET);
-    writer.words(&[5, 7, 3, 3, 0, 0]);
-    writer.bytes.extend_from_slice(b"abc");
-    check(&writer.bytes, &[(5 * SECOND + 7000, b"abc", 3)]);
+    for order in [Order::Little, Order::Big] {
+        let mut writer = Writer::pcap(order, 0xa1b2_cd34, ETHERNET);
+        for second in [5, 6] {
+            writer.words(&[second, 7, 3, 9, 0x0102_0304, 0x0506_0708]);
+            writer.bytes.extend_from_slice(b"abc");
+        }
+        check(&writer.bytes, &[(5 * SECOND + 7000, b"abc", 9), (6 * SECOND + 7000, b"abc", 9)]);
+    }
 }
 
 #[test]
@@ -85,11 +89,68 @@ fn a_new_section_has_its_own_byte_order_and_interfaces() {
     let mut forgetful = Writer::new(Order::Little);
     forgetful.section();
     forgetful.enhanced(0, 1, b"whose?", 6);
-    let offset = first.bytes.len() as u64 + 28;
-    let (seen, problem) = read(&[first.bytes, forgetful.bytes].concat());
-    assert_eq!(seen.len(), 1);
-    let cause = ProblemCause::Damaged("a packet of an undeclared interface");
-    assert_eq!(problem, Some(CaptureProblem { offset, cause }));
+    let whole = [first.bytes, forgetful.bytes.clone()].concat();
+    check(&whole, &[(1000, b"little", 6), (1000, b"whose?", 6)]);
+    let mut source = open_bytes(&whole, Share::ALL).unwrap();
+    drain(&mut source);
+    assert_eq!(source.findings().unread, [(None, 1)].into());
+    let (_, problem) = read(&forgetful.bytes);
+    let cause = ProblemCause::Damaged("no packet is of an interface that it describes");
+    assert_eq!(problem, Some(CaptureProblem { offset: forgetful.bytes.len() as u64, cause }));
+}
+
+#[test]
+fn a_simple_packet_is_as_long_as_it_was_or_as_was_captured() {
+    for order in [Order::Little, Order::Big] {
+        for (snaplen, frame, wire_length) in
+            [(0, &b"12345"[..], 5), (6, b"12345", 5), (6, b"123456", 90), (0, b"12345678", 8)]
+        {
+            let mut writer = Writer::new(order);
+            writer.section();
+            writer.interface(ETHERNET, snaplen, None, None);
+            writer.simple(frame, wire_length);
+            check(&writer.bytes, &[(0, frame, wire_length)]);
+        }
+    }
+}
+
+#[test]
+fn an_interface_with_a_strange_description_has_its_packets_read() {
+    for order in [Order::Little, Order::Big] {
+        let mut writer = Writer::new(order);
+        writer.section();
+        writer.interface(ETHERNET, 0, None, None);
+        writer.interface(ETHERNET, 0, Some(99), None);
+        // An option that is longer than its block.
+        writer.block(1, |w| {
+            w.half(ETHERNET);
+            w.half(0);
+            w.word(0);
+            w.half(2);
+            w.half(400);
+        });
+        // A description without a body.
+        writer.block(1, |_| {});
+        writer.enhanced(0, 7, b"a", 1);
+        writer.enhanced(1, 1 << 40, b"b", 1);
+        writer.enhanced(2, 9, b"c", 1);
+        writer.enhanced(3, 9, b"d", 1);
+        // Secrets, names, statistics, a custom block, and one that nobody knows.
+        for kind in [10, 4, 5, 0xbad, 0x7777_0001] {
+            writer.block(kind, |w| w.words(&[1, 2, 3]));
+        }
+        writer.enhanced(0, 11, b"e", 1);
+        let expected: [(u64, &[u8], u32); 5] =
+            [(7000, b"a", 1), (7000, b"b", 1), (9000, b"c", 1), (9000, b"d", 1), (11_000, b"e", 1)];
+        let (seen, problem) = read(&writer.bytes);
+        assert_eq!(problem, None);
+        let expected = expected.map(|(nanos, data, wire)| (nanos, data.to_vec(), wire));
+        assert_eq!(seen.len(), 5);
+        for (seen, expected) in seen.iter().zip(&expected) {
+            assert_eq!(seen.1, expected.1);
+            assert!(seen.1 == b"d" || seen.0 == expected.0, "{seen:?}");
+        }
+    }
 }
 
 #[test]

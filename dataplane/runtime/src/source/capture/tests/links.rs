@@ -105,36 +105,64 @@ fn every_interface_has_its_own_link_type() {
 }
 
 #[test]
-fn other_link_types_are_refused_by_name() {
-    let mut old = Writer::pcap(Order::Little, 0xa1b2_c3d4, WIRELESS);
-    old.record(1, 1, b"wireless", 8);
-    let mut new = Writer::new(Order::Little);
-    new.section();
-    new.interface(WIRELESS, 0, None, None);
-    new.enhanced(0, 1, b"wireless", 8);
-    for bytes in [old.bytes, new.bytes] {
-        let error = open_bytes(&bytes, Share::ALL).unwrap_err().to_string();
-        assert!(
-            error.ends_with(
-                "has the link type 105; only ETHERNET, LINUX_SLL, LINUX_SLL2, RAW, \
-                 IPV4, IPV6, NULL and LOOP can be read"
-            ),
-            "{error}"
-        );
-    }
+fn a_pcap_of_another_link_type_is_refused_by_name() {
+    let mut writer = Writer::pcap(Order::Little, 0xa1b2_c3d4, USB);
+    writer.record(1, 1, b"keyboard", 8);
+    let error = open_bytes(&writer.bytes, Share::ALL).unwrap_err().to_string();
+    assert!(
+        error.contains("has the link type USB_LINUX_MMAPPED (220); only ETHERNET, "),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_packet_of_another_link_type_later_on_ends_the_capture_with_a_problem() {
-    let mut writer = Writer::new(Order::Little);
+fn a_pcapng_without_any_link_type_that_is_read_ends_with_a_problem() {
+    let mut writer = Writer::new(Order::Big);
     writer.section();
+    writer.interface(USB, 0, None, None);
     writer.interface(ETHERNET, 0, None, None);
-    writer.interface(WIRELESS, 0, None, None);
-    writer.enhanced(0, 1, b"fine", 4);
-    let offset = writer.bytes.len() as u64;
-    writer.enhanced(1, 2, b"wireless", 8);
+    writer.enhanced(0, 1, b"keyboard", 8);
     let (seen, problem) = read(&writer.bytes);
     assert_eq!(seen.len(), 1);
-    let cause = ProblemCause::LinkType(LinkType(WIRELESS.into()));
-    assert_eq!(problem, Some(CaptureProblem { offset, cause }));
+    let cause = ProblemCause::LinkType(LinkType(USB.into()));
+    assert_eq!(problem, Some(CaptureProblem { offset: writer.bytes.len() as u64, cause }));
+}
+
+/// In one section or in another, first or later, with packets of any kind.
+#[test]
+fn an_interface_that_cannot_be_read_costs_its_packets_alone() {
+    let mut parts = Vec::new();
+    for (order, usb) in [(Order::Little, 0), (Order::Big, 1), (Order::Big, 0)] {
+        let mut writer = Writer::new(order);
+        writer.section();
+        let describe = |writer: &mut Writer, index| {
+            writer.interface(if index == usb { USB } else { ETHERNET }, 0, None, None);
+        };
+        describe(&mut writer, 0);
+        // The other is described when packets of the first have come.
+        if usb == 0 {
+            writer.simple(b"keyboard", 8);
+        }
+        writer.enhanced(0, 1, if usb == 0 { b"keyboard" } else { b"ethernet" }, 8);
+        describe(&mut writer, 1);
+        writer.enhanced(1, 2, if usb == 1 { b"keyboard" } else { b"ethernet" }, 8);
+        writer.obsolete(u16::from(usb != 1), 3, b"ethernet", 8);
+        parts.push(writer.bytes);
+    }
+    let rotations = (0..3).map(|n| [&parts[n..], &parts[..n]].concat().concat());
+    for bytes in rotations {
+        let mut source = open_bytes(&bytes, Share::ALL).unwrap();
+        let mut seen = Vec::new();
+        while source.receive(Instant::EPOCH, |frames| {
+            seen.extend(frames.iter().map(|frame| (frame.bytes == b"ethernet", frame.link)));
+            FrameSet::NONE
+        }) != Received::End
+        {}
+        assert_eq!(source.problem(), None);
+        let of_usb = seen.iter().filter(|(_, link)| *link == Link::Unread).count();
+        assert_eq!((seen.len(), of_usb), (11, 5));
+        let fits = |(is_ethernet, link): &(bool, Link)| *is_ethernet == (*link == Link::Ethernet);
+        assert!(seen.iter().all(fits));
+        assert_eq!(source.findings().unread, [(Some(LinkType(USB.into())), 5)].into());
+    }
 }

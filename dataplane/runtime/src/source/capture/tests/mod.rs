@@ -6,7 +6,7 @@ use super::*;
 use crate::traffic::Conversations;
 
 const ETHERNET: u16 = 1;
-const WIRELESS: u16 = 105;
+const USB: u16 = 220;
 const SECOND: u64 = 1_000_000_000;
 
 /// Byte order of a capture.

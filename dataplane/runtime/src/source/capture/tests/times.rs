@@ -5,14 +5,25 @@ use super::*;
 const HOUR: u32 = 3600;
 
 #[test]
-fn times_that_run_backwards_are_held() {
+fn times_that_run_backwards_are_told_as_they_are() {
     let mut writer = Writer::pcap(Order::Little, 0xa1b2_c3d4, ETHERNET);
     for micros in [5000, 3000, 6000] {
         writer.record(9, micros, b"x", 1);
     }
     let start = 9 * SECOND;
-    let expected = [5_000_000, 5_000_000, 6_000_000].map(|nanos| (start + nanos, &b"x"[..], 1));
+    let expected = [5_000_000, 3_000_000, 6_000_000].map(|nanos| (start + nanos, &b"x"[..], 1));
     check(&writer.bytes, &expected);
+    let mut source = open_bytes(&writer.bytes, Share::ALL).unwrap();
+    let steps = source.steps_back();
+    let mut bursts = Vec::new();
+    while source.receive(Instant::EPOCH, |frames| {
+        bursts.push((frames.len(), steps.load(Relaxed)));
+        FrameSet::NONE
+    }) != Received::End
+    {}
+    assert_eq!(bursts, [(1, 0), (2, 1)], "no burst has a step within");
+    let times = source.findings().times;
+    assert_eq!((times.backward, times.largest_step), (1, Duration::from_millis(2)));
 }
 
 /// The seconds at which packets arrive that were captured at these.
@@ -31,16 +42,46 @@ fn a_time_that_leaps_ahead_and_is_taken_back_is_not_believed() {
     let leap = 10 + HOUR;
     assert_eq!(arrivals(&[10, 11 + leap, 11, 12]), [10, 10, 11, 12]);
     assert_eq!(arrivals(&[10, 11 + leap, 12, 13 + leap, 14]), [10, 10, 12, 12, 14]);
+    for row in 1..=4 {
+        let ahead = vec![11 + leap; row];
+        let (captured, told) = ([&[10], &ahead[..], &[12]], vec![10; row + 1]);
+        assert_eq!(arrivals(&captured.concat()), [&told[..], &[12]].concat());
+        let (first, told) = ([&ahead[..], &[12, 13]], vec![12; row + 1]);
+        assert_eq!(arrivals(&first.concat()), [&told[..], &[13]].concat());
+    }
 }
 
 #[test]
 fn a_time_that_leaps_ahead_and_stays_there_is_a_pause() {
     let leap = 10 + HOUR;
     assert_eq!(arrivals(&[10, leap + 11, leap + 12]), [10, leap + 11, leap + 12]);
-    assert_eq!(arrivals(&[10, leap + 12, leap + 11]), [10, leap + 12, leap + 12], "reordered");
+    assert_eq!(arrivals(&[10, leap + 12, leap + 11]), [10, leap + 12, leap + 11], "reordered");
     assert_eq!(arrivals(&[10, leap + 11]), [10, leap + 11], "the last packet");
-    assert_eq!(arrivals(&[leap + 11, 10]), [leap + 11, leap + 11], "the first packet");
-    assert_eq!(arrivals(&[10, 10 + HOUR, 10]), [10, 10 + HOUR, 10 + HOUR], "not far enough");
+    assert_eq!(arrivals(&[10, 10 + HOUR, 10]), [10, 10 + HOUR, 10], "not far enough");
+}
+
+/// A clock that was set back once or more, by little or by much; captures one behind the other;
+/// two clocks side by side.
+#[test]
+fn each_packet_has_its_own_time_whatever_the_clock_was() {
+    let at = |start: u32| (0..9).map(|n| start + n).collect::<Vec<_>>();
+    let day = 24 * HOUR;
+    for starts in [
+        &[100, 60][..],
+        &[100, 60, 20],
+        &[100, 60, 80, 10, 300],
+        &[day, 10],
+        &[10, day, 20],
+        &[2 * day, day, 10],
+        &[day, 10, day + 20, 30],
+    ] {
+        let times: Vec<_> = starts.iter().flat_map(|start| at(*start)).collect();
+        assert_eq!(arrivals(&times), times);
+    }
+    for (a, b) in [(100, 60), (60, 100)] {
+        let times: Vec<_> = at(a).into_iter().zip(at(b)).flat_map(|(a, b)| [a, b]).collect();
+        assert_eq!(arrivals(&times), times);
+    }
 }
 
 #[test]
