@@ -8,25 +8,29 @@
 )]
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use mos_proto::v1::event_service_client::EventServiceClient;
-use mos_proto::v1::{EventType, WatchEventsRequest, WatchEventsResponse};
+use mos_proto::v1::system_service_client::SystemServiceClient;
+use mos_proto::v1::{EventType, GetStatusRequest, WatchEventsRequest, WatchEventsResponse};
 use mos_tests::certs::Certs;
 use mos_tests::program;
 use mos_tests::service::{Mosd, Setup, free_address};
-use mos_text::Endpoint;
+use mos_text::{Endpoint, Token};
+use mosctl::client::{Authorized, Bearer, Client};
 use mosctl::tls::TlsFiles;
 use prost_reflect::DescriptorPool;
 use rustix::process::Signal;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{self, Channel, Uri};
+use tonic::transport::{self, Uri};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
@@ -56,6 +60,8 @@ enum From {
     Socket(PathBuf),
     Address(&'static str, SocketAddr),
     Tls(Endpoint, TlsFiles),
+    /// Over TLS without a certificate, with a token.
+    Token(Endpoint, TlsFiles, Token),
 }
 
 /// A service with a socket for each role, addresses of which each has a role, and certificates of
@@ -80,7 +86,8 @@ fn granting(roles: &[&str]) -> String {
     let mut text = HARNESS.to_owned();
     for role in roles {
         let uri = format!("uri = \"spiffe://mosd.lab/{role}\"");
-        for to in [format!("socket = \"FOLDER/{role}.sock\""), address(role), uri] {
+        let token = format!("token = \"{}\"", token(role).digest());
+        for to in [format!("socket = \"FOLDER/{role}.sock\""), address(role), uri, token] {
             write!(text, "[[grant]]\nroles = [\"{role}\"]\n{to}\n").expect("a text takes all");
         }
     }
@@ -89,6 +96,12 @@ fn granting(roles: &[&str]) -> String {
 
 fn address(role: &str) -> String {
     format!("address = \"{}\"", address_of(role))
+}
+
+/// The token of a role: everybody may know these.
+fn token(role: &str) -> Token {
+    let at = HELD.iter().position(|(name, _)| *name == role).expect("a role of the table");
+    Token::of(&format!("{at:08x}"), &"x".repeat(43)).expect("a token")
 }
 
 impl Scene {
@@ -107,7 +120,7 @@ impl Scene {
         Self { mosd, tcp: tcp.parse().expect("an address"), tls, certs, runtime }
     }
 
-    fn all(&self, role: &str) -> [From; 3] {
+    fn all(&self, role: &str) -> [From; 4] {
         let socket = self.mosd.folder().join(format!("{role}.sock"));
         let file = |name: &str| Some(self.certs.folder().join(name));
         let files = TlsFiles {
@@ -116,8 +129,14 @@ impl Scene {
             key: file(&format!("{role}.key")),
             server_name: Some("localhost".to_owned()),
         };
-        let tls = format!("tls://{}", self.tls).parse().expect("an endpoint");
-        [From::Socket(socket), From::Address(address_of(role), self.tcp), From::Tls(tls, files)]
+        let tls: Endpoint = format!("tls://{}", self.tls).parse().expect("an endpoint");
+        let nameless = TlsFiles { cert: None, key: None, ..files.clone() };
+        [
+            From::Socket(socket),
+            From::Address(address_of(role), self.tcp),
+            From::Tls(tls.clone(), files),
+            From::Token(tls, nameless, token(role)),
+        ]
     }
 
     fn watch(&self, from: From) -> Result<Streaming<WatchEventsResponse>, Status> {
@@ -140,12 +159,16 @@ impl Scene {
     }
 }
 
-async fn connect(from: From) -> Channel {
+async fn connect(from: From) -> Authorized {
+    let over_tls = async |endpoint, files| {
+        let client = Client::connect(&endpoint, &files, NOTICED_MAX, NOTICED_MAX).await;
+        client.expect("mosd takes the connection")
+    };
     let endpoint = transport::Endpoint::from_static("http://localhost");
     let channel = match from {
-        From::Tls(endpoint, files) => {
-            let connected = mosctl::connect::connect(&endpoint, &files, NOTICED_MAX).await;
-            return connected.expect("mosd takes the connection");
+        From::Tls(endpoint, files) => return over_tls(endpoint, files).await.channel(),
+        From::Token(endpoint, files, token) => {
+            return over_tls(endpoint, files).await.showing(&token).channel();
         }
         From::Socket(path) => {
             let dial = move |_: Uri| {
@@ -163,11 +186,11 @@ async fn connect(from: From) -> Channel {
             endpoint.connect_with_connector(service_fn(dial)).await
         }
     };
-    channel.expect("mosd takes the connection")
+    Authorized::new(channel.expect("mosd takes the connection"), Bearer::default())
 }
 
 /// What becomes of an empty request to this path.
-async fn call(channel: Channel, path: &str) -> Result<(), Status> {
+async fn call(channel: Authorized, path: &str) -> Result<(), Status> {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.expect("the connection lasts");
     let path = PathAndQuery::try_from(path).expect("a path");
@@ -195,9 +218,15 @@ fn methods() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The role that is missing, if that is why a call is refused.
+/// What is missing where a credential proves nothing.
+const PROOF: &str = "proof";
+
+/// The role that is missing, or a proof, if that is why a call is refused.
 fn missing(outcome: &Result<(), Status>) -> Option<String> {
     let status = outcome.as_ref().err()?;
+    if status.code() == Code::Unauthenticated {
+        return Some(PROOF.to_owned());
+    }
     let details = status.get_error_details();
     let info = details.error_info().filter(|info| info.reason == "ROLE_REQUIRED")?;
     assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
@@ -213,17 +242,20 @@ fn every_method_asks_every_role_on_every_transport_for_what_its_option_says() {
     for (role, held) in HELD {
         for from in scene.all(role) {
             let place = format!("{from:?}");
+            // A token that nobody is granted anything by proves nothing.
+            let is_unknown = matches!(from, From::Token(..)) && role == "none";
+            let why = |needed: &str| (if is_unknown { PROOF } else { needed }).to_owned();
             let channel = scene.runtime.block_on(connect(from));
             for (path, needed) in &methods {
                 let outcome = scene.runtime.block_on(call(channel.clone(), path));
                 let may = needed == "anyone" || held.contains(&needed.as_str());
-                let expected = (!may).then(|| needed.clone());
+                let expected = (!may).then(|| why(needed));
                 assert_eq!(missing(&outcome), expected, "{path} {role} {place}: {outcome:?}");
             }
             // What is not there looks like what one may not, unless one may see what is there.
             let outcome = scene.runtime.block_on(call(channel.clone(), "/mos.v1.FlowService/No"));
             let sees = held.contains(&"viewer");
-            let expected = if sees { None } else { Some("viewer".to_owned()) };
+            let expected = (!sees).then(|| why("viewer"));
             assert_eq!(missing(&outcome), expected, "{outcome:?}");
             let outcome = scene.runtime.block_on(call(channel, "/grpc.health.v1.Health/Check"));
             outcome.expect("health is for everybody");
@@ -243,12 +275,15 @@ fn a_stream_ends_when_its_role_is_gone_and_others_go_on() {
     let demoted = granting(&["admin"]).replace("[[grant]]", "\n[[grant]]")
         + "[[grant]]\nroles = [\"viewer\"]\nsocket = \"FOLDER/operator.sock\"\n";
     scene.mosd.grant(&demoted);
-    for stream in &mut viewers {
+    let [socket, address, tls, token] = &mut viewers;
+    for stream in [socket, address, tls] {
         assert_eq!(missing(&Err(scene.end(stream))), Some("viewer".to_owned()));
     }
+    // Nobody knows the token any more.
+    assert_eq!(missing(&Err(scene.end(token))), Some(PROOF.to_owned()));
     assert_eq!(missing(&Err(scene.end(&mut changed))), Some("operator".to_owned()));
-    let [again, refused, too] = scene.all("operator").map(|from| scene.watch(from).err());
-    assert!(again.is_none() && refused.is_some() && too.is_some(), "{again:?} {refused:?} {too:?}");
+    let [again, others @ ..] = scene.all("operator").map(|from| scene.watch(from).err());
+    assert!(again.is_none() && others.iter().all(Option::is_some), "{again:?} {others:?}");
     // A mistake changes nothing, and the status tells it.
     scene.mosd.grant("[[grant]]\nroles = [\"king\"]\nuid = 0\n");
     let is_told = || scene.mosd.condition("roles")[0] == "CONDITION_LEVEL_WARNING";
@@ -284,6 +319,108 @@ fn whoami_says_who_one_is_and_what_that_allows() {
     assert_eq!(refused.code(), Some(5));
     for part in ["needs the role viewer", "has payload", "ROLE_REQUIRED", "mosctl whoami"] {
         assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    scene.mosd.stop(Signal::INT).in_order();
+}
+
+/// Runs `mosctl` with a token in a file of this mode.
+fn with_token(scene: &Scene, endpoint: &str, text: &str, mode: u32) -> program::Finished {
+    let path = scene.mosd.folder().join("token");
+    std::fs::write(&path, text).expect("a file");
+    std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
+    let ca = scene.certs.file("ca.pem");
+    let mut command = program::command(program::ours("mosctl"), ["--endpoint", endpoint]);
+    command.args(["--cacert", &ca, "--server-name", "localhost", "--token-file"]).arg(&path);
+    program::run(command.args(["--config", "/dev/null", "list", "--limit", "1"]), NOTICED_MAX)
+}
+
+#[test]
+fn a_token_that_mosctl_makes_is_good_until_its_grant_ends() {
+    let scene = Scene::new(&[]);
+    let made = program::command(
+        program::ours("mosctl"),
+        ["token", "create", "--name", "noc", "--roles", "viewer", "--expires", "1h"],
+    );
+    let made = program::run(&mut { made }, NOTICED_MAX).succeeded();
+    let token = made.text();
+    let (_, grant) = made.stderr.split_once("[[grant]]").expect("the grant that it needs");
+    assert!(!grant.contains(token.trim()), "the grant does not have the token");
+    let tls = format!("tls://{}", scene.tls);
+    let call = |text: &str| with_token(&scene, &tls, text, 0o600);
+    let refused = call(&token);
+    assert_eq!(refused.code(), Some(5));
+    assert!(refused.stderr.contains("TOKEN_INVALID"), "{}", refused.stderr);
+    let granting = |grant: &str| format!("{HARNESS}[[grant]]{grant}");
+    scene.mosd.grant(&granting(grant));
+    assert!(
+        program::within(NOTICED_MAX, || call(&token).code() == Some(0)),
+        "{}",
+        scene.mosd.log()
+    );
+    // Over the Unix socket, too, where it stands for its grant alone.
+    let socket = format!("unix://{}/none.sock", scene.mosd.folder().display());
+    with_token(&scene, &socket, &token, 0o600).succeeded();
+    // Another secret by the same public part.
+    let forged = token.trim().get(..token.len() - 3).map(|text| format!("{text}ab"));
+    let forged = call(&forged.expect("a token is longer"));
+    assert_eq!(forged.code(), Some(5), "{}", forged.stderr);
+    for (text, mode) in [(&*token, 0o644), ("mosd_x", 0o600)] {
+        let finished = with_token(&scene, &tls, text, mode);
+        assert_eq!(finished.code(), Some(2), "nothing is sent: {}", finished.stderr);
+        assert!(!finished.stderr.contains(text.trim()), "{}", finished.stderr);
+    }
+    // mosctl does not send it in plain text, and mosd does not take it.
+    let plain = scene.tcp.to_string();
+    assert_eq!(with_token(&scene, &plain, &token, 0o600).code(), Some(2));
+    let known = Token::read(token.trim()).expect("a token");
+    let watched = scene.all("none");
+    let [.., From::Token(endpoint, files, _)] = watched else { panic!("a token is the last") };
+    let mut stream =
+        scene.watch(From::Token(endpoint, files, known)).expect("a viewer by token may watch");
+    // It ends by itself when the grant does.
+    let soon = std::time::SystemTime::now() + Duration::from_secs(3);
+    let soon = prost_types::Timestamp { nanos: 0, ..soon.into() };
+    let (before, _) = grant.split_once("expires = ").expect("it has an end");
+    scene.mosd.grant(&granting(&format!("{before}expires = {soon}\n")));
+    let status = scene.end(&mut stream);
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(reason(&status), "TOKEN_INVALID");
+    let log = scene.mosd.log();
+    assert!(!log.contains(token.trim()), "no token is logged");
+    scene.mosd.stop(Signal::INT).in_order();
+}
+
+fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    details.error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_token_beside_a_certificate_in_plain_text_or_twice_is_refused() {
+    let scene = Scene::new(&["viewer"]);
+    let known = format!("Bearer {}", token("viewer").secret_text());
+    let [socket, address, tls, nameless] = scene.all("viewer");
+    let ask = |from: From, values: &[&str]| {
+        scene.runtime.block_on(async {
+            let mut system = SystemServiceClient::new(connect(from).await);
+            let mut request = Request::new(GetStatusRequest {});
+            for value in values {
+                let value = value.parse().expect("a header");
+                request.metadata_mut().append("authorization", value);
+            }
+            system.get_status(request).await.map_err(|status| reason(&status)).map(drop)
+        })
+    };
+    let refused = |reason: &str| Err(reason.to_owned());
+    assert_eq!(ask(socket, &[&known]), Ok(()));
+    assert_eq!(ask(address, &[&known]), refused("TOKEN_OVER_PLAINTEXT"));
+    assert_eq!(ask(tls, &[&known]), refused("AMBIGUOUS_CREDENTIALS"));
+    assert_eq!(ask(nameless, &[]), Ok(()), "it shows its own");
+    let [socket, ..] = scene.all("viewer");
+    assert_eq!(ask(socket, &[&known, &known]), refused("TOKEN_INVALID"));
+    for odd in ["Basic eDp5", "Bearer", "Bearer x", &known.replace('B', "b"), ""] {
+        let [socket, ..] = scene.all("viewer");
+        assert_eq!(ask(socket, &[odd]), refused("TOKEN_INVALID"), "{odd}");
     }
     scene.mosd.stop(Signal::INT).in_order();
 }

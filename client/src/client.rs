@@ -19,8 +19,13 @@ use mos_proto::v1::{
     event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
     policy_service_client::PolicyServiceClient, system_service_client::SystemServiceClient,
 };
-use mos_text::Endpoint;
-use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
+use mos_text::{Endpoint, Token};
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
 
 use crate::{
     connect::{ConnectError, connect},
@@ -105,10 +110,27 @@ impl fmt::Display for CallError {
 
 impl Error for CallError {}
 
+/// A channel that adds a token to each call, where there is one.
+pub type Authorized = InterceptedService<Channel, Bearer>;
+
+/// The token of a channel, if it has one.
+#[derive(Debug, Clone, Default)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
 /// A connection to mosd. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Client {
     channel: Channel,
+    bearer: Bearer,
     timeout: Duration,
 }
 
@@ -125,13 +147,26 @@ impl Client {
         connect_timeout: Duration,
         timeout: Duration,
     ) -> Result<Self, ConnectError> {
-        Ok(Self { channel: connect(endpoint, files, connect_timeout).await?, timeout })
+        let channel = connect(endpoint, files, connect_timeout).await?;
+        Ok(Self { channel, bearer: Bearer::default(), timeout })
+    }
+
+    /// The same, with a token in each call.
+    #[must_use]
+    pub fn showing(self, token: &Token) -> Self {
+        let value = format!("Bearer {}", token.secret_text());
+        // An error means a byte that no header can hold, which a token has none of.
+        let value = value.parse::<MetadataValue<Ascii>>().ok().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        Self { bearer: Bearer(value), ..self }
     }
 
     /// The channel, for calls that have no method here.
     #[must_use]
-    pub fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub fn channel(&self) -> Authorized {
+        InterceptedService::new(self.channel.clone(), self.bearer.clone())
     }
 
     /// The time that a call may take.

@@ -395,6 +395,9 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
         Reason::CredentialsMissing
         | Reason::CertificateHasNoName
         | Reason::CertificateInvalid
+        | Reason::TokenInvalid
+        | Reason::TokenOverPlaintext
+        | Reason::AmbiguousCredentials
         | Reason::RoleRequired
         | Reason::ArgumentInvalid
         | Reason::RequestUnreadable
@@ -411,7 +414,16 @@ fn next_step_by_credentials(reason: Reason) -> Option<&'static str> {
     if reason == Reason::RoleRequired {
         Some("`mosctl whoami` shows your roles and what they allow")
     } else if reason == Reason::CredentialsMissing {
-        Some("show a certificate with --cert and --key, or use a context that names them")
+        Some(
+            "show a certificate with --cert and --key, or a token with --token-file, or use a \
+             context that names them",
+        )
+    } else if reason == Reason::TokenInvalid {
+        Some("`mosctl token create` makes another one, whose grant goes into mosd's roles file")
+    } else if reason == Reason::TokenOverPlaintext {
+        Some("call over tls:// or the Unix socket; that token has been seen, so make another one")
+    } else if reason == Reason::AmbiguousCredentials {
+        Some("leave --cert and --key out, or --token-file")
     } else if matches!(reason, Reason::CertificateHasNoName | Reason::CertificateInvalid) {
         Some(
             "`mosctl certs show FILE` tells names and days of a certificate; have a new one issued",

@@ -13,13 +13,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Status, Streaming,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
 };
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, ServerReflectionResponse,
     server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest,
     server_reflection_response::MessageResponse,
 };
+
+use crate::client::Authorized;
 
 /// One conversation with the reflection service.
 struct Conversation {
@@ -28,7 +29,7 @@ struct Conversation {
 }
 
 impl Conversation {
-    async fn open(channel: Channel) -> Result<Self, Status> {
+    async fn open(channel: Authorized) -> Result<Self, Status> {
         // One question is in flight at a time.
         let (questions, receiver) = mpsc::channel(1);
         let answers = ServerReflectionClient::new(channel)
@@ -70,7 +71,7 @@ impl Conversation {
 ///
 /// `UNIMPLEMENTED` with the list of services, if this one is not among them; the server's own error
 /// if it has no reflection.
-pub(crate) async fn describe(channel: Channel, service: &str) -> Result<DescriptorPool, Status> {
+pub(crate) async fn describe(channel: Authorized, service: &str) -> Result<DescriptorPool, Status> {
     let mut server = Conversation::open(channel.clone()).await?;
     let symbol = MessageRequest::FileContainingSymbol(service.to_owned());
     // For an unknown symbol some servers answer with an error message, others end the call.
@@ -103,7 +104,7 @@ pub(crate) async fn describe(channel: Channel, service: &str) -> Result<Descript
     Ok(pool)
 }
 
-async fn services(channel: Channel) -> Result<Vec<String>, Status> {
+async fn services(channel: Authorized) -> Result<Vec<String>, Status> {
     let mut server = Conversation::open(channel).await?;
     let answer = server.ask(MessageRequest::ListServices(String::new())).await?;
     let MessageResponse::ListServicesResponse(list) = answer else { return Ok(Vec::new()) };

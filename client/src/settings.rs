@@ -6,11 +6,11 @@ use std::{
     env,
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use mos_text::Endpoint;
+use mos_text::{Endpoint, Token, keeps_secret};
 use serde::{Deserialize, Serialize};
 
 use crate::{args::Access, error::Failure, tls::TlsFiles};
@@ -46,6 +46,8 @@ pub(crate) struct Context {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server_name: Option<String>,
 }
 
@@ -54,6 +56,8 @@ pub(crate) struct Context {
 pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
     pub(crate) files: TlsFiles,
+    /// The token to show.
+    pub(crate) token: Option<Token>,
 }
 
 impl Settings {
@@ -115,8 +119,8 @@ impl Settings {
 impl Context {
     /// What the command line and the environment say.
     pub(crate) fn typed(access: &Access) -> Self {
-        let Access { endpoint, cacert, cert, key, server_name, .. } = access.clone();
-        Self { endpoint, cacert, cert, key, server_name }
+        let Access { endpoint, cacert, cert, key, token_file, server_name, .. } = access.clone();
+        Self { endpoint, cacert, cert, key, token_file, server_name }
     }
 
     /// What this says, and where it says nothing, what the other does.
@@ -126,18 +130,20 @@ impl Context {
             cacert: self.cacert.or(other.cacert),
             cert: self.cert.or(other.cert),
             key: self.key.or(other.key),
+            token_file: self.token_file.or(other.token_file),
             server_name: self.server_name.or(other.server_name),
         }
     }
 
     /// What it says, key by key.
-    fn values(&self) -> [(&'static str, Option<String>); 5] {
+    fn values(&self) -> [(&'static str, Option<String>); 6] {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         [
             ("endpoint", self.endpoint.as_ref().map(ToString::to_string)),
             ("cacert", path(&self.cacert)),
             ("cert", path(&self.cert)),
             ("key", path(&self.key)),
+            ("token_file", path(&self.token_file)),
             ("server_name", self.server_name.clone()),
         ]
     }
@@ -153,9 +159,15 @@ impl Target {
         let settings = Settings::read(access)?;
         let context = settings.context(access)?.map(|(_, context)| context.clone());
         let used = Context::typed(access).or(context.unwrap_or_default());
-        let Context { endpoint, cacert, cert, key, server_name } = used;
+        let Context { endpoint, cacert, cert, key, token_file, server_name } = used;
         let endpoint = endpoint.map_or_else(default_endpoint, Ok)?;
-        Ok(Self { endpoint, files: TlsFiles { ca: cacert, cert, key, server_name } })
+        let token = token_file.as_deref().map(read_token).transpose()?;
+        if token.is_some() && matches!(endpoint, Endpoint::Plain(_)) {
+            let problem = "is in plain text, where anybody on the way could read the token: call \
+                           over tls:// or the Unix socket";
+            return Err(Failure::Usage(format!("{endpoint} {problem}")));
+        }
+        Ok(Self { endpoint, files: TlsFiles { ca: cacert, cert, key, server_name }, token })
     }
 }
 
@@ -185,6 +197,17 @@ pub(crate) fn resolved(access: &Access) -> Result<Vec<[String; 3]>, Failure> {
         }
     }
     Ok(rows)
+}
+
+/// The token in a file that nobody else may read.
+fn read_token(path: &Path) -> Result<Token, Failure> {
+    let told = |problem: String| Failure::Usage(format!("{}: {problem}", path.display()));
+    let metadata = fs::metadata(path).map_err(|error| told(error.to_string()))?;
+    if !keeps_secret(metadata.mode(), metadata.uid()) {
+        return Err(told("others may read this token: chmod 600".to_owned()));
+    }
+    let text = fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+    Token::read(text.trim()).ok_or_else(|| told("there is no token in it".to_owned()))
 }
 
 fn default_endpoint() -> Result<Endpoint, Failure> {

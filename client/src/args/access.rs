@@ -28,6 +28,10 @@ pub struct Access {
     /// The key of one's own certificate; nobody else may be able to read it.
     #[arg(long, global = true, env = "MOSCTL_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// A file with a token, instead of a certificate; nobody else may be able to read it. Over
+    /// tls:// or the Unix socket only.
+    #[arg(long, global = true, env = "MOSCTL_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// The name that the server's certificate must have, instead of that in the endpoint.
     #[arg(long, global = true, env = "MOSCTL_SERVER_NAME", value_name = "NAME")]
     pub server_name: Option<String>,
@@ -43,8 +47,8 @@ pub enum ContextVerb {
         /// Its name.
         name: String,
     },
-    /// Adds a context of --endpoint, --cacert, --cert, --key and --server-name; the first one, or
-    /// the only one, becomes the current one.
+    /// Adds a context of --endpoint, --cacert, --cert, --key, --token-file and --server-name; the
+    /// first one, or the only one, becomes the current one.
     Add(ContextAddArgs),
     /// Shows what a call would use, with where each value comes from.
     Show,
@@ -117,6 +121,29 @@ pub enum CertsVerb {
         /// Files in PEM.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+    },
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenVerb {
+    /// Makes a token and the grant that it needs. It is shown once; nothing is sent.
+    Create {
+        /// What the grant is called, in `whoami` and in the audit.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// The roles to grant; may be repeated, or written with commas.
+        #[arg(
+            long,
+            value_name = "ROLE",
+            value_delimiter = ',',
+            default_value = "viewer",
+            value_parser = ROLES
+        )]
+        roles: Vec<String>,
+        /// How long it is good.
+        #[arg(long, value_name = "DURATION", default_value = "90d")]
+        expires: Span,
     },
 }
 

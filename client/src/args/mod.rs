@@ -19,7 +19,7 @@ pub use self::options::{OptionFlags, Overlap, Stop};
 pub use self::policy::{ApplyArgs, CreatePolicyArgs, PolicyVerb};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
 pub use self::{
-    access::{Access, CertsVerb, ContextAddArgs, ContextVerb, Folder},
+    access::{Access, CertsVerb, ContextAddArgs, ContextVerb, Folder, TokenVerb},
     audit::{AuditArgs, AuditVerb},
     events::EventsArgs,
 };
@@ -159,6 +159,9 @@ pub enum Verb {
     /// Certificates of a lab: a CA, a server, and those who call it.
     #[command(subcommand)]
     Certs(CertsVerb),
+    /// Tokens, for callers without a certificate.
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Calls any method through server reflection.
     Call(CallArgs),
     /// Writes the completion script of a shell.

@@ -202,6 +202,7 @@ pub(crate) fn caller_text(caller: &GetCallerResponse) -> String {
         CallerProof::Address => "by an address, which hosts on the way can forge",
         CallerProof::Certificate => "by a certificate",
         CallerProof::None => "by nothing",
+        CallerProof::Token => "by a token",
     };
     let word = |role: Role| role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
     let listed = |words: Vec<String>| match words.is_empty() {
@@ -215,6 +216,7 @@ pub(crate) fn caller_text(caller: &GetCallerResponse) -> String {
         ("grants", listed(caller.grants.clone())),
     ];
     let expiry = caller.certificate_expire_time.map(|at| ("expires", at.to_string()));
+    let expiry = expiry.or_else(|| caller.grant_expire_time.map(|at| ("expires", at.to_string())));
     let unproven = Some(("unproven", caller.unproven_cause.clone()));
     let unproven = unproven.filter(|(_, cause)| !cause.is_empty());
     let lines: Vec<_> = lines.into_iter().chain(expiry).chain(unproven).collect();

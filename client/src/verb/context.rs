@@ -65,7 +65,8 @@ fn add(args: &ContextAddArgs, access: &Access, output: &mut Output) -> Result<()
         context.key = Some(folder.join(format!("{name}.key")));
     }
     // A context is used from any folder.
-    for path in [&mut context.cacert, &mut context.cert, &mut context.key].into_iter().flatten() {
+    let Context { cacert, cert, key, token_file, .. } = &mut context;
+    for path in [cacert, cert, key, token_file].into_iter().flatten() {
         *path = whole(path)?;
     }
     let mut settings = Settings::read(access)?;

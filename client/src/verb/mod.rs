@@ -17,6 +17,7 @@ mod policy;
 mod read;
 mod sockopt;
 mod system;
+mod token;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub(crate) fn without_server(cli: &Cli, output: &mut Output) -> Option<Result<Ex
     match &cli.verb {
         Verb::Context(verb) => Some(context::context(verb, &cli.global.access, output)),
         Verb::Certs(verb) => Some(certs::certs(verb, output)),
+        Verb::Token(verb) => Some(token::token(verb, output)),
         Verb::Audit(AuditArgs { verb: Some(verb), .. }) => Some(audit::offline(verb, output)),
         Verb::Completion { shell } => Some(help::completion(*shell, output)),
         Verb::Version => Some(help::version(output)),
@@ -101,6 +103,7 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Call(args) => call::call(&mut session, args, cli.global.timeout).await,
         Verb::Context(_)
         | Verb::Certs(_)
+        | Verb::Token(_)
         | Verb::Completion { .. }
         | Verb::Version
         | Verb::Help { .. } => Ok(Exit::Done),
@@ -116,8 +119,12 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
 
 /// Connects to where the command line, the environment and the context say.
 async fn connect(global: &Global, timeout: Duration) -> Result<Client, Failure> {
-    let Target { endpoint, files } = Target::of(&global.access)?;
-    Ok(Client::connect(&endpoint, &files, global.connect_timeout, timeout).await?)
+    let Target { endpoint, files, token } = Target::of(&global.access)?;
+    let client = Client::connect(&endpoint, &files, global.connect_timeout, timeout).await?;
+    Ok(match token {
+        Some(token) => client.showing(&token),
+        None => client,
+    })
 }
 
 /// Checks the command line, and asks for consent, before anything is sent.
@@ -145,6 +152,7 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         | Verb::Policy(_)
         | Verb::Context(_)
         | Verb::Certs(_)
+        | Verb::Token(_)
         | Verb::Completion { .. }
         | Verb::Version
         | Verb::Help { .. } => return Ok(()),

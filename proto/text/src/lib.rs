@@ -13,6 +13,7 @@
 //! | file of policies | `[[policy]]` | [`PolicyFile`] |
 //! | arguments of `mtcp_setsockopt(3)` | `MOS_CLIBUF` | [`mos`] |
 //! | reason of an error | `FLOW_NOT_FOUND` | [`Reason`] |
+//! | token | `mosd_0123abcd_…` | [`Token`] |
 //! | digest | `sha256:9f2c…` | [`Digest`] |
 //! | line of an audit file | `{"seq":7,…,"prev":"sha256:…"}` | [`Chain`] |
 //!
@@ -34,6 +35,7 @@ mod reason;
 mod secret;
 mod size;
 mod span;
+mod token;
 
 pub use self::{
     address::{Address, Endpoint, Host},
@@ -48,6 +50,7 @@ pub use self::{
     secret::keeps_secret,
     size::Size,
     span::Span,
+    token::Token,
 };
 
 /// Why a text is not of the kind asked for.

@@ -65,6 +65,12 @@ reasons! {
     CertificateHasNoName => "CERTIFICATE_HAS_NO_NAME";
     /// The caller's certificate has expired, is revoked, or is from a CA that is not trusted.
     CertificateInvalid => "CERTIFICATE_INVALID";
+    /// The token is not one that mosd knows, or its time is over.
+    TokenInvalid => "TOKEN_INVALID";
+    /// A token has come in plain text over TCP, where anybody on the way can read it.
+    TokenOverPlaintext => "TOKEN_OVER_PLAINTEXT";
+    /// The caller has shown a certificate and a token: there is no telling who is meant.
+    AmbiguousCredentials => "AMBIGUOUS_CREDENTIALS";
     /// The caller has not the role that the method needs.
     RoleRequired => "ROLE_REQUIRED";
     /// The audit cannot be written, and nothing is done that it would not show.

@@ -9,10 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderMap, header::AUTHORIZATION};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use metrics::counter;
 use mos_proto::Method;
-use mos_text::Echo;
+use mos_text::{Echo, Token};
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn};
 
@@ -24,9 +25,12 @@ use crate::{
         status::{last_frame, outcome_of},
     },
     audit::{Audit, Entry, Event},
-    auth::{Gate, Proof, Refused, Role, Roles},
+    auth::{Gate, Proof, Refused, Role, Roles, Shown},
     net::http2::{Request, Serve},
 };
+
+/// What stands before a token.
+const BEARER: &str = "Bearer ";
 
 /// The service, behind the gate.
 pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>, audit: Arc<Audit>) -> impl Serve {
@@ -42,6 +46,15 @@ pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>, audit: Arc<Audit>) ->
                 return Ok(Status::from(nobody).into_http());
             };
             let needed = convert::needed(path);
+            let proof = match proof.clone().showing(shown(request.headers())) {
+                Ok(proof) => proof,
+                // Health and reflection are for those who show nonsense, too.
+                Err(_unproven) if needed.is_none() && Method::at(path).is_none() => proof,
+                Err(why) => {
+                    let refused = Refused::Unproven(why);
+                    return Ok(Status::from(door.refuse(&proof, path, refused)).into_http());
+                }
+            };
             let roles = match door.gate.admit(&proof, needed) {
                 Ok(roles) => roles,
                 Err(refused) => {
@@ -52,6 +65,8 @@ pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>, audit: Arc<Audit>) ->
                 door.welcome(&proof);
             }
             let method = Method::at(path).filter(|method| method.is_streaming);
+            request.headers_mut().remove(AUTHORIZATION);
+            request.extensions_mut().insert(proof.clone());
             request.extensions_mut().insert(roles);
             let response = service.oneshot(request).await?;
             let Some(method) = method else { return Ok(response) };
@@ -62,6 +77,17 @@ pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>, audit: Arc<Audit>) ->
             Ok(response.map(|body| Body::new(GatedBody { body: Some(body), lost: Box::pin(lost) })))
         }
     })
+}
+
+/// The token that a call shows. What is wrong with one is not told apart.
+fn shown(headers: &HeaderMap) -> Shown {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let token = match (all.next(), all.next()) {
+        (None, _) => return Shown::Nothing,
+        (Some(one), None) => one.to_str().ok().and_then(|text| text.strip_prefix(BEARER)),
+        (Some(_), Some(_)) => None,
+    };
+    token.and_then(Token::read).map_or(Shown::Other, Shown::Token)
 }
 
 /// The gate, and who is told of what happens there.

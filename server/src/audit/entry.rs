@@ -77,7 +77,7 @@ pub(crate) struct Entry {
     /// Who, by the names of budgets and log.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) principal: String,
-    /// How that is proven: `socket`, `address`, `certificate` or `none`.
+    /// How that is proven: `socket`, `address`, `certificate`, `token` or `none`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) proof: String,
     /// The grants that fit.
@@ -133,14 +133,7 @@ impl Entry {
 
     /// An entry of what a caller does.
     pub(crate) fn by(event: Event, proof: &Proof, grants: Vec<String>) -> Self {
-        let (kind, peer) = match proof {
-            Proof::Socket { path, .. } => ("socket", path.display().to_string()),
-            Proof::Address(address) => ("address", address.to_string()),
-            Proof::Tls { address, certificate: Some(_), .. } => {
-                ("certificate", address.to_string())
-            }
-            Proof::Tls { address, certificate: None, .. } => ("none", address.to_string()),
-        };
+        let (kind, peer) = place(proof);
         let (principal, proof) = (proof.principal().to_string(), kind.to_owned());
         Self { principal, proof, grants, peer, ..Self::of(event) }
     }
@@ -149,6 +142,17 @@ impl Entry {
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.details.insert(key.to_owned(), value.into());
         self
+    }
+}
+
+/// How it is proven who calls, and from where.
+fn place(proof: &Proof) -> (&'static str, String) {
+    match proof {
+        Proof::Socket { path, .. } => ("socket", path.display().to_string()),
+        Proof::Address(address) => ("address", address.to_string()),
+        Proof::Tls { address, certificate: Some(_), .. } => ("certificate", address.to_string()),
+        Proof::Tls { address, certificate: None, .. } => ("none", address.to_string()),
+        Proof::Token { on, .. } => ("token", place(on).1),
     }
 }
 

@@ -55,6 +55,15 @@ pub enum Unproven {
     /// The certificate is not good any more.
     #[error("the client certificate {0}")]
     Distrusted(String),
+    /// The token is not one that mosd knows: one text for all that can be wrong with it.
+    #[error("the token is none that mosd knows, or its time is over")]
+    Token,
+    /// A token came in plain text over TCP.
+    #[error("a token has come in plain text, where anybody on the way can read it")]
+    TokenInPlainText,
+    /// A certificate and a token were shown.
+    #[error("there are a client certificate and a token: show one of them")]
+    Both,
 }
 
 impl Gate {
@@ -126,15 +135,17 @@ impl Gate {
         }
         let mut changes = self.held.subscribe();
         loop {
-            let held = changes.borrow_and_update().clone();
-            let held = match held.roles(proof) {
+            let current = changes.borrow_and_update().clone();
+            let held = match current.roles(proof) {
                 Ok(held) => held,
                 Err(unproven) => return Refused::Unproven(unproven),
             };
             if let Some(role) = opened_with.lost_in(held) {
                 return Refused::Role { role, held };
             }
-            let due = proof.certificate().map_or(RECHECK, |shown| RECHECK.min(time_left(shown)));
+            let ends = proof.certificate().map(Certificate::not_after);
+            let ends = ends.into_iter().chain(current.grants.first_expiry(proof)).min();
+            let due = ends.map_or(RECHECK, |end| RECHECK.min(time_left(end)));
             // Either way it is looked again.
             let _changed_or_due: Result<_, _> = timeout(due, changes.changed()).await;
         }
@@ -148,6 +159,10 @@ impl Held {
             Proof::Socket { .. } | Proof::Address(_) => {}
             Proof::Tls { certificate: None, .. } => return Err(Unproven::NoCertificate),
             Proof::Tls { certificate: Some(certificate), .. } => self.look_at(certificate)?,
+            Proof::Token { .. } => {
+                let mut known = self.grants.fitting(proof);
+                known.next().map(drop).ok_or(Unproven::Token)?;
+            }
         }
         Ok(self.grants.roles(proof))
     }
@@ -162,9 +177,9 @@ impl Held {
     }
 }
 
-/// Until a certificate expires; a little more, so that it has expired then.
-fn time_left(certificate: &Certificate) -> Duration {
-    let left = certificate.not_after().duration_since(SystemTime::now()).unwrap_or_default();
+/// Until something expires; a little more, so that it has expired then.
+fn time_left(end: SystemTime) -> Duration {
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
     left + Duration::from_millis(100)
 }
 

@@ -5,11 +5,13 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use mos_text::{Digest, Echo, Prefix};
+use mos_text::{Digest, Echo, Prefix, Token};
+use prost_types::Timestamp;
 use serde::Deserialize;
-use toml::Spanned;
+use toml::{Spanned, value::Datetime};
 
 use super::{
     Proof,
@@ -37,6 +39,8 @@ pub(crate) struct Grant {
     pub(crate) roles: Roles,
     /// Whom.
     pub(crate) to: Grantee,
+    /// When it ends.
+    pub(crate) expires: Option<SystemTime>,
 }
 
 /// Whom a grant fits.
@@ -54,6 +58,8 @@ pub(crate) enum Grantee {
     Addresses(Prefix),
     /// Whom a certificate gives such a name.
     Names(Pattern),
+    /// Whoever has the token with this digest.
+    Token(Digest),
 }
 
 /// What is wrong with a roles file, and where.
@@ -105,14 +111,20 @@ impl Grants {
             grants.push((Roles::ALL, Some(Grantee::Uid(own))));
         }
         let named = |(roles, to): (Roles, Option<Grantee>)| {
-            to.map(|to| Grant { name: "built in".to_owned(), roles, to })
+            to.map(|to| Grant { name: "built in".to_owned(), roles, to, expires: None })
         };
         Self { all: grants.into_iter().filter_map(named).collect(), digest: Digest::NONE }
     }
 
     /// The grants that fit.
     pub(crate) fn fitting(&self, proof: &Proof) -> impl Iterator<Item = &Grant> {
-        self.all.iter().filter(move |grant| grant.to.fits(proof))
+        let now = SystemTime::now();
+        self.all.iter().filter(move |grant| grant.to.fits(proof) && !grant.has_expired(now))
+    }
+
+    /// When the first of the grants that fit ends.
+    pub(crate) fn first_expiry(&self, proof: &Proof) -> Option<SystemTime> {
+        self.fitting(proof).filter_map(|grant| grant.expires).min()
     }
 
     /// The roles of who proves this.
@@ -137,6 +149,13 @@ impl Default for Grants {
     }
 }
 
+impl Grant {
+    /// Whether it gives nothing any more.
+    pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+}
+
 impl Grantee {
     fn fits(&self, proof: &Proof) -> bool {
         match (self, proof) {
@@ -145,6 +164,11 @@ impl Grantee {
             (Self::Socket(granted), Proof::Socket { path, .. }) => **granted == **path,
             (Self::AnySocket, Proof::Socket { .. }) => true,
             (Self::Addresses(prefix), Proof::Address(address)) => prefix.contains(*address),
+            (Self::Token(granted), Proof::Token { digest, .. }) => {
+                constant_time_eq(granted.as_bytes(), digest.as_bytes())
+            }
+            // A token is all that counts where one is shown.
+            (_, Proof::Token { .. }) | (Self::Token(_), _) => false,
             (Self::Names(pattern), proof @ Proof::Tls { .. }) => {
                 proof.name().is_some_and(|name| pattern.fits(name))
             }
@@ -174,8 +198,20 @@ impl fmt::Display for Grantee {
             Self::AnySocket => f.write_str("any socket"),
             Self::Addresses(prefix) => write!(f, "address {prefix}"),
             Self::Names(pattern) => pattern.fmt(f),
+            Self::Token(digest) => write!(f, "token {}", short(digest)),
         }
     }
+}
+
+/// As much of a digest as tells it from others.
+fn short(digest: &Digest) -> String {
+    digest.to_string().chars().take("sha256:".len() + 8).collect()
+}
+
+/// Whether these are the same, in a time that does not depend on where they differ.
+fn constant_time_eq(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let differences = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    std::hint::black_box(differences) == 0
 }
 
 /// A roles file.
@@ -199,6 +235,8 @@ struct Written {
     address: Option<String>,
     uri: Option<String>,
     dns: Option<String>,
+    token: Option<String>,
+    expires: Option<Datetime>,
 }
 
 impl Written {
@@ -215,12 +253,13 @@ impl Written {
         }
         let to = self.grantee()?;
         let name = if self.name.is_empty() { to.to_string() } else { self.name };
-        Ok(Grant { name, roles, to })
+        let expires = self.expires.as_ref().map(expiry).transpose()?;
+        Ok(Grant { name, roles, to, expires })
     }
 
     /// Whom the grant fits: exactly one key says it.
     fn grantee(&self) -> Result<Grantee, String> {
-        let Self { uid, gid, socket, address, uri, dns, .. } = self;
+        let Self { uid, gid, socket, address, uri, dns, token, .. } = self;
         let said = [
             uid.map(|uid| id(uid).map(Grantee::Uid)),
             gid.map(|gid| id(gid).map(Grantee::Gid)),
@@ -236,13 +275,39 @@ impl Written {
                 let pattern = Pattern::dns(text).map(Grantee::Names);
                 pattern.ok_or_else(|| no_pattern("dns", text, "*.noc.example.org"))
             }),
+            token.as_deref().map(self::token),
         ];
         let mut said = said.into_iter().flatten();
         match (said.next(), said.next()) {
             (Some(grantee), None) => grantee,
-            _ => Err("a grant names one of uid, gid, socket, address, uri and dns".to_owned()),
+            _ => {
+                Err("a grant names one of uid, gid, socket, address, uri, dns and token".to_owned())
+            }
         }
     }
+}
+
+/// A token by its digest. A token itself is no secret any more once it stands in a file.
+fn token(text: &str) -> Result<Grantee, String> {
+    if Token::is_alike(text) {
+        let text = "token = is the token itself, which belongs into no file of mosd: make another \
+                    one with `mosctl token create`, and write its digest";
+        return Err(text.to_owned());
+    }
+    text.parse().map(Grantee::Token).map_err(|error| format!("{error}"))
+}
+
+/// The moment that a date means, or a date and a time: UTC, unless it says another offset.
+fn expiry(written: &Datetime) -> Result<SystemTime, String> {
+    let text = match (written.date, written.time, written.offset) {
+        (Some(date), None, None) => format!("{date}T00:00:00Z"),
+        (Some(_), Some(_), None) => format!("{written}Z"),
+        (Some(_), Some(_), Some(_)) => written.to_string(),
+        _ => return Err(format!("expires = {written} is no date: write 2027-01-31")),
+    };
+    let moment: Option<Timestamp> = text.parse().ok();
+    let moment = moment.and_then(|moment| SystemTime::try_from(moment).ok());
+    moment.ok_or_else(|| format!("expires = {written} is no moment in time"))
 }
 
 /// A user or a group that is somebody in particular.
@@ -270,6 +335,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::auth::Shown;
 
     fn on(socket: &str, uid: u32, gid: u32) -> Proof {
         Proof::Socket { uid, gid, path: Arc::from(Path::new(socket)) }
@@ -306,6 +372,33 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_that_has_ended_gives_nothing_and_a_token_has_its_own_grants_alone() {
+        let token = Token::of("0123abcd", &"x".repeat(43)).unwrap();
+        let digest = token.digest();
+        let text = |expires: &str| {
+            let grant = format!("[[grant]]\nroles = [\"viewer\"]\n{expires}\n");
+            format!("{grant}token = \"{digest}\"\n{grant}uid = 7\n")
+        };
+        let showing = |token: &Token| on("/a", 7, 7).showing(Shown::Token(token.clone())).unwrap();
+        let other = Token::of("0123abcd", &"y".repeat(43)).unwrap();
+        for (expires, roles) in [
+            ("", "viewer"),
+            ("expires = 2999-12-31", "viewer"),
+            ("expires = 2999-12-31T12:00:00", "viewer"),
+            ("expires = 2026-01-31", "no role"),
+            ("expires = 2026-01-31T12:00:00+01:00", "no role"),
+        ] {
+            let grants = Grants::parse(&text(expires)).unwrap();
+            assert_eq!(grants.roles(&showing(&token)).to_string(), roles, "{expires}");
+            assert_eq!(grants.roles(&on("/a", 7, 7)).to_string(), roles, "{expires}");
+            assert_eq!(grants.roles(&showing(&other)).to_string(), "no role");
+        }
+        let grants = Grants::parse(&text("expires = 2999-12-31")).unwrap();
+        let end = grants.first_expiry(&showing(&token)).unwrap();
+        assert_eq!(Timestamp::from(end).to_string(), "2999-12-31T00:00:00Z");
+    }
+
+    #[test]
     fn without_a_file_payload_is_for_root_and_for_the_user_of_mosd() {
         let grants = Grants::built_in(7);
         for (proof, roles) in [
@@ -338,10 +431,14 @@ mod tests {
             ("roles = [\"viewer\"]\nuri = \"*\"", "\"*\" is neither"),
             ("roles = [\"viewer\"]\ndns = \"a.*\"", "\"a.*\" is neither"),
             ("roles = [\"viewer\"]\nuri = \"spiffe://a\"\ndns = \"a\"", "one of uid, gid"),
+            ("roles = [\"viewer\"]\ntoken = \"sha256:9f\"", "64 hexadecimal digits"),
+            ("roles = [\"viewer\"]\ntoken = \"mosd_0123abcd_xyz\"", "the token itself"),
+            ("roles = [\"viewer\"]\nuid = 1\nexpires = 12:00:00", "is no date"),
         ] {
             let text = grant("roles = [\"viewer\"]\nuid = 1") + &grant(text);
             let error = Grants::parse(&text).unwrap_err();
             assert!(error.message.contains(part), "{error:?}");
+            assert!(!error.message.contains("xyz"), "no token is repeated: {error:?}");
             assert!(text[..error.start].matches('\n').count() >= 3, "{error:?}");
         }
     }

@@ -14,7 +14,7 @@ pub(crate) use self::{
     gate::{Gate, Refused},
     grants::Grant,
     principal::{Peer, Principal, is_administrator},
-    proof::Proof,
+    proof::{Proof, Shown},
 };
 pub use self::{
     gate::Unproven,

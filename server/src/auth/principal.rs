@@ -1,6 +1,6 @@
 //! The caller of an RPC, as the transport knows it.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::name::Name;
 
@@ -13,6 +13,8 @@ pub(crate) enum Principal {
     Host(IpAddr),
     /// Whom a certificate names.
     Named(Name),
+    /// Whoever has the token with this public part.
+    Token(Arc<str>),
 }
 
 /// What a connection says of its other end; `None` where it does not say.
@@ -30,6 +32,7 @@ impl fmt::Display for Principal {
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Host(address) => address.fmt(f),
             Self::Named(name) => name.fmt(f),
+            Self::Token(id) => write!(f, "token {id}"),
         }
     }
 }

@@ -71,9 +71,17 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     }));
     let grants = roles::grants(config).map_err(Failure::user)?;
     lines.extend(grants.iter().map(|grant| {
-        let Grant { name, roles, to } = grant;
+        let Grant { name, roles, to, expires } = grant;
         let name = if *name == to.to_string() { String::new() } else { format!(" ({name})") };
-        format!("  roles    {to}{name}: {roles}")
+        let ends = match expires {
+            Some(_) if grant.has_expired(SystemTime::now()) => ", HAS EXPIRED".to_owned(),
+            Some(end) => {
+                let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+                format!(", for {}", Span(left).rounded())
+            }
+            None => String::new(),
+        };
+        format!("  roles    {to}{name}: {roles}{ends}")
     }));
     match writeln!(io::stdout(), "{}", lines.join("\n")) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

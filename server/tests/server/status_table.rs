@@ -129,6 +129,9 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- Unauthenticated CREDENTIALS_MISSING", Unproven::NoCertificate.into()),
         ("- Unauthenticated CERTIFICATE_HAS_NO_NAME", Unproven::Nameless(text()).into()),
         ("- Unauthenticated CERTIFICATE_INVALID", Unproven::Distrusted(text()).into()),
+        ("- Unauthenticated TOKEN_INVALID", Unproven::Token.into()),
+        ("- Unauthenticated TOKEN_OVER_PLAINTEXT", Unproven::TokenInPlainText.into()),
+        ("- Unauthenticated AMBIGUOUS_CREDENTIALS", Unproven::Both.into()),
         (
             "- PermissionDenied ROLE_REQUIRED",
             Rejection::RoleRequired { needed: "admin", caller: text(), held: Roles::default() },

@@ -64,6 +64,9 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::CoreAckTimeout       => &["core"],
         Reason::AuditUnavailable
         | Reason::CredentialsMissing
+        | Reason::TokenInvalid
+        | Reason::TokenOverPlaintext
+        | Reason::AmbiguousCredentials
         | Reason::CertificateHasNoName
         | Reason::CertificateInvalid
         | Reason::ArgumentInvalid

@@ -21,6 +21,11 @@ pub(crate) fn get_caller(control: &Control, call: &Call) -> v1::GetCallerRespons
         grants: fitting.map(|grant| grant.name.clone()).collect(),
         methods: convert::methods(call.roles),
         certificate_expire_time: certificate.map(|shown| shown.not_after().into()),
+        grant_expire_time: call
+            .proof
+            .as_ref()
+            .and_then(|proof| grants.first_expiry(proof))
+            .map(Into::into),
         unproven_cause: unproven.map(|why| why.to_string()).unwrap_or_default(),
     }
 }
@@ -31,5 +36,6 @@ const fn kind(proof: &Proof) -> v1::CallerProof {
         Proof::Address(_) => v1::CallerProof::Address,
         Proof::Tls { certificate: Some(_), .. } => v1::CallerProof::Certificate,
         Proof::Tls { certificate: None, .. } => v1::CallerProof::None,
+        Proof::Token { .. } => v1::CallerProof::Token,
     }
 }

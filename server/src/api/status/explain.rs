@@ -166,6 +166,9 @@ const fn unproven(why: &Unproven) -> Reason {
         Unproven::NoCertificate => Reason::CredentialsMissing,
         Unproven::Nameless(_) => Reason::CertificateHasNoName,
         Unproven::Distrusted(_) => Reason::CertificateInvalid,
+        Unproven::Token => Reason::TokenInvalid,
+        Unproven::TokenInPlainText => Reason::TokenOverPlaintext,
+        Unproven::Both => Reason::AmbiguousCredentials,
     }
 }
 
