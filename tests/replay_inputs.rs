@@ -8,7 +8,7 @@
 )]
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -114,4 +114,28 @@ fn signals_end_a_replay_wherever_it_waits_and_what_was_read_is_printed() {
         assert!(said.contains("interrupted"), "{said}");
         assert_eq!(records.lines().count() > 10, is_begun, "{records}");
     }
+}
+
+#[test]
+fn records_of_a_pipe_that_goes_on_are_printed_as_flows_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plain = folder.path().join("plain.pcap");
+    // 20 seconds: the first flows are over long before the end.
+    capture(&plain, 20_000);
+    let bytes = std::fs::read(&plain).expect("the capture");
+    let mut replay = replay(&["--follow", "-"]);
+    replay.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = replay.spawn().expect("mosd starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(&bytes).expect("mosd reads");
+    // The pipe stays open.
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a record").expect("text");
+    assert!(first.starts_with("{\"client_ip\":"), "{first}");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("a signal is sent");
+    assert!(lines.count() > 20, "the flows that were open, too");
+    let status = wait(&mut child, PATIENCE).expect("mosd ends");
+    let mut said = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
 }

@@ -29,8 +29,8 @@ use field::Scope;
 pub(crate) use group::{Group, GroupKey};
 pub(crate) use rank::RankKey;
 
-/// A parsed and checked filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A parsed and checked filter. The default matches every flow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter(Option<Expr>);
 
 /// Why a text is not a valid filter.

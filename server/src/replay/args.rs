@@ -13,10 +13,14 @@ use mos_stack::{
 };
 use mos_text::{Size, Span};
 
-use crate::words::bounds::workers;
+use crate::{filter::Filter, words::bounds::workers};
 
 /// No output depends on it, and an attack on the hash of a replay harms only the replay.
 const HASH_SEED: u64 = 0;
+
+/// How long a closed flow waits for late packets before its record is printed, where somebody
+/// follows.
+const TIME_WAIT_OF_FOLLOWED: Duration = Duration::from_secs(5);
 
 /// Replay a capture and print one record for each TCP flow.
 ///
@@ -75,9 +79,16 @@ pub struct ReplayArgs {
     /// Write every event to this file, one JSON object per line, in the order of capture time.
     ///
     /// Events of new data are told once for each burst that a worker reads: their number depends
-    /// on the number of workers, and nothing else does.
+    /// on the number of workers, and nothing else does. `-` prints them in place of the records.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Print each record when its flow ends, in that order, for a pipe that goes on. A closed flow
+    /// ends after 5 s then, unless --time-wait says otherwise, and SIGINT is no failure.
+    #[arg(long, conflicts_with_all = ["events", "preload", "summary", "write_streams"])]
+    pub follow: bool,
+    /// Tell flows with equal addresses and ports apart by their VLAN.
+    #[arg(long)]
+    pub vlan_in_key: bool,
     /// Load all frames into memory first, and print how fast they were handled, in place of the
     /// records: packets, bytes, CPU nanoseconds for a packet, and the rates that a second of CPU
     /// time would see. Both streams of every flow are read when it ends. Takes as much memory as
@@ -88,6 +99,25 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "preload",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
+    /// Print only flows that match this filter when they end, and write only their streams; `age`
+    /// and `idle` go by the capture's own times. The language is that of `mosctl flows list`.
+    #[arg(long, value_name = "FILTER", conflicts_with = "preload", value_parser = filter)]
+    pub filter: Option<Filter>,
+    /// Write each direction of each flow to a file of its own in this folder, which must be empty
+    /// or missing: the bytes of which the record has the digest. The record tells the file, and
+    /// `index.jsonl` in the folder has all records.
+    #[arg(long, value_name = "DIR", conflicts_with = "preload")]
+    pub write_streams: Option<PathBuf>,
+    /// Files that are written, at most; what is left out is told.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "write_streams")]
+    pub streams_files: u64,
+    /// Bytes that are written to files, at most.
+    #[arg(long, value_name = "SIZE", default_value = "64GiB", requires = "write_streams")]
+    pub streams_bytes: Size,
+    /// Print one summary in place of the records: packets by outcome, flows by how they ended, and
+    /// the hosts with most stream bytes.
+    #[arg(long, conflicts_with = "preload")]
+    pub summary: bool,
     /// Form of the records.
     #[arg(short, long, value_name = "FORM", default_value = "jsonl")]
     pub output: Output,
@@ -98,6 +128,8 @@ pub struct ReplayArgs {
 pub enum Output {
     /// One JSON object per line, for machines.
     Jsonl,
+    /// Comma-separated values with a line of names, for spreadsheets.
+    Csv,
     /// A table, for people.
     Table,
 }
@@ -128,14 +160,36 @@ impl ReplayArgs {
                 half_open: or_never(self.half_open_timeout),
                 idle: or_never(self.idle_timeout),
                 closing: or_never(self.closing_timeout),
-                time_wait: or_never(self.time_wait),
+                time_wait: self.time_wait().map_or(Duration::MAX, |span| span.0),
                 ..Timeouts::default()
             },
             verify_checksums: self.verify_checksums,
             adopt_midstream: !self.ignore_midstream,
+            vlan_in_key: self.vlan_in_key,
             ..Limits::default()
         };
         ReplayConfig { workers: self.workers, limits, seed: HASH_SEED }
+    }
+
+    /// How long a closed flow is kept; `None`: until its room is needed.
+    fn time_wait(&self) -> Option<Span> {
+        self.time_wait.or_else(|| self.follow.then_some(Span(TIME_WAIT_OF_FOLLOWED)))
+    }
+
+    /// Whether events are printed in place of the records.
+    pub(super) fn prints_events(&self) -> bool {
+        self.events.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// What the words of the command line cannot mean together.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        if self.follow && self.output == Output::Table {
+            return Some("a table has an end: --follow prints jsonl or csv");
+        }
+        if self.summary && self.prints_events() {
+            return Some("--events - and --summary both print in place of the records");
+        }
+        None
     }
 }
 
@@ -145,6 +199,10 @@ fn overlap_policy() -> impl TypedValueParser<Value = OverlapPolicy> {
         let named = OverlapPolicy::ALL.into_iter().find(|policy| policy.as_str() == word);
         named.unwrap_or_default()
     })
+}
+
+fn filter(text: &str) -> Result<Filter, String> {
+    Filter::parse(text).map_err(|error| format!("{} (column {})", error.message, error.column))
 }
 
 fn buffer_size(text: &str) -> Result<Size, Box<dyn Error + Send + Sync>> {

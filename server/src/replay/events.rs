@@ -32,23 +32,31 @@ impl EventFile {
         File::create(path).map(Self)
     }
 
-    /// Sorts the events of all workers and writes them.
+    /// Writes the events of all workers.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub(super) fn write(self, mut events: Vec<Event>) -> io::Result<()> {
-        events.sort_by_key(|event| {
-            let FlowTuple { client, server, vlan } = event.tuple;
-            (event.time, client, server, vlan)
-        });
-        let mut file = BufWriter::new(self.0);
-        for event in &events {
-            serde_json::to_writer(&mut file, &EventRecord(event))?;
-            file.write_all(b"\n")?;
-        }
-        file.flush()
+    pub(super) fn write(&self, events: Vec<Event>) -> io::Result<()> {
+        print(events, &mut BufWriter::new(&self.0))
     }
+}
+
+/// Sorts events and prints them.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub(super) fn print(mut events: Vec<Event>, out: &mut impl Write) -> io::Result<()> {
+    events.sort_by_key(|event| {
+        let FlowTuple { client, server, vlan } = event.tuple;
+        (event.time, client, server, vlan)
+    });
+    for event in &events {
+        serde_json::to_writer(&mut *out, &EventRecord(event))?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 impl Serialize for EventRecord<'_> {
@@ -56,7 +64,8 @@ impl Serialize for EventRecord<'_> {
         // The handle is left out: it depends on the worker and slot, not on the flow itself.
         let Event { time, flow: _, tuple: FlowTuple { client, server, vlan }, fact } = self.0;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("time_ns", &time.as_nanos())?;
+        // Digits in a string, because many readers of JSON round numbers of this size.
+        map.serialize_entry("time_ns", &time.as_nanos().to_string())?;
         map.serialize_entry("type", fact.kind().as_str())?;
         map.serialize_entry("client_ip", &client.ip())?;
         map.serialize_entry("client_port", &client.port())?;
@@ -102,7 +111,7 @@ mod tests {
         EventFile::create(file.path()).unwrap().write(events).unwrap();
         let start = |nanos: u64, kind: &str, port: u16| {
             format!(
-                "{{\"time_ns\":{nanos},\"type\":\"{kind}\",\"client_ip\":\"10.0.0.1\",\
+                "{{\"time_ns\":\"{nanos}\",\"type\":\"{kind}\",\"client_ip\":\"10.0.0.1\",\
                  \"client_port\":{port},\"server_ip\":\"10.0.0.2\",\"server_port\":80,\"vlan\":null"
             )
         };

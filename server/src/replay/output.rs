@@ -1,4 +1,4 @@
-//! The records as text: JSON lines, or a table.
+//! The records as text: JSON lines, CSV, or a table.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,9 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{
     args::Output,
+    csv,
     record::{DirectionRecord, FlowRecord},
+    time,
 };
 
 /// Prints the records in their order.
@@ -20,15 +22,32 @@ pub(super) fn print(
     out: &mut impl Write,
 ) -> io::Result<()> {
     match output {
-        Output::Jsonl => {
-            for record in records {
-                serde_json::to_writer(&mut *out, record)?;
-                out.write_all(b"\n")?;
-            }
-        }
         Output::Table => writeln!(out, "{}", table(records).trim_fmt())?,
+        Output::Csv | Output::Jsonl => {
+            if output == Output::Csv {
+                csv::print_names(out)?;
+            }
+            records.iter().try_for_each(|record| print_line(record, output, out))?;
+        }
     }
     out.flush()
+}
+
+/// Prints a record in a form that has a line for each.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub(super) fn print_line(
+    record: &FlowRecord,
+    output: Output,
+    out: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
+    if output == Output::Csv {
+        return csv::print(record, out);
+    }
+    serde_json::to_writer(&mut *out, record)?;
+    out.write_all(b"\n")
 }
 
 const HEADER: [&str; 11] = [
@@ -50,7 +69,7 @@ fn table(records: &[FlowRecord]) -> Table {
     table.load_style(presets::NOTHING).set_header(HEADER);
     for record in records {
         table.add_row([
-            time_of_day(record.start_ns),
+            time::for_people(record.start_ns),
             seconds(record.end_ns.saturating_sub(record.start_ns)),
             record.client().to_string(),
             record.server().to_string(),
@@ -106,14 +125,6 @@ fn anomalies(direction: &str, record: &DirectionRecord) -> Vec<String> {
     .collect()
 }
 
-/// Hours, minutes, seconds and milliseconds of the day, UTC.
-fn time_of_day(nanos: u64) -> String {
-    let millis = nanos / 1_000_000;
-    let (seconds, millis) = (millis / 1000, millis % 1000);
-    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
-}
-
 fn seconds(nanos: u64) -> String {
     let millis = nanos / 1_000_000;
     format!("{}.{:03}", millis / 1000, millis % 1000)
@@ -124,9 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_of_the_day_and_spans_in_seconds() {
-        let nanos = 1_483_459_978_959_064_000;
-        assert_eq!(time_of_day(nanos), "16:12:58.959");
+    fn spans_are_in_seconds() {
         assert_eq!(seconds(61_002_900_000), "61.002");
     }
 }

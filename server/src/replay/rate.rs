@@ -94,7 +94,7 @@ impl Rate {
     /// When `out` cannot be written.
     pub(super) fn print(&self, output: Output, out: &mut impl Write) -> io::Result<()> {
         match output {
-            Output::Jsonl => {
+            Output::Jsonl | Output::Csv => {
                 serde_json::to_writer(&mut *out, self)?;
                 out.write_all(b"\n")?;
             }

@@ -1,18 +1,9 @@
-//! One record for each flow: what is printed, and the sink that collects it.
+//! One record for each flow: what is printed.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::net::SocketAddr;
 
-use mos_stack::{
-    EndCause, Event, EventKinds, EventSink, FlowId, FlowRef, FlowSummary, FlowTuple, Side,
-};
-use serde::Serialize;
+use mos_stack::{EndCause, FlowRef, FlowSummary, FlowTuple, Side};
+use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// One flow at its end, or at the end of the capture.
@@ -24,9 +15,12 @@ pub(super) struct FlowRecord {
     pub(super) server_port: u16,
     /// Outermost 802.1Q id other than 0.
     pub(super) vlan: Option<u16>,
-    /// Time of the first packet, in nanoseconds since the Unix epoch.
+    /// Time of the first packet, in nanoseconds since the Unix epoch; digits in a string, because
+    /// many readers of JSON round numbers of this size.
+    #[serde(serialize_with = "as_string")]
     pub(super) start_ns: u64,
     /// Time of the last packet.
+    #[serde(serialize_with = "as_string")]
     pub(super) end_ns: u64,
     /// How the flow ended; absent if the capture ended first.
     pub(super) end_cause: Option<&'static str>,
@@ -43,7 +37,7 @@ pub(super) struct FlowRecord {
     tuple: FlowTuple,
     /// How often the times of the capture had run backwards when it began.
     #[serde(skip)]
-    steps_back: u64,
+    pub(super) steps_back: u64,
 }
 
 /// What one endpoint sent, as the other's receive buffer holds it.
@@ -64,6 +58,9 @@ pub(super) struct DirectionRecord {
     pub(super) acknowledged_offset: Option<u64>,
     /// SHA-256 of that prefix; absent if the buffer did not hold all of it to the end.
     pub(super) sha256: Option<String>,
+    /// The file that holds that prefix, from the folder of `--write-streams` on; absent without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
     /// Bytes evicted for newer ones, because the buffer was too small.
     pub(super) evicted: u64,
     /// Those of them that were evicted because too many separate runs were held.
@@ -79,50 +76,21 @@ pub(super) struct DirectionRecord {
     pub(super) refused_bytes: u64,
 }
 
-/// Collects the records of one worker's flows, and its events of some kinds.
-#[derive(Debug)]
-pub(super) struct Records {
-    pub(super) flows: Vec<FlowRecord>,
-    pub(super) events: Vec<Event>,
-    kinds: EventKinds,
-    /// How often the times of the capture have run backwards so far.
-    steps_back: Arc<AtomicU64>,
-    /// The flows that began when they had.
-    begun: HashMap<FlowId, u64>,
-}
-
-impl Records {
-    /// An empty collection, which keeps events of these kinds.
-    pub(super) fn keeping(kinds: EventKinds, steps_back: Arc<AtomicU64>) -> Self {
-        Self { flows: Vec::new(), events: Vec::new(), kinds, steps_back, begun: HashMap::new() }
+/// What a direction is called, by the side that sends.
+pub(super) const fn direction_name(from: Side) -> &'static str {
+    match from {
+        Side::Client => "c2s",
+        Side::Server => "s2c",
     }
 }
 
-impl EventSink for Records {
-    fn wanted(&self) -> EventKinds {
-        self.kinds
-    }
-
-    fn on_event(&mut self, event: &Event) {
-        self.events.push(*event);
-    }
-
-    fn flow_started(&mut self, flow: FlowId) {
-        let steps_back = self.steps_back.load(Relaxed);
-        if steps_back > 0 {
-            self.begun.insert(flow, steps_back);
-        }
-    }
-
-    fn flow_ended(&mut self, flow: &FlowRef<'_>, cause: Option<EndCause>) {
-        let mut record = FlowRecord::new(flow, cause);
-        record.steps_back = self.begun.remove(&flow.summary().id).unwrap_or_default();
-        self.flows.push(record);
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+pub(super) fn as_string<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
 }
 
 impl FlowRecord {
-    fn new(flow: &FlowRef<'_>, cause: Option<EndCause>) -> Self {
+    pub(super) fn new(flow: &FlowRef<'_>, cause: Option<EndCause>) -> Self {
         let FlowSummary { tuple, sides, is_one_sided, started, last_packet, .. } = flow.summary();
         Self {
             client_ip: tuple.client.ip().to_string(),
@@ -175,6 +143,7 @@ impl DirectionRecord {
             stream_len: buffer.contiguous.0.max(held),
             acknowledged_offset: sender.acknowledged.map(|offset| offset.0),
             sha256: is_whole.then(|| hexadecimal(&digest.finalize())),
+            file: None,
             evicted: buffer.overwritten_bytes,
             crowded_out_bytes: buffer.crowded_out_bytes,
             gaps: buffer.gaps,

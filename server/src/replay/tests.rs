@@ -1,9 +1,12 @@
 //! Replays of demo traffic, judged by what is printed and by the exit code.
 
+use std::{collections::BTreeMap, path::Path};
+
 use clap::Parser;
 use mos_dataplane::traffic::Conversations;
 use mos_stack::{Stat, Stats};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::*;
@@ -81,7 +84,7 @@ fn one_record_for_each_flow_in_the_order_of_first_packets() {
     assert_eq!((printed.code, printed.err.as_str()), (0, ""));
     let records = printed.records();
     assert!(records.len() > 40);
-    assert!(records.is_sorted_by_key(|record| record["start_ns"].as_u64()));
+    assert!(records.is_sorted_by_key(|record| record["start_ns"].as_str().map(str::to_owned)));
     let packets = |direction: &str| {
         records.iter().map(|record| record[direction]["packets"].as_u64().unwrap()).sum::<u64>()
     };
@@ -114,7 +117,8 @@ fn a_clock_that_was_set_back_changes_no_other_times_and_no_order() {
     /// When a flow began, in milliseconds of the capture, and what else its record has.
     fn seen(printed: &Printed) -> Vec<(u32, [Value; 5])> {
         let keys = ["client_port", "server_ip", "end_cause", "c2s", "s2c"];
-        let millis = |record: &Value| record["start_ns"].as_u64().unwrap() / 1_000_000;
+        let nanos = |record: &Value| record["start_ns"].as_str().unwrap().parse::<u64>().unwrap();
+        let millis = |record: &Value| nanos(record) / 1_000_000;
         let start = |record| u32::try_from(millis(record) - 1_700_000_000_000).unwrap();
         let records = printed.records();
         records.iter().map(|record| (start(record), keys.map(|key| record[key].clone()))).collect()
@@ -342,7 +346,7 @@ fn without_new_data(events: Vec<Value>) -> Vec<Value> {
 fn events_are_told_in_the_order_of_time_whoever_sees_them() {
     let file = capture(20_000);
     let events = events_of(&file, &[]);
-    assert!(events.is_sorted_by_key(|event| event["time_ns"].as_u64()));
+    assert!(events.is_sorted_by_key(|event| event["time_ns"].as_str().map(str::to_owned)));
     let count = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
     let flows = mosd_replay(path(&file), &[]).records().len();
     assert_eq!((count("flow_started"), count("flow_ended")), (flows, flows));
@@ -376,4 +380,251 @@ fn a_file_for_events_that_cannot_be_made_is_the_users_fault() {
     let printed = mosd_replay(path(&file), &["--events", "/no/such/folder/events"]);
     assert_eq!((printed.code, printed.out.as_str()), (2, ""));
     assert!(printed.err.starts_with("error: cannot write /no/such/folder/events: "));
+}
+
+/// The files of a folder and its folders, by their names from there on.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (name, path) = (entry.file_name().into_string().unwrap(), entry.path());
+        if path.is_dir() {
+            let inner = self::files(&path).into_iter();
+            files.extend(inner.map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else {
+            files.insert(name, std::fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
+/// Replays into a new folder. Gives its files and what was printed.
+fn written(file: &NamedTempFile, words: &[&str]) -> (BTreeMap<String, Vec<u8>>, Printed) {
+    let folder = tempfile::tempdir().unwrap();
+    let streams = folder.path().join("streams");
+    let words = [&["--write-streams", streams.to_str().unwrap()], words].concat();
+    let printed = mosd_replay(path(file), &words);
+    (files(&streams), printed)
+}
+
+#[test]
+fn streams_are_written_to_files_that_have_the_digests_of_the_records() {
+    let file = capture(20_000);
+    let (mut files, printed) = written(&file, &[]);
+    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+    assert_eq!(files.remove("index.jsonl").unwrap(), printed.out.as_bytes());
+    let expected = files.clone();
+    for record in printed.records() {
+        for direction in ["c2s", "s2c"] {
+            let of = &record[direction];
+            assert_eq!(of["file"].is_null(), of["stream_len"] == 0);
+            let Some(name) = of["file"].as_str() else { continue };
+            let bytes = files.remove(name).unwrap();
+            let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(of["sha256"], Value::String(digest), "{name}");
+            assert!(name.ends_with(direction) && name.len() < 128, "{name}");
+        }
+    }
+    assert!(files.is_empty(), "in no record: {:?}", files.keys());
+    assert!(expected.len() > 80);
+    let (mut again, _) = written(&file, &["--workers=3"]);
+    again.remove("index.jsonl").unwrap();
+    assert!(again == expected, "workers change nothing");
+}
+
+#[test]
+fn streams_of_flows_with_the_same_tuple_and_time_have_names_of_their_own() {
+    // Every connection begins at the same time.
+    let mut bytes = std::fs::read(capture(20_000).path()).unwrap();
+    let mut at = 24;
+    while at < bytes.len() {
+        bytes[at..at + 8].fill(0);
+        let length = u32::from_le_bytes(*bytes[at + 8..].first_chunk().unwrap());
+        at += 16 + usize::try_from(length).unwrap();
+    }
+    // And each of them twice, one after the other.
+    let twice = [&bytes[..], &bytes[24..]].concat();
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(&twice).unwrap();
+    let (files, printed) = written(&file, &[]);
+    let names = printed.records().iter().fold(Vec::new(), |mut names, record| {
+        names.extend(["c2s", "s2c"].map(|way| record[way]["file"].clone()));
+        names
+    });
+    let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!((names.len(), names.len() + 1), (distinct.len(), files.len()));
+    assert!(names.iter().any(|name| name.ends_with("_c2s.2")), "{names:?}");
+}
+
+#[test]
+fn limits_of_streams_hold_and_what_they_leave_out_is_told() {
+    let file = capture(20_000);
+    let (all, _) = written(&file, &[]);
+    let (few, printed) = written(&file, &["--streams-files=7"]);
+    assert_eq!((few.len(), printed.code), (7 + 1, INCOMPLETE));
+    let left_out = all.len() - few.len();
+    let told = format!("warning: {left_out} streams were not written: raise --streams-files");
+    assert!(printed.err.starts_with(&told), "{}", printed.err);
+    let (small, printed) = written(&file, &["--streams-bytes=64KiB"]);
+    let bytes: usize =
+        small.iter().filter(|(name, _)| *name != "index.jsonl").map(|(_, b)| b.len()).sum();
+    assert!(bytes <= 65_536 && printed.code == INCOMPLETE, "{bytes}");
+    let (_, printed) = written(&file, &["--client-buffer=8KiB"]);
+    assert_eq!(printed.code, INCOMPLETE);
+    assert!(printed.records().iter().all(|record| {
+        record["s2c"]["file"].is_null()
+            == (record["s2c"]["sha256"].is_null() || record["s2c"]["stream_len"] == 0)
+    }));
+}
+
+#[test]
+fn a_folder_for_streams_that_is_in_use_is_the_users_fault() {
+    let (file, folder) = (capture(10), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("mine"), "precious").unwrap();
+    for folder in [folder.path().to_str().unwrap(), "/no/such/folder"] {
+        let printed = mosd_replay(path(&file), &["--write-streams", folder]);
+        assert_eq!((printed.code, printed.out.as_str()), (USER_ERROR, ""));
+        assert!(printed.err.starts_with(&format!("error: cannot write {folder}: ")));
+    }
+    assert_eq!(files(folder.path()).len(), 1);
+}
+
+#[test]
+fn a_filter_leaves_the_records_that_match() {
+    let file = capture(20_000);
+    let all = mosd_replay(path(&file), &[]).records();
+    let one = all[7]["client_port"].as_u64().unwrap();
+    let printed =
+        mosd_replay(path(&file), &["--filter", &format!("client.port = {one}")]).records();
+    let expected = all.iter().filter(|record| record["client_port"] == one).cloned();
+    assert_eq!(printed, expected.collect::<Vec<_>>());
+    let span = |record: &Value| {
+        let [start, end] =
+            ["start_ns", "end_ns"].map(|key| record[key].as_str().unwrap().parse::<u64>().unwrap());
+        end - start
+    };
+    let old = mosd_replay(path(&file), &["--filter", "age > 2s"]).records();
+    assert_eq!(old.len(), all.iter().filter(|record| span(record) > 2_000_000_000).count());
+    assert!(!old.is_empty() && old.len() < all.len());
+    let (files, printed) = written(&file, &["--filter", &format!("client.port = {one}")]);
+    assert_eq!(files.len(), 1 + printed.out.matches("\"file\":").count());
+    let wrong = Line::try_parse_from(["replay", "x", "--filter", "age >"]).unwrap_err().to_string();
+    assert!(wrong.contains("(column "), "{wrong}");
+}
+
+#[test]
+fn csv_has_the_columns_and_values_of_the_json_form() {
+    let file = capture(5000);
+    let folder = tempfile::tempdir().unwrap();
+    let streams = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let json = mosd_replay(path(&file), &["--write-streams", &streams("a")]).records();
+    let csv = mosd_replay(path(&file), &["-o", "csv", "--write-streams", &streams("b")]).out;
+    let mut lines = csv.split_terminator("\r\n").map(|line| line.split(',').collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    let mut rows = 0;
+    for (cells, record) in lines.zip(&json) {
+        let mut flat = serde_json::Map::new();
+        for (key, value) in record.as_object().unwrap() {
+            let inner = value.as_object().into_iter().flatten();
+            flat.extend(inner.map(|(name, value)| (format!("{key}_{name}"), value.clone())));
+            if !value.is_object() {
+                flat.insert(key.clone(), value.clone());
+            }
+        }
+        for (name, cell) in names.iter().zip(&cells) {
+            let value = flat.remove(*name);
+            let text = match value {
+                None | Some(Value::Null) => String::new(),
+                Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            };
+            assert_eq!(text, *cell, "{name}");
+        }
+        assert!(flat.is_empty(), "no columns: {flat:?}");
+        rows += 1;
+    }
+    assert_eq!(rows, json.len());
+}
+
+#[test]
+fn a_summary_counts_every_packet_and_flow_once() {
+    let file = capture(20_000);
+    let records = mosd_replay(path(&file), &[]).records();
+    let printed = mosd_replay(path(&file), &["--summary", "--workers=2"]);
+    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+    let [summary] = &printed.records()[..] else { panic!("{printed:?}") };
+    let sum = |of: &Value| of.as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+    assert_eq!((sum(&summary["packet_outcomes"]), &summary["packets"]), (20_000, &20_000.into()));
+    assert_eq!(sum(&summary["end_causes"]), records.len() as u64);
+    assert_eq!(summary["flows"], records.len());
+    assert_eq!(summary["span"]["start_ns"], records[0]["start_ns"]);
+    let hosts = summary["hosts"].as_array().unwrap();
+    let bytes = |host: &Value| {
+        ["sent_bytes", "received_bytes"].map(|key| host[key].as_u64().unwrap()).iter().sum::<u64>()
+    };
+    assert!(hosts.len() == 10 && hosts.is_sorted_by_key(|host| u64::MAX - bytes(host)));
+    let text = mosd_replay(path(&file), &["--summary", "-o", "table"]).out;
+    assert!(
+        text.contains("       20000  monitored ") && text.contains("\nflows by their end\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_table_tells_flows_of_different_days_apart() {
+    let table = mosd_replay(path(&capture(100)), &["-o", "table"]).out;
+    assert!(table.lines().nth(1).unwrap().starts_with(" 2023-11-14 22:13:20.000 "), "{table}");
+}
+
+#[test]
+fn who_follows_gets_the_same_records_in_the_order_of_their_ends() {
+    let file = capture(20_000);
+    let sorted = |out: &str| {
+        let mut lines: Vec<_> = out.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    for output in ["jsonl", "csv"] {
+        let whole = mosd_replay(path(&file), &["--time-wait=5s", "-o", output]).out;
+        for workers in ["--workers=1", "--workers=3"] {
+            let followed = mosd_replay(path(&file), &["--follow", workers, "-o", output]);
+            assert_eq!((followed.code, followed.err.as_str()), (0, ""));
+            assert_eq!(sorted(&followed.out), sorted(&whole));
+            assert_ne!(followed.out, whole, "another order");
+        }
+    }
+    let table = mosd_replay(path(&file), &["--follow", "-o", "table"]);
+    assert_eq!((table.code, table.out.as_str()), (USER_ERROR, ""));
+    assert!(table.err.contains("--follow prints jsonl or csv"), "{}", table.err);
+}
+
+#[test]
+fn events_can_be_printed_in_place_of_the_records() {
+    let file = capture(2000);
+    let printed = mosd_replay(path(&file), &["--events", "-"]);
+    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+    assert!(printed.records() == events_of(&file, &[]));
+    let both = mosd_replay(path(&file), &["--events", "-", "--summary"]);
+    assert_eq!((both.code, both.out.as_str()), (USER_ERROR, ""));
+}
+
+#[test]
+fn flows_in_different_vlans_are_told_apart_where_asked() {
+    // Every second frame comes with a tag.
+    let mut is_tagged = false;
+    let file = changed_capture(2000, |frame| {
+        is_tagged = !is_tagged;
+        if is_tagged && frame[12..14] != [0x81, 0] {
+            frame.splice(12..12, [0x81, 0, 0, 77]);
+        }
+    });
+    let tagged = |words: &[&str]| {
+        let records = mosd_replay(path(&file), words).records();
+        let packets =
+            |record: &Value| ["c2s", "s2c"].map(|way| record[way]["packets"].as_u64().unwrap());
+        let of = records.iter().filter(|record| record["vlan"] == 77).flat_map(packets);
+        (records.len(), of.sum::<u64>())
+    };
+    let (together, apart) = (tagged(&[]), tagged(&["--vlan-in-key"]));
+    assert!(apart.0 > together.0, "{apart:?} {together:?}");
+    assert!(apart.1 > 800 && apart.1 <= 1000, "{apart:?}");
 }

@@ -24,7 +24,10 @@ pub(super) fn warn(
     err: &mut impl Write,
 ) -> io::Result<u8> {
     let mut code = 0;
-    if let Some(problem) = problem {
+    // Somebody who follows ends it so.
+    let is_harm =
+        |problem: &&CaptureProblem| !(args.follow && problem.cause == ProblemCause::Interrupted);
+    if let Some(problem) = problem.filter(is_harm) {
         let is_unread = matches!(problem.cause, ProblemCause::LinkType(_));
         let (level, of_problem) =
             if is_unread { ("error", USER_ERROR) } else { ("warning", INCOMPLETE) };
@@ -45,6 +48,29 @@ pub(super) fn warn(
         code = if is_harm { code.max(INCOMPLETE) } else { code };
     }
     Ok(code)
+}
+
+/// Tells which streams were not written to files. Returns the exit code.
+///
+/// # Errors
+///
+/// When `err` cannot be written.
+pub(super) fn of_streams(
+    left_out: u64,
+    failure: Option<&io::Error>,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    if let Some(error) = failure {
+        writeln!(err, "warning: not all streams were written: {error}")?;
+    }
+    if left_out > 0 {
+        writeln!(
+            err,
+            "warning: {left_out} streams were not written: raise --streams-files or \
+             --streams-bytes, or --client-buffer and --server-buffer for those without a digest"
+        )?;
+    }
+    Ok(if failure.is_some() || left_out > 0 { INCOMPLETE } else { 0 })
 }
 
 /// Packets that are in no record, by reason.

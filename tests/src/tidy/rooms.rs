@@ -37,7 +37,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("log", &["words"]),
     ("panics", &["words"]),
     ("filter", &["words"]),
-    ("replay", &["words"]),
+    ("replay", &["filter", "words"]),
     ("words", &[]),
 ];
 
