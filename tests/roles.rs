@@ -424,3 +424,39 @@ fn a_token_beside_a_certificate_in_plain_text_or_twice_is_refused() {
     }
     scene.mosd.stop(Signal::INT).in_order();
 }
+
+#[test]
+fn a_caller_that_is_faster_than_its_grant_is_told_how_long_to_wait() {
+    let scene = Scene::new(&[]);
+    let grant = format!(
+        "{HARNESS}[[grant]]\nroles = [\"operator\"]\n{}\nlimits = {{ rps = 2, changes = 1 }}\n",
+        address("viewer")
+    );
+    scene.mosd.grant(&grant);
+    let [_, From::Address(own, tcp), ..] = scene.all("viewer") else { return };
+    let channel = scene.runtime.block_on(connect(From::Address(own, tcp)));
+    let ask = |path: &str| scene.runtime.block_on(call(channel.clone(), path));
+    let status = "/mos.v1.SystemService/GetStatus";
+    assert!(program::within(NOTICED_MAX, || ask(status).is_ok()), "{}", scene.mosd.log());
+    let refused = |path: &str| {
+        let mut found = None;
+        let is_limited = || {
+            found = ask(path).err().filter(|status| reason(status) == "RATE_LIMITED");
+            found.is_some()
+        };
+        assert!(program::within(NOTICED_MAX, is_limited), "nothing limits {path}");
+        found.expect("it was found")
+    };
+    let set = "/mos.v1.FlowService/SetSockOpt";
+    let status = refused(set);
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let details = status.get_error_details();
+    let wait = details.retry_info().and_then(|retry| retry.retry_delay).expect("a time");
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
+    refused("/mos.v1.SystemService/GetStatus");
+    // Health is free.
+    for _ in 0..50 {
+        ask("/grpc.health.v1.Health/Check").expect("it has no limit");
+    }
+    scene.mosd.stop(Signal::INT).in_order();
+}

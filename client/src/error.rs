@@ -366,6 +366,7 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
         Reason::TooManyCalls | Reason::AnswersUnread | Reason::SlowConsumer => {
             "read answers sooner, or ask for less at once"
         }
+        Reason::RateLimited => "wait as long as it says, or have a faster grant: `mosctl whoami`",
         Reason::ServerStopping => "ask again when mosd is back",
         Reason::AuditUnavailable => {
             "`mosctl status` says what is wrong with the audit; what only reads goes on"

@@ -129,6 +129,8 @@ reasons! {
     TooManyStreams => "TOO_MANY_STREAMS";
     /// As many calls are under way as may be.
     TooManyCalls => "TOO_MANY_CALLS";
+    /// The caller calls faster than its grant allows.
+    RateLimited => "RATE_LIMITED";
     /// As many bytes of answers wait for the client to read them as may.
     AnswersUnread => "ANSWERS_UNREAD";
     /// The client did not read its answer, or what a stream had for it, in time.

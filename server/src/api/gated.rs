@@ -25,7 +25,7 @@ use crate::{
         status::{last_frame, outcome_of},
     },
     audit::{Audit, Entry, Event},
-    auth::{Gate, Proof, Refused, Role, Roles, Shown},
+    auth::{Counted, Gate, Proof, Refused, Role, Roles, Shown, TooFast},
     net::http2::{Request, Serve},
 };
 
@@ -61,6 +61,9 @@ pub(crate) fn gated<S: Serve>(service: S, gate: Arc<Gate>, audit: Arc<Audit>) ->
                     return Ok(Status::from(door.refuse(&proof, path, refused)).into_http());
                 }
             };
+            if let Err(rejection) = door.count(&proof, path, needed) {
+                return Ok(Status::from(rejection).into_http());
+            }
             if needed.is_some() {
                 door.welcome(&proof);
             }
@@ -106,6 +109,28 @@ impl Door {
         let (code, reason) = (Some(code), reason.to_owned());
         self.audit.post_some(Entry { method, code, reason, ..denied });
         rejection
+    }
+
+    /// Counts a call, where its caller has a rate. Health and reflection are free.
+    fn count(&self, proof: &Proof, path: &str, needed: Option<Role>) -> Result<(), Rejection> {
+        if Method::at(path).is_none() {
+            return Ok(());
+        }
+        let counted = self.gate.count(proof, Counted::Calls);
+        let counted = counted.and_then(|()| match needed {
+            Some(Role::Operator) => self.gate.count(proof, Counted::Changes),
+            Some(Role::Viewer | Role::Payload | Role::Admin) | None => Ok(()),
+        });
+        counted.map_err(|TooFast { counted, max, wait }| {
+            let what = match counted {
+                Counted::Calls => "calls",
+                Counted::Changes => "changes",
+            };
+            counter!("mosd_calls_rate_limited_total", "what" => what).increment(1);
+            let by = proof.principal().to_string();
+            tracing::info!(what, %max, by, "call refused: it came too soon");
+            Rejection::RateLimited { what, max: max.get(), wait }
+        })
     }
 
     /// Enters the first call of a connection over TLS.

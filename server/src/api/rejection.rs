@@ -1,5 +1,7 @@
 //! Why a request is not carried out: the closed list. `status` says what each means on the wire.
 
+use std::time::Duration;
+
 use mos_control::Refusal;
 use mos_stack::{FlowId, PeekError, WorkerId};
 use mos_text::{Echo, FlowName, FlowNameError};
@@ -171,6 +173,16 @@ pub enum Rejection {
         /// Streams that may run at once.
         max: usize,
     },
+    /// The caller calls faster than its grant allows.
+    #[error("{max} {what} a second are allowed to this caller: wait {} ms", wait.as_millis())]
+    RateLimited {
+        /// What is counted: calls or changes.
+        what: &'static str,
+        /// In a second.
+        max: u32,
+        /// When it may come.
+        wait: Duration,
+    },
     /// A request about many flows cannot be carried out.
     #[error(transparent)]
     ManyFlows(#[from] ManyFlows),
@@ -252,6 +264,11 @@ pub enum Unserved {
 }
 
 impl Rejection {
+    /// When the same request may be tried again, where this one knows it.
+    pub(super) const fn wait(&self) -> Option<Duration> {
+        if let Self::RateLimited { wait, .. } = self { Some(*wait) } else { None }
+    }
+
     /// The rejection for a call that has no reply. `resource` is the name of what it was about.
     pub(crate) fn of_call(error: CallError, resource: impl Into<String>) -> Self {
         let resource = resource.into();

@@ -2,12 +2,15 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{sync::watch, time::timeout};
 
-use super::{Certificate, Distrust, Grants, Proof, Role, Roles, Trust, certificate::Nameless};
+use super::{
+    Certificate, Counted, Distrust, Grants, Proof, Role, Roles, TooFast, Trust,
+    certificate::Nameless, is_administrator, rates::Rates,
+};
 
 /// Time after which it is looked again at whether an open stream may go on; sooner where the
 /// grants or the CAs change, or a certificate expires.
@@ -19,6 +22,7 @@ pub(crate) struct Gate {
     held: watch::Sender<Held>,
     /// Why later grants did not take the place of those that hold.
     mistake: Mutex<Option<String>>,
+    rates: Rates,
 }
 
 /// What the gate goes by.
@@ -70,7 +74,7 @@ impl Gate {
     /// A gate that keeps to these grants, and takes certificates by this trust.
     pub(crate) fn new(grants: Grants, trust: Option<Arc<Trust>>) -> Self {
         let held = watch::Sender::new(Held { grants: Arc::new(grants), trust });
-        Self { held, mistake: Mutex::default() }
+        Self { held, mistake: Mutex::default(), rates: Rates::default() }
     }
 
     /// From now on these grants hold, for open streams as well. Whether they are others.
@@ -126,6 +130,20 @@ impl Gate {
             (Err(_unproven), None) => Ok(Roles::default()),
             (Err(unproven), Some(_)) => Err(Refused::Unproven(unproven)),
         }
+    }
+
+    /// Counts a call, where the grants of its caller say how fast it may call. The administrator of
+    /// this machine is not counted.
+    ///
+    /// # Errors
+    ///
+    /// When it comes too soon.
+    pub(crate) fn count(&self, proof: &Proof, counted: Counted) -> Result<(), TooFast> {
+        let caller = proof.principal();
+        if is_administrator(&Some(caller.clone())) {
+            return Ok(());
+        }
+        self.rates.count(caller, counted, self.grants().pace(proof), Instant::now())
     }
 
     /// Completes when a caller has lost a role of those that it opened a stream with.
@@ -185,7 +203,7 @@ fn time_left(end: SystemTime) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
+    use tokio::time::Instant as TokioInstant;
 
     use super::*;
 
@@ -218,7 +236,7 @@ mod tests {
         let (gate, host) = (Gate::new(giving("admin"), None), host());
         let held = gate.admit(&host, Some(Role::Viewer)).unwrap();
         let mut lost = std::pin::pin!(gate.lost(&host, held));
-        let begun = Instant::now();
+        let begun = TokioInstant::now();
         timeout(RECHECK * 10, &mut lost).await.unwrap_err();
         assert_eq!(begun.elapsed(), RECHECK * 10);
         gate.replace(giving("operator"));

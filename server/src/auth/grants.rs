@@ -4,6 +4,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -16,6 +17,7 @@ use toml::{Spanned, value::Datetime};
 use super::{
     Proof,
     name::Pattern,
+    rates::Pace,
     roles::{Role, Roles},
 };
 
@@ -41,6 +43,8 @@ pub(crate) struct Grant {
     pub(crate) to: Grantee,
     /// When it ends.
     pub(crate) expires: Option<SystemTime>,
+    /// How fast whom it fits may call.
+    pub(crate) pace: Pace,
 }
 
 /// Whom a grant fits.
@@ -111,7 +115,13 @@ impl Grants {
             grants.push((Roles::ALL, Some(Grantee::Uid(own))));
         }
         let named = |(roles, to): (Roles, Option<Grantee>)| {
-            to.map(|to| Grant { name: "built in".to_owned(), roles, to, expires: None })
+            to.map(|to| Grant {
+                name: "built in".to_owned(),
+                roles,
+                to,
+                expires: None,
+                pace: Pace::default(),
+            })
         };
         Self { all: grants.into_iter().filter_map(named).collect(), digest: Digest::NONE }
     }
@@ -120,6 +130,12 @@ impl Grants {
     pub(crate) fn fitting(&self, proof: &Proof) -> impl Iterator<Item = &Grant> {
         let now = SystemTime::now();
         self.all.iter().filter(move |grant| grant.to.fits(proof) && !grant.has_expired(now))
+    }
+
+    /// How fast who proves this may call.
+    pub(crate) fn pace(&self, proof: &Proof) -> Pace {
+        let paces = self.fitting(proof).map(|grant| grant.pace);
+        paces.reduce(Pace::and).unwrap_or_default()
     }
 
     /// When the first of the grants that fit ends.
@@ -237,6 +253,16 @@ struct Written {
     dns: Option<String>,
     token: Option<String>,
     expires: Option<Datetime>,
+    #[serde(default)]
+    limits: WrittenLimits,
+}
+
+/// How fast the callers of a grant may call, in a second.
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct WrittenLimits {
+    rps: Option<NonZeroU32>,
+    changes: Option<NonZeroU32>,
 }
 
 impl Written {
@@ -254,7 +280,8 @@ impl Written {
         let to = self.grantee()?;
         let name = if self.name.is_empty() { to.to_string() } else { self.name };
         let expires = self.expires.as_ref().map(expiry).transpose()?;
-        Ok(Grant { name, roles, to, expires })
+        let WrittenLimits { rps: calls, changes } = self.limits;
+        Ok(Grant { name, roles, to, expires, pace: Pace { calls, changes } })
     }
 
     /// Whom the grant fits: exactly one key says it.
@@ -434,6 +461,8 @@ mod tests {
             ("roles = [\"viewer\"]\ntoken = \"sha256:9f\"", "64 hexadecimal digits"),
             ("roles = [\"viewer\"]\ntoken = \"mosd_0123abcd_xyz\"", "the token itself"),
             ("roles = [\"viewer\"]\nuid = 1\nexpires = 12:00:00", "is no date"),
+            ("roles = [\"viewer\"]\nuid = 1\nlimits = { rps = 0 }", "nonzero"),
+            ("roles = [\"viewer\"]\nuid = 1\nlimits = { rpm = 1 }", "rpm"),
         ] {
             let text = grant("roles = [\"viewer\"]\nuid = 1") + &grant(text);
             let error = Grants::parse(&text).unwrap_err();

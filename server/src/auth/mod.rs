@@ -7,6 +7,7 @@ mod grants;
 mod name;
 mod principal;
 mod proof;
+mod rates;
 mod roles;
 
 pub(crate) use self::{
@@ -15,6 +16,7 @@ pub(crate) use self::{
     grants::Grant,
     principal::{Peer, Principal, is_administrator},
     proof::{Proof, Shown},
+    rates::{Counted, TooFast},
 };
 pub use self::{
     gate::Unproven,

@@ -71,7 +71,7 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     }));
     let grants = roles::grants(config).map_err(Failure::user)?;
     lines.extend(grants.iter().map(|grant| {
-        let Grant { name, roles, to, expires } = grant;
+        let Grant { name, roles, to, expires, pace: _ } = grant;
         let name = if *name == to.to_string() { String::new() } else { format!(" ({name})") };
         let ends = match expires {
             Some(_) if grant.has_expired(SystemTime::now()) => ", HAS EXPIRED".to_owned(),

@@ -98,6 +98,7 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "When a certificate or a revocation list expires, in seconds since 1970."
     );
+    describe_counter!("mosd_calls_rate_limited_total", "Calls that came too soon for their grant.");
     describe_counter!("mosd_audit_entries_total", "Entries of the audit, by event.");
     describe_counter!("mosd_audit_failures_total", "Writes of the audit that have failed.");
     describe_counter!("mosd_audit_lost_total", "Entries of the audit that were lost.");

@@ -1,6 +1,9 @@
 //! The table of errors as clients see it: every rejection, its errno, code and reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::support::{metadata, row, worker_id};
 use mos_control::Refusal;
@@ -102,6 +105,12 @@ fn names() -> Vec<(&'static str, Rejection)> {
             Rejection::AmbiguousFlow { name: text(), count: 2, flows: vec![text(), text()] },
         ),
     ]
+}
+
+fn rates() -> [(&'static str, Rejection); 1] {
+    let wait = Duration::from_millis(50);
+    let rejection = Rejection::RateLimited { what: "calls", max: 50, wait };
+    [("- ResourceExhausted RATE_LIMITED retry 50ms", rejection)]
 }
 
 fn arguments() -> Vec<(&'static str, Rejection)> {
@@ -231,7 +240,7 @@ fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
     let peeked = peeks()
         .into_iter()
         .map(move |(row, error)| (row, Rejection::Peek { error, resource: resource() }));
-    refused.chain(peeked).chain(names()).chain(arguments()).chain(policies())
+    refused.chain(peeked).chain(names()).chain(arguments()).chain(policies()).chain(rates())
 }
 
 #[test]

@@ -90,6 +90,7 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::PolicyStoreFailed    => &[],
         Reason::TooManyStreams
         | Reason::TooManyCalls
+        | Reason::RateLimited
         | Reason::AnswersUnread
         | Reason::RequestTooLarge      => &["max"],
         Reason::SlowConsumer

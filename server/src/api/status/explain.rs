@@ -116,6 +116,7 @@ impl Rejection {
             Self::TooManyStreams { max } => {
                 explain(Reason::TooManyStreams, About::Quota("streams"), &[("max", max)])
             }
+            Self::RateLimited { what, max, .. } => rate_limited(what, *max),
             Self::ManyFlows(why) => many_flows(why),
             Self::Cutoff(cutoff) => cut_off(*cutoff),
             Self::Stopping => explain(Reason::ServerStopping, server(), &[]),
@@ -130,6 +131,10 @@ impl Rejection {
 
 fn etag_mismatch(about: About, current: &str) -> Explanation {
     explain(Reason::EtagMismatch, about, &[("currentEtag", &current)])
+}
+
+fn rate_limited(what: &'static str, max: u32) -> Explanation {
+    explain(Reason::RateLimited, About::Quota(what), &[("max", &max)])
 }
 
 fn role_required(needed: &str, caller: &str) -> Explanation {

@@ -51,7 +51,7 @@ pub(super) fn last_frame(rejection: Rejection) -> Result<Frame<Bytes>, Status> {
 
 impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
-        let message = rejection.to_string();
+        let (message, wait) = (rejection.to_string(), rejection.wait());
         let Explanation { reason, about, metadata, text } = rejection.explain();
         let ErrorRow { code, errno, retry, .. } = ErrorRow::of(reason);
         let errno = errno.map(|errno| ("errno", errno.to_owned()));
@@ -61,6 +61,7 @@ impl From<Rejection> for Status {
             DOMAIN,
             metadata.map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>(),
         );
+        let retry = wait.or(retry);
         if retry.is_some() {
             details.set_retry_info(retry);
         }

@@ -8,7 +8,7 @@ use tonic::Code;
 /// How long to wait before the same request is tried again, where waiting helps.
 const LATER: Option<Duration> = Some(Duration::from_secs(1));
 
-/// The same, for a queue that a worker empties all the time.
+/// The same, where it is a moment; of a rate, the error itself knows it better.
 const SOON: Option<Duration> = Some(Duration::from_millis(50));
 
 /// What a reason means on the wire.
@@ -85,6 +85,7 @@ impl ErrorRow {
             Reason::PolicyStoreFailed      => (Code::Internal,           None,              None),
             Reason::TooManyStreams         => (Code::ResourceExhausted,  None,              LATER),
             Reason::TooManyCalls           => (Code::ResourceExhausted,  None,              LATER),
+            Reason::RateLimited            => (Code::ResourceExhausted,  None,              SOON),
             Reason::AnswersUnread          => (Code::ResourceExhausted,  None,              LATER),
             Reason::SlowConsumer           => (Code::ResourceExhausted,  None,              LATER),
             Reason::RequestUnfinished      => (Code::DeadlineExceeded,   None,              None),
