@@ -112,6 +112,49 @@ fn what_is_no_flow_is_counted_by_its_reason() {
     }
 }
 
+/// A port that nobody told of is told of, and then it is opened.
+#[test]
+fn a_tunnel_on_another_port_is_told_with_the_word_that_opens_it() {
+    if !tunnels().is_dir() {
+        return skip("no ../shared/corpus beside the repository");
+    }
+    let (usual, other) = (4789_u16.to_be_bytes(), 8472_u16.to_be_bytes());
+    let mut bytes = std::fs::read(tunnels().join("vxlan.pcap")).expect("a capture");
+    for at in 0..bytes.len() - 1 {
+        if bytes[at..].starts_with(&usual) {
+            bytes[at..at + 2].copy_from_slice(&other);
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = folder.path().join("other-port.pcap");
+    std::fs::write(&capture, bytes).expect("room");
+    let replay = |words: &[&str]| run(command(ours("mosd"), words).arg(&capture), LIMIT);
+    let left_out = replay(&["replay"]);
+    assert_eq!((left_out.text(), left_out.code()), (String::new(), Some(0)));
+    let last = left_out.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("11 not_tcp"), "{last}");
+    assert!(last.contains("VXLAN on UDP port 8472"), "{last}");
+    assert!(last.ends_with("--vxlan-port 8472"), "{last}");
+    let opened = replay(&["replay", "--vxlan-port", "8472"]).succeeded();
+    assert_eq!(flows(&opened).len(), 1);
+    let neither = replay(&["replay", "--no-tunnels"]);
+    assert!(neither.stderr.contains("11 not_tcp"), "{}", neither.stderr);
+}
+
+#[test]
+fn tunnels_that_are_switched_off_count_as_before() {
+    if !tunnels().is_dir() {
+        return skip("no ../shared/corpus beside the repository");
+    }
+    for (name, reason) in [("gre-ipv4", "11 not_tcp"), ("mpls-two-labels", "11 not_ip")] {
+        let capture = tunnels().join(name).with_extension("pcap");
+        let words = ["replay", "--no-tunnels"];
+        let finished = run(command(ours("mosd"), words).arg(capture), LIMIT);
+        assert_eq!(finished.text(), "", "{name}");
+        assert!(finished.stderr.contains(reason), "{name}: {}", finished.stderr);
+    }
+}
+
 /// Of two mirror sessions with the same addresses and ports, nothing tells the flows apart: the
 /// second SYN ends the first, and the segments of both are one flow's.
 #[test]

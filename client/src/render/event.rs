@@ -124,6 +124,7 @@ mod tests {
                     server_address: "2001:db8::a".to_owned(),
                     server_port: 443,
                     vlan_id: None,
+                    inner_vlan_id: None,
                 }),
                 ..Flow::default()
             }),

@@ -97,7 +97,7 @@ pub(super) fn row(flow: &Flow, width: Width, now: SystemTime) -> Vec<String> {
     if width == Width::Wide {
         cells.extend([
             since(flow.last_packet_time.as_ref(), now),
-            tuple.vlan_id.map_or_else(|| UNKNOWN.to_owned(), |vlan| vlan.to_string()),
+            vlans(&tuple),
             overlaps(&options),
             options.stop_monitoring.map_or(UNKNOWN, |_| stop_name(&options)).to_owned(),
             count(|side| side.packet_count),
@@ -380,6 +380,15 @@ pub(super) fn endpoint(address: &str, port: i32) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
+/// The VLAN id of a tuple, and behind a dot the inner one; [`UNKNOWN`] for none.
+fn vlans(tuple: &FlowTuple) -> String {
+    match (tuple.vlan_id, tuple.inner_vlan_id) {
+        (Some(outer), Some(inner)) => format!("{outer}.{inner}"),
+        (Some(outer), None) => outer.to_string(),
+        (None, _) => UNKNOWN.to_owned(),
+    }
+}
+
 /// The tuple in the form that every command takes.
 fn tuple_alias(tuple: &FlowTuple) -> String {
     let vlan = tuple.vlan_id.map(|id| format!("@{id}")).unwrap_or_default();
@@ -429,6 +438,7 @@ mod tests {
                 server_address: "2001:db8::a".to_owned(),
                 server_port: 443,
                 vlan_id: Some(100),
+                inner_vlan_id: None,
             }),
             core: 3,
             client_state: TcpState::Established.into(),

@@ -130,6 +130,7 @@ pub(crate) fn flow() -> Flow {
             server_address: "192.0.2.10".to_owned(),
             server_port: 443,
             vlan_id: None,
+            inner_vlan_id: None,
         }),
         core: 3,
         client_state: TcpState::Established.into(),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
-use mos_stack::{Gauges, Instant, Stat, Stats};
+use mos_stack::{Gauges, Instant, Stat, Stats, Unread};
 
 /// The phases of a worker, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct Board {
     pool_used_bytes: AtomicU64,
     pool_bytes: AtomicU64,
     policy_generation: AtomicU64,
+    unread: AtomicU64,
     stats: [AtomicU64; Stat::COUNT],
 }
 
@@ -65,6 +66,7 @@ impl Default for Board {
             pool_used_bytes: AtomicU64::new(0),
             pool_bytes: AtomicU64::new(0),
             policy_generation: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             stats: [const { AtomicU64::new(0) }; Stat::COUNT],
         }
     }
@@ -98,12 +100,13 @@ impl Board {
         for (cell, value) in self.stats.iter().zip(stats.as_array()) {
             cell.store(*value, Relaxed);
         }
-        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes, policy_generation } = gauges;
+        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes, .. } = gauges;
         self.flows.store(flows, Relaxed);
         self.flow_slots.store(flow_slots, Relaxed);
         self.pool_used_bytes.store(pool_used_bytes, Relaxed);
         self.pool_bytes.store(pool_bytes, Relaxed);
-        self.policy_generation.store(policy_generation, Relaxed);
+        self.policy_generation.store(gauges.policy_generation, Relaxed);
+        self.unread.store(gauges.unread.map_or(0, Unread::to_bits), Relaxed);
     }
 
     /// The worker's phase.
@@ -144,6 +147,7 @@ impl Board {
             pool_used_bytes: self.pool_used_bytes.load(Relaxed),
             pool_bytes: self.pool_bytes.load(Relaxed),
             policy_generation: self.policy_generation.load(Relaxed),
+            unread: Unread::from_bits(self.unread.load(Relaxed)),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use mos_control::{WorkerPort, link};
-use mos_stack::{EventSink, Limits, LimitsError, Stack, Stat, Stats, WorkerId};
+use mos_stack::{EventSink, Limits, LimitsError, Stack, Stat, Stats, Unread, WorkerId};
 
 use crate::{
     clock::SourceTime,
@@ -71,6 +71,8 @@ pub struct ReplayOutcome<S> {
     pub problem: Option<CaptureProblem>,
     /// What was found besides the frames.
     pub findings: Findings,
+    /// What most of the frames are that hold no TCP, if more than half are the same.
+    pub unread: Option<Unread>,
 }
 
 /// The progress of a replay; may be watched from other threads.
@@ -141,6 +143,7 @@ impl Replay {
             stats: Stats::default(),
             problem: None,
             findings: Findings::default(),
+            unread: None,
         };
         for worker in finished {
             for stat in Stat::ALL {
@@ -148,6 +151,7 @@ impl Replay {
             }
             let problem = worker.sources.iter().find_map(|source| source.problem().cloned());
             outcome.problem = outcome.problem.or(problem);
+            outcome.unread = outcome.unread.or_else(|| worker.stack.gauges().unread);
             if let Some(source) = worker.sources.first() {
                 outcome.findings = source.findings().clone();
             }

@@ -12,6 +12,7 @@ use arrayvec::ArrayVec;
 
 use crate::{
     Instant, Limits, OverlapPolicy, StreamOffset,
+    flow::Vlans,
     limits::ASSEMBLIES_MAX,
     reassembly::{BufferPool, Reassembler},
     wire::{Fragment, FragmentPart, ParseError},
@@ -107,7 +108,7 @@ struct Key {
     /// Of IPv4: RFC 791 section 2.3.
     protocol: Option<u8>,
     /// Where VLANs tell packets apart.
-    vlan: Option<u16>,
+    vlans: Vlans,
 }
 
 impl Assemblies {
@@ -134,11 +135,11 @@ impl Assemblies {
         pool: &mut BufferPool,
         whole: &mut [u8],
     ) -> Result<Option<Whole>, ParseError> {
-        let Fragment { source, destination, part, vlan, .. } = *fragment;
+        let Fragment { source, destination, part, vlans, .. } = *fragment;
         let payload = in_units(fragment)?;
-        let vlan = vlan.filter(|_| self.vlan_in_key);
+        let vlans = if self.vlan_in_key { vlans } else { Vlans::NONE };
         let protocol = source.is_ipv4().then_some(part.next);
-        let key = Key { source, destination, identification: part.identification, protocol, vlan };
+        let key = Key { source, destination, identification: part.identification, protocol, vlans };
         let place = self.place(&key, now, pool);
         let assembly = place.get_or_insert_with(|| Assembly::new(key, now));
         let added = assembly.add(part, payload, pool);

@@ -16,8 +16,55 @@ pub enum Link {
     RawIp,
     /// A protocol family of 4 bytes, of either byte order. `LINKTYPE_NULL`, `LINKTYPE_LOOP`.
     Loopback,
+    /// PPP with or without framing, or Cisco's HDLC: the first bytes tell them apart.
+    /// `LINKTYPE_PPP`, `LINKTYPE_PPP_HDLC`, `LINKTYPE_C_HDLC`.
+    Hdlc,
+    /// A session of PPP over Ethernet. `LINKTYPE_PPP_ETHER`.
+    PppOverEthernet,
+    /// Frame Relay. `LINKTYPE_FRELAY`.
+    FrameRelay,
+    /// FDDI. `LINKTYPE_FDDI`.
+    Fddi,
+    /// A header of LLC. `LINKTYPE_ATM_RFC1483`.
+    Llc,
+    /// Wireless LAN. `LINKTYPE_IEEE802_11`.
+    Wireless,
+    /// Wireless LAN with a radiotap header. `LINKTYPE_IEEE802_11_RADIOTAP`.
+    Radiotap,
+    /// A header that says which link type follows. `LINKTYPE_PPI`.
+    Ppi,
+    /// A packet as the firewall of Linux logs it. `LINKTYPE_NFLOG`.
+    Nflog,
+    /// IP over InfiniBand. `LINKTYPE_IPOIB`.
+    Infiniband,
     /// Something that is not read: the frame counts as received, and as no IP.
     Unread,
+}
+
+impl Link {
+    /// The link with this number in the registry of tcpdump.org; `None` where it is not read.
+    #[must_use]
+    pub const fn of_number(number: u32) -> Option<Self> {
+        match number {
+            0 | 108 => Some(Self::Loopback),
+            1 => Some(Self::Ethernet),
+            9 | 50 | 104 => Some(Self::Hdlc),
+            10 => Some(Self::Fddi),
+            // 11, 12 and 14 are in files whose writers used their own system's numbers.
+            11 | 100 => Some(Self::Llc),
+            12 | 14 | 101 | 228 | 229 => Some(Self::RawIp),
+            51 => Some(Self::PppOverEthernet),
+            105 => Some(Self::Wireless),
+            107 => Some(Self::FrameRelay),
+            113 => Some(Self::LinuxSll),
+            127 => Some(Self::Radiotap),
+            192 => Some(Self::Ppi),
+            239 => Some(Self::Nflog),
+            242 => Some(Self::Infiniband),
+            276 => Some(Self::LinuxSll2),
+            _ => None,
+        }
+    }
 }
 
 /// What the port knows of the checksums of IP and TCP.

@@ -52,3 +52,4 @@ pub use stats::{PacketOutcome, Stat, Stats};
 pub use suspicion::Suspicion;
 pub use tcp::TcpState;
 pub use time::Instant;
+pub use wire::{TUNNEL_PORTS_MAX, TunnelKind, TunnelKinds, TunnelPorts, Tunnels, Unread};

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use crate::{Side, SockOptChange, SockOptError, SockOptNames, SockOpts, socket::MonitorSocket};
+use crate::{
+    Side, SockOptChange, SockOptError, SockOptNames, SockOpts, Tunnels, socket::MonitorSocket,
+};
 
 /// Most frames handled at once: one receive burst.
 pub const BURST: usize = 32;
@@ -75,6 +77,8 @@ pub struct Limits {
     /// Whether the VLAN id is part of a flow's key. Mirror ports often tag the two directions
     /// differently, so it is not by default.
     pub vlan_in_key: bool,
+    /// Which tunnels are opened. Frames are spread over workers as if the usual ones were.
+    pub tunnels: Tunnels,
 }
 
 /// Idle spans after which a flow ends.
@@ -118,6 +122,7 @@ impl Default for Limits {
             verify_checksums: true,
             adopt_midstream: false,
             vlan_in_key: false,
+            tunnels: Tunnels::default(),
         }
     }
 }

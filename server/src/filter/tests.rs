@@ -38,6 +38,7 @@ fn side(state: TcpState) -> SideSummary {
 fn flow() -> FlowSummary {
     FlowSummary {
         id: FlowId::from_parts(WorkerId::new(2).unwrap(), 5, 9),
+        inner_vlan: None,
         tuple: FlowTuple {
             client: "10.1.2.3:43512".parse().unwrap(),
             server: "192.0.2.10:443".parse().unwrap(),
@@ -355,6 +356,7 @@ prop_compose! {
         };
         FlowSummary {
             id: FlowId::from_parts(WorkerId::new(core).unwrap(), 1, 1),
+            inner_vlan: None,
             tuple: FlowTuple {
                 client: SocketAddr::new(ends.0, ends.2),
                 server: SocketAddr::new(ends.1, ends.3),

@@ -160,7 +160,7 @@ pub(crate) fn publish_cores(workers: &Workers, vitals: &Vitals) {
                 (name, None) => counter!(name, "core" => core.clone()).absolute(value),
             }
         }
-        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes, policy_generation } =
+        let Gauges { flows, flow_slots, pool_used_bytes, pool_bytes, policy_generation, .. } =
             board.gauges();
         let level =
             |name: &'static str, value: f64| gauge!(name, "core" => core.clone()).set(value);

@@ -8,8 +8,8 @@ use clap::{
 };
 use mos_dataplane::replay::ReplayConfig;
 use mos_stack::{
-    Limits, OverlapPolicy, Sides, SockOpts, Timeouts, limits::BUFFER_BYTES_CEILING,
-    round_up_to_block,
+    Limits, OverlapPolicy, Sides, SockOpts, Timeouts, TunnelPorts, Tunnels,
+    limits::BUFFER_BYTES_CEILING, round_up_to_block,
 };
 use mos_text::{Size, Span};
 
@@ -73,6 +73,13 @@ pub struct ReplayArgs {
     /// a sender often have wrong ones, because its interface computes them later.
     #[arg(long)]
     pub verify_checksums: bool,
+    /// Open VXLAN that is sent to this UDP port, too; up to three of them. 4789 is one always.
+    #[arg(long = "vxlan-port", value_name = "PORT", conflicts_with = "no_tunnels",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub vxlan_ports: Vec<u16>,
+    /// Open no tunnels: what is in them is left out.
+    #[arg(long)]
+    pub no_tunnels: bool,
     /// Ignore connections whose SYN the capture does not hold.
     #[arg(long)]
     pub ignore_midstream: bool,
@@ -166,6 +173,7 @@ impl ReplayArgs {
             verify_checksums: self.verify_checksums,
             adopt_midstream: !self.ignore_midstream,
             vlan_in_key: self.vlan_in_key,
+            tunnels: self.tunnels(),
             ..Limits::default()
         };
         ReplayConfig { workers: self.workers, limits, seed: HASH_SEED }
@@ -190,6 +198,18 @@ impl ReplayArgs {
             return Some("--events - and --summary both print in place of the records");
         }
         None
+    }
+}
+
+impl ReplayArgs {
+    /// Which tunnels are opened. Ports for which there is no room are refused while they are read.
+    fn tunnels(&self) -> Tunnels {
+        if self.no_tunnels {
+            return Tunnels::NONE;
+        }
+        let usual = Tunnels::default();
+        let add = |known: TunnelPorts, port: &u16| known.with(*port).unwrap_or(known);
+        Tunnels { vxlan: self.vxlan_ports.iter().fold(usual.vxlan, add), ..usual }
     }
 }
 

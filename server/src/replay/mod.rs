@@ -87,7 +87,7 @@ fn replay(
         return follow(args, replay, &outputs, interrupt, out, err);
     }
     let watched = replay.progress();
-    let ReplayOutcome { sinks, stats, problem, findings } =
+    let ReplayOutcome { sinks, stats, problem, findings, unread } =
         progress::shown(&watched, || replay.run(|steps| outputs.sink(args, None, steps)))
             .context("cannot start the workers")?;
     let mut collected = Collected::of(sinks);
@@ -102,7 +102,7 @@ fn replay(
     if !is_printed(printed)? {
         return Ok(0);
     }
-    let code = warn(args, problem.as_ref(), &findings, &stats, err)?;
+    let code = warn(args, problem.as_ref(), &findings, (&stats, unread), err)?;
     let streams = outputs.streams.as_deref().map_or(0, StreamFolder::left_out);
     Ok(code.max(warnings::of_streams(streams, collected.failure.as_ref(), err)?))
 }
@@ -119,12 +119,12 @@ fn follow(
     let follower = Follower::begin(args.output, out, interrupt).context("cannot write")?;
     let print = |record: &FlowRecord| follower.print(record);
     let outcome = replay.run(|steps| outputs.sink(args, Some(&print), steps));
-    let outcome = outcome.map(|of| (of.stats, of.problem, of.findings));
-    let (stats, problem, findings) = outcome.context("cannot start the workers")?;
+    let outcome = outcome.map(|of| (of.stats, of.problem, of.findings, of.unread));
+    let (stats, problem, findings, unread) = outcome.context("cannot start the workers")?;
     if !is_printed(follower.end())? {
         return Ok(0);
     }
-    Ok(warn(args, problem.as_ref(), &findings, &stats, err)?)
+    Ok(warn(args, problem.as_ref(), &findings, (&stats, unread), err)?)
 }
 
 /// Whether the output was printed; false if nobody reads it any more.
@@ -227,7 +227,7 @@ fn rerun(
     if !is_printed(rate.print(args.output, out))? {
         return Ok(0);
     }
-    Ok(warn(args, outcome.problem.as_ref(), &Findings::default(), &outcome.stats, err)?)
+    Ok(warn(args, outcome.problem.as_ref(), &Findings::default(), (&outcome.stats, None), err)?)
 }
 
 /// Stderr as far as it can be written: where it cannot, the exit code has to do.

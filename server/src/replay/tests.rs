@@ -206,7 +206,7 @@ fn bytes_that_gave_way_to_too_many_runs_are_told() {
     let mut stats = Stats::default();
     stats.add(Stat::CrowdedOutBytes, 7);
     let mut err = Vec::new();
-    let code = warn(&args, None, &Findings::default(), &stats, &mut err).unwrap();
+    let code = warn(&args, None, &Findings::default(), (&stats, None), &mut err).unwrap();
     let warning = "warning: 7 bytes were evicted early; a flow has more than 4088 runs of bytes \
                    between holes\n";
     assert_eq!((code, String::from_utf8(err).unwrap().as_str()), (INCOMPLETE, warning));

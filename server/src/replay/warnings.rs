@@ -6,10 +6,11 @@ use std::{
 };
 
 use mos_dataplane::source::capture::{CaptureProblem, Findings, ProblemCause};
-use mos_stack::{Stat, Stats, limits::RANGES_MAX};
+use mos_stack::{Stat, Stats, Unread, limits::RANGES_MAX};
 use mos_text::Span;
 
 use super::{INCOMPLETE, ReplayArgs, USER_ERROR};
+use crate::words::unread;
 
 /// Tells what was left out. Returns the exit code.
 ///
@@ -20,7 +21,7 @@ pub(super) fn warn(
     args: &ReplayArgs,
     problem: Option<&CaptureProblem>,
     findings: &Findings,
-    stats: &Stats,
+    (stats, unread): (&Stats, Option<Unread>),
     err: &mut impl Write,
 ) -> io::Result<u8> {
     let mut code = 0;
@@ -44,7 +45,11 @@ pub(super) fn warn(
     if let Some(left_out) = LeftOut::of(stats) {
         let is_harm = left_out.is_harm(stats);
         let level = if is_harm { "warning" } else { "note" };
-        writeln!(err, "{level}: {}", left_out.text(stats))?;
+        let most = unread.filter(|_| left_out.is_mostly_unread()).map(|unread| {
+            let (words, next_step) = (unread::words(unread), unread::next_step(unread));
+            format!("; most are {words} -> {next_step}")
+        });
+        writeln!(err, "{level}: {}{}", left_out.text(stats), most.unwrap_or_default())?;
         code = if is_harm { code.max(INCOMPLETE) } else { code };
     }
     Ok(code)
@@ -77,25 +82,25 @@ pub(super) fn of_streams(
 #[derive(Debug)]
 struct LeftOut(Vec<(Stat, u64)>);
 
-/// Packets of flows, of stopped ones, of none where the user asked for that, of a packet that was
-/// put together; those without room are a shortage.
-const ACCOUNTED: [Stat; 6] = [
+/// Packets of flows, of stopped ones, of a packet that was put together; those without room are a
+/// shortage.
+const ACCOUNTED: [Stat; 5] = [
     Stat::PacketsMonitored,
     Stat::PacketsStopped,
-    Stat::PacketsOrphan,
     Stat::PacketsExcluded,
     Stat::PacketsFragment,
     Stat::PacketsTableFull,
 ];
 
-/// Packets that are not TCP over IP: there is nothing to record of them.
-const NOT_TCP: [Stat; 2] = [Stat::PacketsNotIp, Stat::PacketsNotTcp];
+/// Packets that are not TCP over IP, or of connections whose beginning was not captured, where the
+/// user asked to leave them out: there is nothing to record of them.
+const NOT_TCP: [Stat; 3] = [Stat::PacketsNotIp, Stat::PacketsNotTcp, Stat::PacketsOrphan];
 
 impl LeftOut {
-    /// Packets that no endpoint would take, or that the capture does not hold whole. Where no
-    /// packet is of a flow at all, those that are not TCP over IP, too.
+    /// Packets that no endpoint would take, or that the capture does not hold whole. Where nearly
+    /// no packet is of a flow, those that are not TCP over IP, too.
     fn of(stats: &Stats) -> Option<Self> {
-        let is_empty = stats.get(Stat::PacketsMonitored) == 0;
+        let is_empty = stats.get(Stat::PacketsMonitored) * 10 < stats.packets();
         let is_left_out = |stat: &Stat| {
             stat.is_outcome() && !ACCOUNTED.contains(stat) && (is_empty || !NOT_TCP.contains(stat))
         };
@@ -112,6 +117,12 @@ impl LeftOut {
         let of_tcp: u64 = of_tcp.map(|(_, count)| count).sum();
         let is_most = of_tcp > stats.get(Stat::PacketsMonitored);
         is_most || of_tcp > 0 && stats.get(Stat::MissingBytes) > 0
+    }
+
+    /// Whether most are frames that hold no TCP.
+    fn is_mostly_unread(&self) -> bool {
+        let commonest = self.0.iter().max_by_key(|(_, count)| count);
+        commonest.is_some_and(|(stat, _)| matches!(stat, Stat::PacketsNotIp | Stat::PacketsNotTcp))
     }
 
     /// Their number, and that of each reason.

@@ -3,4 +3,5 @@
 pub(crate) mod bounds;
 pub(crate) mod community_id;
 pub(crate) mod facts;
+pub(crate) mod unread;
 pub(crate) mod validity;

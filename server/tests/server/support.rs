@@ -104,6 +104,7 @@ pub(crate) fn flow(worker: u16, slot: u32, generation: u32, started: u64) -> Flo
     };
     FlowSummary {
         id: FlowId::from_parts(worker_id(worker), slot, generation),
+        inner_vlan: None,
         tuple: FlowTuple {
             client: "10.0.0.1:1000".parse().unwrap(),
             server: "10.0.0.2:80".parse().unwrap(),

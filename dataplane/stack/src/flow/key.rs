@@ -6,6 +6,7 @@ use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use super::Vlans;
 use crate::offset::lower_half;
 
 /// Which end of a [`FlowKey`].
@@ -41,8 +42,8 @@ pub(crate) struct KeyHead {
     /// IPv4: both addresses, that of the low end in the upper half. IPv6: the lower half of the
     /// address of the low end.
     address: u64,
-    /// From the lowest bit on: port of the high end, port of the low end, the VLAN id or
-    /// [`FlowKey::NO_VLAN`], and whether the addresses are IPv6.
+    /// From the lowest bit on: port of the high end, port of the low end, the VLAN ids, and whether
+    /// the addresses are IPv6.
     ends: u64,
 }
 
@@ -58,9 +59,8 @@ impl KeyHead {
 }
 
 impl FlowKey {
-    const NO_VLAN: u64 = 0xffff;
     const VLAN_SHIFT: u32 = 32;
-    const IS_V6: u64 = 1 << 48;
+    const IS_V6: u64 = 1 << 56;
 
     /// The key of a packet between two endpoints of the same IP version, and which end sent it.
     #[must_use]
@@ -93,7 +93,7 @@ impl FlowKey {
         let address = select_unpredictable(is_low, address, other_address);
         let ports = select_unpredictable(is_low, ports, other_ports);
         let from = select_unpredictable(is_low, End::Low, End::High);
-        let ends = u64::from(ports) | (Self::NO_VLAN << Self::VLAN_SHIFT);
+        let ends = u64::from(ports);
         (Self { head: KeyHead { address, ends }, tail: KeyTail([0; 3]) }, from)
     }
 
@@ -104,10 +104,7 @@ impl FlowKey {
         } else {
             (destination, source, End::High)
         };
-        let ends = u64::from(high.1)
-            | (u64::from(low.1) << 16)
-            | (Self::NO_VLAN << Self::VLAN_SHIFT)
-            | Self::IS_V6;
+        let ends = u64::from(high.1) | (u64::from(low.1) << 16) | Self::IS_V6;
         let tail = KeyTail([upper(low.0), upper(high.0), lower(high.0)]);
         (Self { head: KeyHead { address: lower(low.0), ends }, tail }, from)
     }
@@ -133,16 +130,18 @@ impl FlowKey {
         Self { head: KeyHead { ends, ..self.head }, ..self }
     }
 
-    /// The key with a VLAN id; unchanged for `None`.
+    /// The key with these VLAN ids.
     #[must_use]
-    pub(crate) const fn in_vlan(self, vlan: Option<u16>) -> Self {
-        match vlan {
-            Some(vlan) => {
-                let ends = self.head.ends & !(Self::NO_VLAN << Self::VLAN_SHIFT);
-                self.with_ends(ends | ((vlan as u64) << Self::VLAN_SHIFT))
-            }
-            None => self,
-        }
+    pub(crate) const fn in_vlans(self, vlans: Vlans) -> Self {
+        let ids = Vlans::ALL_BITS << Self::VLAN_SHIFT;
+        let ends = self.head.ends & !ids;
+        self.with_ends(ends | ((vlans.bits() as u64) << Self::VLAN_SHIFT))
+    }
+
+    /// The VLAN ids of the key.
+    #[must_use]
+    pub(crate) const fn vlans(&self) -> Vlans {
+        Vlans::from_bits(self.head.ends >> Self::VLAN_SHIFT)
     }
 
     /// The address and port of one end.

@@ -12,6 +12,7 @@ mod summary;
 mod table;
 mod timeouts;
 mod traits;
+mod vlans;
 
 pub use details::{BufferPositions, FRAGMENTS_MAX, FlowDetails, Fragment, SideDetails, StreamRead};
 pub(crate) use eviction::{Evictable, EvictionQueues};
@@ -27,5 +28,6 @@ pub use summary::{
 pub(crate) use table::{Absent, FlowTable, Tag};
 pub(crate) use timeouts::{FlowTimeouts, Timing};
 pub(crate) use traits::{Trait, Traits};
+pub(crate) use vlans::{VlanPairs, Vlans};
 
 const _: () = assert!(FlowTable::<Flow, EndCause>::SLOT_BYTES == 320, "five lines of the cache");

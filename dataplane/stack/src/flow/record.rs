@@ -7,7 +7,7 @@ use mos_memory::CACHE_LINE;
 use super::{
     BufferPositions, BufferSummary, End, Evictable, FlowId, FlowKey, FlowStatus, FlowSummary,
     FlowTimeouts, FlowTuple, Ledger, LedgerEntry, OptionsOrigin, SideDetails, SideSummary, Timing,
-    Trait, Traits, key::KeyHead,
+    Trait, Traits, Vlans, key::KeyHead,
 };
 use crate::{
     Fact, Instant, OverlapRule, Side, Sides, SockOpts, Stat, Stats, StreamOffset, TcpState,
@@ -39,6 +39,7 @@ pub(crate) struct Flow {
     pub(crate) buffers: Sides<Reassembler>,
     pub(crate) connection: Connection,
     pub(crate) socket: MonitorSocket,
+    /// The outermost VLAN id; 0 for none.
     vlan: u16,
     started: Instant,
 }
@@ -47,9 +48,6 @@ const _: () = assert!(
     size_of::<KeyHead>() + core::mem::offset_of!(Flow, buffers) == CACHE_LINE,
     "what every packet needs is one line of the cache"
 );
-
-/// In place of a VLAN id.
-const NO_VLAN: u16 = u16::MAX;
 
 /// What turns a key into a tuple: which end is the client, and the VLAN id.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +62,7 @@ impl Orientation {
         FlowTuple {
             client: key.endpoint(self.client),
             server: key.endpoint(self.client.other()),
-            vlan: Some(self.vlan).filter(|vlan| *vlan != NO_VLAN),
+            vlan: Vlans::one(self.vlan).outer(),
         }
     }
 }
@@ -120,7 +118,7 @@ impl Flow {
                 Beginning::Midstream
             }),
             socket: MonitorSocket::new(options),
-            vlan: segment.vlan.unwrap_or(NO_VLAN),
+            vlan: segment.vlans.outer().unwrap_or_default(),
             started: now,
         };
         flow.freeze(&options);
@@ -502,6 +500,7 @@ impl Flow {
         FlowSummary {
             id,
             tuple: self.tuple(key),
+            inner_vlan: key.vlans().inner(),
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
             is_one_sided: self.connection.is_one_sided(),
             options: self.options(),

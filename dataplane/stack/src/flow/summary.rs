@@ -121,6 +121,8 @@ pub struct FlowSummary {
     pub id: FlowId,
     /// Its addresses and ports.
     pub tuple: FlowTuple,
+    /// Innermost 802.1Q id other than 0, where there are several and they are part of the key.
+    pub inner_vlan: Option<u16>,
     /// Its two endpoints.
     pub sides: Sides<SideSummary>,
     /// Whether nothing of one endpoint was captured, or nothing that fits the connection: what the

@@ -144,7 +144,9 @@ impl Stack {
                     let arrival = frame.arrival;
                     packets.push(Packet { parsed, arrival, tag, likely: None, is_plain });
                 }
-                None => packets.push(self.packet(parse_any(frame, verify), frame.arrival)),
+                None => packets.push(
+                    self.packet(parse_any(frame, verify, &self.limits.tunnels), frame.arrival),
+                ),
             }
         }
     }
@@ -165,11 +167,11 @@ impl Stack {
         Packet { parsed, arrival, tag, likely: None, is_plain }
     }
 
-    /// Adds the VLAN to the key of a segment if VLANs are part of keys.
+    /// Adds the VLANs to the key of a segment if VLANs are part of keys.
     #[inline]
     fn complete(&self, segment: &mut Segment<'_>) {
         if self.limits.vlan_in_key {
-            segment.key = segment.key.in_vlan(segment.vlan);
+            segment.key = segment.key.in_vlans(segment.vlans);
         }
     }
 
@@ -312,7 +314,12 @@ impl Stack {
                 self.handle_segment(segment, tag, known, arrival, sink)
             }
             Ok(Parsed::Fragment(fragment)) => self.handle_fragment(fragment, frame, sink),
-            Err(reason) => PacketOutcome::Ignored(*reason),
+            Err(reason) => {
+                if matches!(reason, ParseError::NotIp | ParseError::NotTcp) {
+                    self.unread.note(frame);
+                }
+                PacketOutcome::Ignored(*reason)
+            }
         }
     }
 
@@ -335,7 +342,8 @@ impl Stack {
             Err(reason) => return PacketOutcome::Ignored(reason),
         };
         let whole = mem::take(&mut self.whole);
-        let parsed = parse_assembled(fragment, next, &whole[..length], self.verify());
+        let parsed =
+            parse_assembled(fragment, next, &whole[..length], self.verify(), &self.limits.tunnels);
         let outcome = self.handle_parsed(frame, &self.packet(parsed, now), sink);
         self.whole = whole;
         outcome

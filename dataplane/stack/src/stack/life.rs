@@ -102,6 +102,7 @@ impl Stack {
         let (deadline, evictable) = (flow.deadline(&self.timeouts), flow.evictable());
         let orientation = flow.orientation();
         self.stats.count(Stat::FlowsStarted);
+        self.vlan_pairs.note(segment.vlans);
         self.wheel.file(slot, deadline);
         self.evictable.file(slot, evictable);
         let id = self.table.id(slot);

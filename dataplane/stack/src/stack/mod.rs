@@ -19,10 +19,11 @@ use crate::{
     EndCause, EventSink, FrameSet, Instant, Limits, LimitsError, Stats, WorkerId,
     aside::Asides,
     assembly::Assemblies,
-    flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel},
+    flow::{EvictionQueues, Flow, FlowTable, FlowTimeouts, Ledger, TimerWheel, VlanPairs},
     limits::BLOCK_BYTES,
     policy::Policies,
     reassembly::BufferPool,
+    wire::{Majority, Unread},
 };
 
 /// The monitoring stack of one worker. One thread owns it; nothing in it is shared.
@@ -35,6 +36,8 @@ pub struct Stack {
     ledger: Ledger,
     wheel: TimerWheel,
     evictable: EvictionQueues,
+    /// Where VLANs are part of keys.
+    vlan_pairs: VlanPairs,
     assemblies: Assemblies,
     asides: Asides,
     /// Payload of a packet that was reassembled from fragments.
@@ -47,6 +50,8 @@ pub struct Stack {
     unmonitored: FrameSet,
     /// Decide what flows begin with.
     policies: Policies,
+    /// What most of the frames are that hold no TCP.
+    unread: Majority,
 }
 
 /// Current levels, in contrast to the counters of [`Stats`], which only grow.
@@ -62,6 +67,8 @@ pub struct Gauges {
     pub pool_bytes: u64,
     /// Generation of the policies in force; 0 before there are any.
     pub policy_generation: u64,
+    /// What most of the frames are that hold no TCP, if more than half are the same.
+    pub unread: Option<Unread>,
 }
 
 /// Most empty timer buckets that one call of [`Stack::handle_timeout`] passes.
@@ -101,7 +108,9 @@ impl Stack {
         else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
-        let (Some(assemblies), Some(asides)) = (assemblies, asides) else {
+        let vlan_pairs = VlanPairs::new(&limits);
+        let (Some(assemblies), Some(asides), Some(vlan_pairs)) = (assemblies, asides, vlan_pairs)
+        else {
             return Err(LimitsError::Memory(u64::from(limits.flows_max)));
         };
         let pool =
@@ -115,6 +124,7 @@ impl Stack {
             ledger,
             wheel,
             evictable,
+            vlan_pairs,
             assemblies,
             asides,
             whole,
@@ -123,6 +133,7 @@ impl Stack {
             grown: ArrayVec::new(),
             unmonitored: FrameSet::NONE,
             policies: Policies::default(),
+            unread: Majority::default(),
         };
         if limits.populate {
             stack.populate().ok_or_else(|| LimitsError::Populate(limits.memory_bytes()))?;
@@ -184,6 +195,7 @@ impl Stack {
             pool_used_bytes: self.pool.used_bytes(),
             pool_bytes: self.pool.total_bytes(),
             policy_generation: self.policies.generation(),
+            unread: self.unread.leader(),
         }
     }
 }

@@ -45,5 +45,5 @@ impl Stack {
 fn oriented(segment: &Segment<'_>) -> FlowTuple {
     let client = segment.client();
     let [client, server] = [client, client.other()].map(|end| segment.key.endpoint(end));
-    FlowTuple { client, server, vlan: segment.vlan }
+    FlowTuple { client, server, vlan: segment.vlans.outer() }
 }

@@ -1,6 +1,6 @@
 //! Looks at flows, which change nothing: one, some, all, and the bytes of their streams.
 
-use core::net::SocketAddr;
+use core::{net::SocketAddr, ops::Range};
 
 use arrayvec::ArrayVec;
 
@@ -8,7 +8,7 @@ use super::Stack;
 use crate::{
     EndCause, FlowDetails, FlowId, FlowRef, FlowSummary, LookupError, PeekError, Peeked, Side,
     Sides, StreamOffset, StreamRead,
-    flow::{Absent, Flow, FlowKey},
+    flow::{Absent, Flow, FlowKey, Vlans},
     reassembly::{OutOfBuffer, Reassembler},
 };
 
@@ -18,8 +18,8 @@ const SCAN_AHEAD: u32 = 16;
 /// Most flows that [`Stack::find`] returns.
 pub const FIND_MAX: usize = 8;
 
-/// Number of 802.1Q ids.
-const VLAN_IDS: u16 = 4096;
+/// The 802.1Q ids.
+const VLAN_IDS: Range<u16> = 1..4096;
 
 /// A position in a walk over the slots of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +53,7 @@ impl Stack {
     }
 
     /// Live flows between two endpoints, whichever of them is the client. `vlan` picks those with
-    /// this 802.1Q id.
+    /// this outermost 802.1Q id.
     #[must_use]
     pub fn find(
         &self,
@@ -66,11 +66,14 @@ impl Stack {
             return found;
         }
         let (key, _) = FlowKey::new(a, b);
-        // If VLANs are part of keys and none is named, every id is tried: a bounded search.
-        let tags = if self.limits.vlan_in_key && vlan.is_none() { VLAN_IDS } else { 0 };
-        let named = if self.limits.vlan_in_key { vlan } else { None };
-        for tag in core::iter::once(named).chain((0..tags).map(Some)) {
-            let key = key.in_vlan(tag);
+        // If VLANs are part of keys and none is named, every id is tried, and every pair that
+        // a flow has had: a bounded search.
+        let is_in_key = self.limits.vlan_in_key;
+        let named = vlan.filter(|_| is_in_key).map_or(Vlans::NONE, Vlans::one);
+        let any = if is_in_key && vlan.is_none() { VLAN_IDS } else { 0..0 };
+        let singles = core::iter::once(named).chain(any.map(Vlans::one));
+        for vlans in singles.chain(self.vlan_pairs.with(vlan)) {
+            let key = key.in_vlans(vlans);
             let slot = self.table.find(&key, self.table.tag(&key));
             let summary = slot.and_then(|slot| self.summary_of(slot));
             found.extend(summary.filter(|flow| vlan.is_none() || flow.tuple.vlan == vlan));

@@ -5,7 +5,10 @@
 //! give the same result, as a property test asserts.
 
 use super::{Flags, Segment, Verify, checksum::Sum};
-use crate::{Checksums, Frame, Link, SeqNum, flow::FlowKey};
+use crate::{
+    Checksums, Frame, Link, SeqNum,
+    flow::{FlowKey, Vlans},
+};
 
 /// Offsets of the headers of a common frame, and the end of their fixed parts.
 const IP: usize = 14;
@@ -36,7 +39,7 @@ pub(crate) fn parse<'a>(frame: &Frame<'a>, verify: Verify) -> Option<Segment<'a>
     Some(Segment {
         key,
         from,
-        vlan: None,
+        vlans: Vlans::NONE,
         seq: SeqNum(u32_at(38)),
         ack: SeqNum(u32_at(42)),
         flags: Flags::from_bits(h[47]),

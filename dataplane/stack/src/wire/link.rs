@@ -1,31 +1,14 @@
 //! The link layers: Ethernet with any stack of 802.1Q and 802.1ad tags, in the form of Ethernet II
-//! or of 802.3 with LLC; Linux cooked captures, raw IP and loopback.
+//! or of 802.3 with LLC; cooked captures of Linux, raw IP, loopback, and what else captures have.
 
-use super::{ParseError, span::Span, tunnel::Next};
-use crate::{Frame, Link};
+use super::{ParseError, ether_type, nflog, serial, span::Span, tunnel::Next, wireless};
+use crate::{Frame, Link, flow::Vlans};
 
 /// Most tags in a row: more than any network uses, and few enough to bound the work.
 const TAGS_MAX: usize = 8;
 
-/// The first number of `EtherType`; smaller ones in its place are lengths, and LLC follows.
-const ETHER_TYPE_MIN: u16 = 0x0600;
-
 /// What a cooked capture of Linux says in the place of an `EtherType` where LLC follows.
 const COOKED_LLC: u16 = 4;
-
-/// Numbers of `EtherType`.
-pub(super) mod ether_type {
-    pub(crate) const IPV4: u16 = 0x0800;
-    pub(crate) const IPV6: u16 = 0x86dd;
-    pub(crate) const MPLS: u16 = 0x8847;
-    pub(super) const MPLS_UPSTREAM: u16 = 0x8848;
-    pub(super) const PPPOE_SESSION: u16 = 0x8864;
-    pub(super) const NSH: u16 = 0x894f;
-    /// A whole frame of Ethernet, within a tunnel.
-    pub(super) const ETHERNET: u16 = 0x6558;
-    /// 802.1Q, 802.1ad and their common private forerunners.
-    pub(super) const TAGS: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
-}
 
 /// What a link layer carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +23,7 @@ pub(super) enum Network {
 /// What the link layer says.
 #[derive(Debug)]
 pub(super) struct LinkHeader<'a> {
-    /// Outermost VLAN id. A tag with the id 0 holds a priority alone, and is of no VLAN.
-    pub(super) vlan: Option<u16>,
+    pub(super) vlans: Vlans,
     pub(super) network: Network,
     pub(super) payload: Span<'a>,
 }
@@ -51,7 +33,15 @@ pub(super) fn parse<'a>(frame: &Frame<'a>) -> Result<LinkHeader<'a>, ParseError>
     let captured = frame.bytes;
     let on_wire = usize::try_from(frame.wire_length).unwrap_or(usize::MAX).max(captured.len());
     let mut bytes = Span::new(captured, on_wire);
-    let next = match frame.link {
+    // What the header of PPI says is a link, but not this one again.
+    let link = if frame.link == Link::Ppi { open_ppi(&mut bytes)? } else { frame.link };
+    let next = open(link, &mut bytes)?;
+    follow(next, bytes)
+}
+
+/// Takes the header of a link up to what says what it carries.
+fn open(link: Link, bytes: &mut Span<'_>) -> Result<Next, ParseError> {
+    Ok(match link {
         Link::Ethernet => Next::Ethernet,
         // Packet type, address type, address length and address, then the protocol.
         Link::LinuxSll => {
@@ -70,9 +60,44 @@ pub(super) fn parse<'a>(frame: &Frame<'a>) -> Result<LinkHeader<'a>, ParseError>
             bytes.take::<4>()?;
             Next::Ip
         }
-        Link::Unread => return Err(ParseError::NotIp),
-    };
-    follow(next, bytes)
+        Link::Hdlc => serial::open_hdlc(bytes)?,
+        Link::PppOverEthernet => Next::Type(ether_type::PPPOE_SESSION),
+        Link::FrameRelay => serial::open_frame_relay(bytes)?,
+        Link::Fddi => open_fddi(bytes)?,
+        Link::Llc => Next::Llc,
+        Link::Wireless => wireless::open(bytes, wireless::Padding::None)?,
+        Link::Radiotap => {
+            let padding = wireless::open_radiotap(bytes)?;
+            wireless::open(bytes, padding)?
+        }
+        Link::Nflog => nflog::open(bytes)?,
+        // The address of the receiver, then the `EtherType` and two bytes of nothing.
+        Link::Infiniband => {
+            bytes.take::<40>()?;
+            let [t0, t1, _, _] = *bytes.take()?;
+            Next::Type(u16::from_be_bytes([t0, t1]))
+        }
+        Link::Ppi | Link::Unread => return Err(ParseError::NotIp),
+    })
+}
+
+/// Takes a header of PPI, and returns the link that follows. Its fields are of no interest.
+fn open_ppi(bytes: &mut Span<'_>) -> Result<Link, ParseError> {
+    let [version, _, l0, l1, n0, n1, n2, n3] = *bytes.take()?;
+    if version != 0 {
+        return Err(ParseError::NotIp);
+    }
+    let fields = usize::from(u16::from_le_bytes([l0, l1])).checked_sub(8);
+    bytes.skip(fields.ok_or(ParseError::Malformed)?)?;
+    Link::of_number(u32::from_le_bytes([n0, n1, n2, n3])).ok_or(ParseError::NotIp)
+}
+
+/// Takes the header of FDDI: frame control and addresses. Frames of data have LLC behind it.
+fn open_fddi(bytes: &mut Span<'_>) -> Result<Next, ParseError> {
+    const KIND: u8 = 0x70;
+    const DATA: u8 = 0x50;
+    let [control, ..] = *bytes.take::<13>()?;
+    if control & KIND == DATA { Ok(Next::Llc) } else { Err(ParseError::NotIp) }
 }
 
 /// What follows the header of a cooked capture with this protocol.
@@ -102,7 +127,7 @@ pub(super) fn follow(next: Next, mut bytes: Span<'_>) -> Result<LinkHeader<'_>, 
                 6 => Network::Ipv6,
                 _ => return Err(ParseError::NotIp),
             };
-            Ok(LinkHeader { vlan: None, network, payload: bytes })
+            Ok(LinkHeader { vlans: Vlans::NONE, network, payload: bytes })
         }
     }
 }
@@ -115,25 +140,35 @@ pub(crate) fn is_on_loopback(frame: &Frame<'_>) -> bool {
         Link::Ethernet => frame.bytes.starts_with(&[0; 12]),
         Link::LinuxSll => frame.bytes.get(2..4) == Some(&ARPHRD_LOOPBACK),
         Link::LinuxSll2 => frame.bytes.get(8..10) == Some(&ARPHRD_LOOPBACK),
-        Link::RawIp | Link::Unread => false,
         Link::Loopback => true,
+        Link::RawIp
+        | Link::Hdlc
+        | Link::PppOverEthernet
+        | Link::FrameRelay
+        | Link::Fddi
+        | Link::Llc
+        | Link::Wireless
+        | Link::Radiotap
+        | Link::Ppi
+        | Link::Nflog
+        | Link::Infiniband
+        | Link::Unread => false,
     }
 }
 
 /// Follows the tags.
 fn follow_tags(mut ether_type: u16, mut bytes: Span<'_>) -> Result<LinkHeader<'_>, ParseError> {
-    let mut vlan = None;
+    let mut vlans = Vlans::NONE;
     for _ in 0..=TAGS_MAX {
         if let Some(network) = network(ether_type) {
-            return Ok(LinkHeader { vlan, network, payload: bytes });
+            return Ok(LinkHeader { vlans, network, payload: bytes });
         }
-        ether_type = if ether_type < ETHER_TYPE_MIN {
+        ether_type = if ether_type < ether_type::MIN {
             bytes = bytes.cut(usize::from(ether_type)).map_err(|_beyond| ParseError::NotIp)?;
             open_llc(&mut bytes)?
         } else if ether_type::TAGS.contains(&ether_type) {
             let [c0, c1, t0, t1] = *bytes.take::<4>()?;
-            let id = u16::from_be_bytes([c0, c1]) & 0x0fff;
-            vlan = vlan.or_else(|| Some(id).filter(|id| *id != 0));
+            vlans = vlans.within(u16::from_be_bytes([c0, c1]));
             u16::from_be_bytes([t0, t1])
         } else {
             return Err(ParseError::NotIp);
@@ -148,6 +183,10 @@ fn open_llc(bytes: &mut Span<'_>) -> Result<u16, ParseError> {
     const UNNUMBERED: u8 = 0x03;
     const SNAP: [u8; 2] = [0xaa; 2];
     const IP: [u8; 2] = [0x06; 2];
+    const SHORTEST: usize = 3;
+    if bytes.length < SHORTEST {
+        return Err(ParseError::NotIp);
+    }
     let [destination, source, control] = *bytes.take()?;
     match ([destination, source], control) {
         (IP, UNNUMBERED) => Ok(ether_type::IPV4),

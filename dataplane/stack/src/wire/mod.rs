@@ -9,12 +9,17 @@
 mod checksum;
 mod common;
 mod error;
+mod ether_type;
 mod ip;
 mod link;
+mod nflog;
 mod options;
+mod serial;
 mod span;
 mod tcp;
 mod tunnel;
+mod unread;
+mod wireless;
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -24,21 +29,24 @@ pub(crate) use ip::FragmentPart;
 pub(crate) use link::is_on_loopback;
 pub(crate) use options::{Options, Signature, WindowScale};
 pub(crate) use tcp::Flags;
+pub use tunnel::{TUNNEL_PORTS_MAX, TunnelKind, TunnelKinds, TunnelPorts, Tunnels};
+pub(crate) use unread::Majority;
+pub use unread::Unread;
 
 use crate::{
     Checksums, FlowTuple, Frame, SeqNum,
-    flow::{End, FlowKey},
+    flow::{End, FlowKey, Vlans},
 };
 
 /// One TCP segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Segment<'a> {
-    /// The flow it belongs to. The parser leaves the VLAN out; see [`Self::vlan`].
+    /// The flow it belongs to. The parser leaves the VLANs out; see [`Self::vlans`].
     pub(crate) key: FlowKey,
     /// Which end of the key sent it.
     pub(crate) from: End,
-    /// Outermost VLAN id.
-    pub(crate) vlan: Option<u16>,
+    /// Its VLAN ids.
+    pub(crate) vlans: Vlans,
     /// Sequence number.
     pub(crate) seq: SeqNum,
     /// Acknowledgement number; means nothing unless the ACK flag is set.
@@ -85,7 +93,7 @@ impl Segment<'_> {
     pub(crate) fn tuple(&self) -> FlowTuple {
         let client = self.key.endpoint(self.from);
         let server = self.key.endpoint(self.from.other());
-        FlowTuple { client, server, vlan: self.vlan }
+        FlowTuple { client, server, vlan: self.vlans.outer() }
     }
 }
 
@@ -111,13 +119,13 @@ pub(crate) struct Fragment<'a> {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) part: FragmentPart,
-    pub(crate) vlan: Option<u16>,
+    pub(crate) vlans: Vlans,
     pub(crate) payload: &'a [u8],
     /// How many tunnels it was found in.
     depth: u8,
 }
 
-/// Parses a frame down to its TCP segment, or to a fragment, through the tunnels around it.
+/// Parses a frame down to its TCP segment, or to a fragment, through the usual tunnels around it.
 ///
 /// # Errors
 ///
@@ -125,7 +133,7 @@ pub(crate) struct Fragment<'a> {
 pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
     match parse_common(frame, verify) {
         Some(segment) => Ok(Parsed::Segment(segment)),
-        None => parse_any(frame, verify),
+        None => parse_any(frame, verify, &Tunnels::default()),
     }
 }
 
@@ -135,9 +143,13 @@ pub(crate) fn parse_frame<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parse
 ///
 /// The reason why the frame holds nothing to monitor.
 #[inline(never)]
-pub(crate) fn parse_any<'a>(frame: &Frame<'a>, verify: Verify) -> Result<Parsed<'a>, ParseError> {
+pub(crate) fn parse_any<'a>(
+    frame: &Frame<'a>,
+    verify: Verify,
+    tunnels: &Tunnels,
+) -> Result<Parsed<'a>, ParseError> {
     let link = link::parse(frame)?;
-    Descent { depth: 0, vlan: link.vlan, checksums: frame.checksums, verify }.parse(link)
+    Descent { depth: 0, vlans: link.vlans, checksums: frame.checksums, verify, tunnels }.parse(link)
 }
 
 /// Parses the payload of a reassembled packet; `last` is the fragment that completed it, and `next`
@@ -151,14 +163,15 @@ pub(crate) fn parse_assembled<'a>(
     next: u8,
     payload: &'a [u8],
     verify: Verify,
+    tunnels: &Tunnels,
 ) -> Result<Parsed<'a>, ParseError> {
-    let Fragment { source, destination, vlan, depth, .. } = *last;
+    let Fragment { source, destination, vlans, depth, .. } = *last;
     let ip::Whole { source, destination, protocol, payload } =
-        ip::Whole::new((source, destination), next, payload)?;
+        ip::Whole::new((source, destination), next, payload, tunnels)?;
     let checksums = ip::HeaderChecksum::Valid;
     let packet = ip::Packet { source, destination, fragment: None, protocol, payload, checksums };
     // What the port knows of the last fragment's checksums says nothing of the whole.
-    let mut descent = Descent { depth, vlan, checksums: Checksums::Unknown, verify };
+    let mut descent = Descent { depth, vlans, checksums: Checksums::Unknown, verify, tunnels };
     match descent.segment_or_inside(&packet)? {
         Found::Parsed(parsed) => Ok(parsed),
         Found::Inside(inside) => {
@@ -170,14 +183,16 @@ pub(crate) fn parse_assembled<'a>(
 
 /// The way down through the tunnels of a frame.
 #[derive(Debug, Clone, Copy)]
-struct Descent {
+struct Descent<'t> {
     /// How many tunnels lie behind.
     depth: u8,
-    /// The outermost VLAN id of the innermost layer that has one.
-    vlan: Option<u16>,
+    /// The VLAN ids of the innermost layer that has any.
+    vlans: Vlans,
     /// What the port knows of the checksums: of the outermost packet.
     checksums: Checksums,
     verify: Verify,
+    /// Which are opened.
+    tunnels: &'t Tunnels,
 }
 
 /// What a packet holds.
@@ -186,16 +201,30 @@ enum Found<'a> {
     Inside(tunnel::Inside<'a>),
 }
 
-impl Descent {
+impl Descent<'_> {
     /// Follows what a link layer carries. Each turn enters a tunnel.
     fn parse<'a>(mut self, mut link: link::LinkHeader<'a>) -> Result<Parsed<'a>, ParseError> {
         loop {
+            let (opens, tunnels) = (|kind| self.tunnels.opens(kind), self.tunnels);
             let found = match link.network {
-                link::Network::Ipv4 => self.segment_or_inside(&ip::parse_v4(link.payload)?)?,
-                link::Network::Ipv6 => self.segment_or_inside(&ip::parse_v6(link.payload)?)?,
-                link::Network::Mpls => Found::Inside(tunnel::open_mpls(link.payload)?),
-                link::Network::Pppoe => Found::Inside(tunnel::open_pppoe(link.payload)?),
-                link::Network::Nsh => Found::Inside(tunnel::open_nsh(link.payload)?),
+                link::Network::Ipv4 => {
+                    self.segment_or_inside(&ip::parse_v4(link.payload, tunnels)?)?
+                }
+                link::Network::Ipv6 => {
+                    self.segment_or_inside(&ip::parse_v6(link.payload, tunnels)?)?
+                }
+                link::Network::Mpls if opens(TunnelKind::Mpls) => {
+                    Found::Inside(tunnel::open_mpls(link.payload)?)
+                }
+                link::Network::Pppoe if opens(TunnelKind::Pppoe) => {
+                    Found::Inside(tunnel::open_pppoe(link.payload)?)
+                }
+                link::Network::Nsh if opens(TunnelKind::Nsh) => {
+                    Found::Inside(tunnel::open_nsh(link.payload)?)
+                }
+                link::Network::Mpls | link::Network::Pppoe | link::Network::Nsh => {
+                    return Err(ParseError::NotIp);
+                }
             };
             link = match found {
                 Found::Parsed(parsed) => return Ok(parsed),
@@ -209,14 +238,14 @@ impl Descent {
         &mut self,
         inside: tunnel::Inside<'a>,
     ) -> Result<link::LinkHeader<'a>, ParseError> {
-        if self.depth >= tunnel::DEPTH_MAX {
+        if self.depth >= self.tunnels.depth_max {
             return Err(ParseError::TooDeep);
         }
         let link = link::follow(inside.next, inside.bytes)?;
-        let vlan = link.vlan.or(inside.vlan).or(self.vlan);
+        let vlans = link.vlans.or(inside.vlans).or(self.vlans);
         *self = Self {
             depth: self.depth.saturating_add(1),
-            vlan,
+            vlans,
             checksums: Checksums::Unknown,
             ..*self
         };
@@ -225,7 +254,7 @@ impl Descent {
 
     /// The segment or the fragment in a packet, or what the tunnel carries that it is.
     fn segment_or_inside<'a>(self, packet: &ip::Packet<'a>) -> Result<Found<'a>, ParseError> {
-        let Self { depth, vlan, checksums: known, verify } = self;
+        let Self { depth, vlans, checksums: known, verify, tunnels } = self;
         let ip::Packet { source, destination, protocol, payload, checksums, .. } = *packet;
         let is_header_wrong =
             verify == Verify::Software && checksums == ip::HeaderChecksum::Invalid;
@@ -237,11 +266,11 @@ impl Descent {
                 return Err(ParseError::Truncated);
             }
             let payload = payload.captured;
-            let fragment = Fragment { source, destination, part, vlan, payload, depth };
+            let fragment = Fragment { source, destination, part, vlans, payload, depth };
             return Ok(Found::Parsed(Parsed::Fragment(fragment)));
         }
         if protocol != ip::TCP {
-            let inside = tunnel::open(protocol, payload)?;
+            let inside = tunnel::open(protocol, payload, tunnels)?;
             if is_header_wrong && known != Checksums::Good {
                 return Err(ParseError::Checksum);
             }
@@ -251,7 +280,7 @@ impl Descent {
         if verify == Verify::Software && !has_valid_checksums(known, packet) {
             return Err(ParseError::Checksum);
         }
-        Ok(Found::Parsed(Parsed::Segment(Segment { vlan, ..segment })))
+        Ok(Found::Parsed(Parsed::Segment(Segment { vlans, ..segment })))
     }
 }
 
@@ -269,7 +298,7 @@ fn parse_segment(
     Ok(Segment {
         key,
         from,
-        vlan: None,
+        vlans: Vlans::NONE,
         seq: header.seq,
         ack: header.ack,
         flags: header.flags,

@@ -6,7 +6,7 @@
     reason = "the contract of the parser does not bind its tests"
 )]
 
-use std::vec::Vec;
+use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
 
@@ -52,7 +52,8 @@ fn padding_is_not_payload() {
 #[test]
 fn tags_are_followed_and_the_outermost_is_reported() {
     let bytes = v4().vlan(7).vlan(9).build();
-    let segment = parse(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload.len()));
+    let segment =
+        parse(&frame(&bytes)).map(|segment| (segment.vlans.outer(), segment.payload.len()));
     assert_eq!(segment, Ok((Some(9), 5)));
 }
 
@@ -68,7 +69,8 @@ fn a_priority_tag_is_of_no_vlan() {
     ] {
         for frame_of in [v4, v6] {
             let bytes = tags.iter().rev().fold(frame_of(), |frame, id| frame.vlan(*id)).build();
-            let seen = parse(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload));
+            let seen =
+                parse(&frame(&bytes)).map(|segment| (segment.vlans.outer(), segment.payload));
             assert_eq!(seen, Ok((vlan, &b"hello"[..])), "{tags:?}");
         }
     }
@@ -98,7 +100,8 @@ fn ip_is_read_behind_llc() {
         bytes.extend([0; 9]);
         assert_eq!(payload_of(&bytes), b"hello");
         bytes.splice(12..12, [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9]);
-        let segment = parse(&frame(&bytes)).map(|segment| (segment.vlan, segment.payload.len()));
+        let segment =
+            parse(&frame(&bytes)).map(|segment| (segment.vlans.outer(), segment.payload.len()));
         assert_eq!(segment, Ok((Some(7), 5)));
         for cut in 12..bytes.len() - 15 {
             let wire_length = u32::try_from(bytes.len()).expect("short");
@@ -112,7 +115,7 @@ fn ip_is_read_behind_llc() {
     let other_vendor = in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0x0c, 0x08, 0], &v4);
     let mut too_long = in_802_3(&[0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0], &v4);
     too_long[12] = 5;
-    for bytes in [spanning_tree, other_vendor, too_long] {
+    for bytes in [spanning_tree, other_vendor, too_long, vec![0; 60]] {
         assert_eq!(error_of(&bytes), ParseError::NotIp);
     }
 }
@@ -135,7 +138,7 @@ fn cooked_captures_have_tags_and_llc() {
         ];
         for (link, bytes) in frames {
             let parsed = parse(&Frame { link, ..frame(&bytes) });
-            let seen = parsed.map(|segment| (segment.vlan, segment.payload));
+            let seen = parsed.map(|segment| (segment.vlans.outer(), segment.payload));
             assert_eq!(seen, Ok((vlan, &b"hello"[..])), "{link:?} {inside:?}");
         }
     }
@@ -284,22 +287,159 @@ proptest! {
     }
 }
 
+/// What each link puts before a packet of IPv4, or of IPv6.
+fn link_headers(packet: &[u8]) -> Vec<(Link, Vec<u8>)> {
+    let is_v6 = packet[0] >> 4 == 6;
+    let kind: [u8; 2] = if is_v6 { [0x86, 0xdd] } else { [0x08, 0] };
+    let ppp = if is_v6 { 0x57 } else { 0x21 };
+    let nlpid = if is_v6 { 0x8e } else { 0xcc };
+    let snap = [&[0xaa, 0xaa, 3, 0, 0, 0][..], &kind].concat();
+    let then = |header: &[u8], rest: &[u8]| [header, rest].concat();
+    // Data in a wireless network: between stations, with quality, with throughput.
+    let wireless = |control: u8, flags: u8, more: usize| {
+        [&[control, flags][..], &[0; 20], &[0x10, 0x27], &vec![0; more], &snap].concat()
+    };
+    let radiotap = |header: &[u8], frame: &[u8]| {
+        let length = u16::try_from(header.len() + 4).expect("short").to_le_bytes();
+        [&[0, 0][..], &length, header, frame].concat()
+    };
+    let time_and_flags = [&[3, 0, 0, 0][..], &[9; 8], &[0x10, 0]].concat();
+    let more_words = [&[2, 0, 0, 0x80][..], &[0, 0, 0, 0x80, 1, 0, 0, 0, 0x20, 0]].concat();
+    let in_ppi =
+        |number: u8, frame: &[u8]| [&[0, 0, 12, 0, number, 0, 0, 0][..], &[7; 4], frame].concat();
+    let ethernet = then(&[2; 12], &kind);
+    // The length of the packet, as the last attribute has it, follows.
+    let nflog = vec![2, 0, 0, 0, 6, 0, 4, 0, 1, 2, 0, 0, 8, 0, 1, 0, 0, 0, 0, 0];
+    vec![
+        (Link::LinuxSll, then(&[0; 14], &kind)),
+        (Link::LinuxSll2, then(&kind, &[0; 18])),
+        (Link::RawIp, vec![]),
+        (Link::Loopback, vec![2, 0, 0, 0]),
+        (Link::Hdlc, vec![0xff, 0x03, 0, ppp]),
+        (Link::Hdlc, vec![0xff, 0x03, ppp]),
+        (Link::Hdlc, vec![0, ppp]),
+        (Link::Hdlc, vec![ppp]),
+        (Link::Hdlc, then(&[0x0f, 0], &kind)),
+        (Link::Hdlc, then(&[0x8f, 0], &kind)),
+        (Link::FrameRelay, vec![0x18, 0x41, 3, nlpid]),
+        (Link::FrameRelay, vec![0x18, 0x40, 0x20, 0x41, 3, 0, nlpid]),
+        (Link::FrameRelay, then(&[0x18, 0x41, 3, 0, 0x80, 0, 0, 0], &kind)),
+        (Link::FrameRelay, then(&[0x18, 0x41, 3, 0, 0x80, 0, 0x80, 0xc2, 0, 7], &ethernet)),
+        (Link::FrameRelay, vec![0x18, 0x41, 3, 0xcf, 0, ppp]),
+        (Link::FrameRelay, then(&[0x18, 0x41], &kind)),
+        (Link::Fddi, [&[0x57][..], &[0; 12], &snap].concat()),
+        (Link::Llc, snap.clone()),
+        (Link::Wireless, wireless(0x08, 0x01, 0)),
+        (Link::Wireless, wireless(0x08, 0x03, 6)),
+        (Link::Wireless, wireless(0x88, 0x02, 2)),
+        (Link::Wireless, wireless(0x88, 0x83, 12)),
+        (Link::Radiotap, radiotap(&[0, 0, 0, 0], &wireless(0x08, 0x01, 0))),
+        (Link::Radiotap, radiotap(&time_and_flags, &wireless(0x88, 0x02, 2))),
+        (Link::Radiotap, radiotap(&more_words, &wireless(0x88, 0x02, 4))),
+        (Link::Ppi, in_ppi(105, &wireless(0x88, 0x02, 2))),
+        (Link::Ppi, in_ppi(1, &ethernet)),
+        (Link::Nflog, nflog),
+        (Link::Infiniband, [&[0; 40][..], &kind, &[0; 2]].concat()),
+    ]
+}
+
 #[test]
-fn every_link_type_leads_to_the_packet() {
+fn every_link_leads_to_the_packet() {
+    for ethernet in [v4().build(), v6().build()] {
+        let packet = &ethernet[14..];
+        for (link, header) in link_headers(packet) {
+            let length = u16::try_from(packet.len() + 4).expect("short").to_le_bytes();
+            let attribute = [length, [9, 0]].concat();
+            let header = if link == Link::Nflog { [header, attribute].concat() } else { header };
+            let bytes = [&header[..], packet].concat();
+            let parsed = parse(&Frame { link, ..frame(&bytes) });
+            let payload = parsed.map(|segment| segment.payload);
+            assert_eq!(payload, Ok(&b"hello"[..]), "{link:?} {header:x?}");
+            for cut in 0..header.len() {
+                let wire_length = u32::try_from(bytes.len()).expect("short");
+                let cut = Frame { link, wire_length, ..frame(&bytes[..cut]) };
+                assert_eq!(parse(&cut).err(), Some(ParseError::Truncated), "{link:?} {header:x?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attributes_of_the_firewall_are_read_in_either_byte_order() {
     let ethernet = v4().build();
     let packet = &ethernet[14..];
-    let with = |header: &[u8]| [header, packet].concat();
-    let frames = [
-        (Link::LinuxSll, with(&[&[0; 14][..], &[0x08, 0]].concat())),
-        (Link::LinuxSll2, with(&[&[0x08, 0][..], &[0; 18]].concat())),
-        (Link::RawIp, packet.to_vec()),
-        (Link::Loopback, with(&[2, 0, 0, 0])),
-    ];
-    for (link, bytes) in &frames {
-        let parsed = parse(&Frame { link: *link, ..frame(bytes) });
-        assert_eq!(parsed.map(|segment| segment.payload), Ok(&b"hello"[..]), "{link:?}");
-        let short = parse(&Frame { link: *link, ..frame(&bytes[..3]) });
-        assert!(matches!(short, Err(ParseError::Truncated)), "{link:?}");
+    let length = u16::try_from(packet.len() + 4).expect("short");
+    let bytes = [&[2, 0, 0, 0, 0, 6, 0, 4, 1, 2, 0, 0][..], &length.to_be_bytes(), &[0, 9], packet];
+    let bytes = bytes.concat();
+    let parsed = parse(&Frame { link: Link::Nflog, ..frame(&bytes) });
+    assert_eq!(parsed.map(|segment| segment.payload), Ok(&b"hello"[..]));
+}
+
+#[test]
+fn the_first_packet_of_an_aggregate_is_read() {
+    let ethernet = v4().build();
+    let inside = [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &ethernet[14..]].concat();
+    let length = u16::try_from(inside.len()).expect("short").to_be_bytes();
+    let header = [&[0x88, 2][..], &[0; 22], &[0x80, 0], &[3; 12], &length].concat();
+    let bytes = [header, inside, vec![0xee; 40]].concat();
+    let parsed = parse(&Frame { link: Link::Wireless, ..frame(&bytes) });
+    assert_eq!(parsed.map(|segment| segment.payload), Ok(&b"hello"[..]));
+}
+
+#[test]
+fn what_is_no_data_in_the_clear_is_no_ip() {
+    let frame_of = |control: u8, flags: u8, sequence: u8| {
+        [&[control, flags][..], &[0; 20], &[sequence, 0], &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]].concat()
+    };
+    for bytes in [
+        frame_of(0x80, 0, 0),
+        frame_of(0xd4, 0, 0),
+        frame_of(0x48, 1, 0),
+        frame_of(0x08, 0x41, 0),
+        frame_of(0x08, 0x05, 0),
+        frame_of(0x08, 0x01, 1),
+    ] {
+        let parsed = parse(&Frame { link: Link::Wireless, ..frame(&bytes) });
+        assert_eq!(parsed.err(), Some(ParseError::NotIp), "{bytes:x?}");
+    }
+    let wrong = [&[0, 0, 9, 0, 2, 0, 0, 0, 0x40][..], &frame_of(0x08, 1, 0)].concat();
+    let parsed = parse(&Frame { link: Link::Radiotap, ..frame(&wrong) });
+    assert_eq!(parsed.err(), Some(ParseError::Checksum));
+    for (link, bytes) in [
+        (Link::Hdlc, &[0xff, 3, 0xc0, 0x21, 1][..]),
+        (Link::FrameRelay, &[0x18, 0x41, 3, 0xcc ^ 1]),
+        (Link::FrameRelay, &[0, 0, 0, 0]),
+        (Link::Fddi, &[0x40; 20]),
+        (Link::Ppi, &[0, 0, 8, 0, 192, 0, 0, 0, 0, 0, 8, 0, 1, 0, 0, 0]),
+        (Link::Unread, b"anything"),
+    ] {
+        let parsed = parse(&Frame { link, ..frame(bytes) });
+        assert_eq!(parsed.err(), Some(ParseError::NotIp), "{link:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
+
+    #[test]
+    fn no_bytes_of_any_link_make_the_parser_panic(
+        number in 0..280u32,
+        mut bytes in prop::collection::vec(any::<u8>(), 0..160),
+        header in any::<prop::sample::Index>(),
+        has_header: bool,
+        wire_length: u16,
+    ) {
+        let headers = link_headers(&[0x45]);
+        let (mut link, header) = headers[header.index(headers.len())].clone();
+        if has_header {
+            bytes.splice(0..0, header);
+        } else {
+            link = Link::of_number(number).unwrap_or(Link::Unread);
+        }
+        let frame = Frame { link, wire_length: u32::from(wire_length), ..frame(&bytes) };
+        if let Ok(Parsed::Segment(segment)) = parse_frame(&frame, Verify::Never) {
+            prop_assert!(segment.payload.len() <= bytes.len());
+        }
     }
 }
 
@@ -335,7 +475,7 @@ proptest! {
         let frame = Frame { checksums: known, ..frame(&bytes) };
         let verify = if verifies { Verify::Software } else { Verify::Never };
         if let Some(common) = common::parse(&frame, verify) {
-            match parse_any(&frame, verify) {
+            match parse_any(&frame, verify, &Tunnels::default()) {
                 Ok(Parsed::Segment(any)) => prop_assert_eq!(common, any),
                 other => prop_assert!(false, "{:?}", other),
             }

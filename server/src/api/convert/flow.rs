@@ -69,10 +69,13 @@ pub(crate) fn flow_name(id: FlowId) -> String {
 pub(crate) fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow {
     let is_full = view == View::Full;
     let FlowSummary { id, tuple, sides, is_one_sided, options, origin, .. } = summary;
-    let FlowSummary { revision, started, last_packet, .. } = summary;
+    let FlowSummary { revision, started, last_packet, inner_vlan, .. } = summary;
     v1::Flow {
         name: flow_name(*id),
-        tuple: Some(flow_tuple(tuple)),
+        tuple: Some(v1::FlowTuple {
+            inner_vlan_id: inner_vlan.map(i32::from),
+            ..flow_tuple(tuple)
+        }),
         core: id.worker().index().into(),
         client_state: tcp_state(sides.client.state).into(),
         server_state: tcp_state(sides.server.state).into(),
@@ -130,6 +133,7 @@ pub(super) fn flow_tuple(tuple: &FlowTuple) -> v1::FlowTuple {
         server_address: server.ip().to_string(),
         server_port: server.port().into(),
         vlan_id: vlan.map(i32::from),
+        inner_vlan_id: None,
     }
 }
 

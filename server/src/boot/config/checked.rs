@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use mos_stack::limits::FLOWS_CEILING;
+use mos_stack::{Tunnels, limits::FLOWS_CEILING};
 use mos_text::{Echo, Span};
 use serde::{Deserialize, Deserializer, de::Error};
 use tracing::level_filters::LevelFilter;
@@ -35,6 +35,10 @@ pub(super) fn mbufs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
 
 pub(super) fn mbuf_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     ranged(deserializer, "mbuf_bytes", 1024..=16_384)
+}
+
+pub(super) fn tunnel_depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    ranged(deserializer, "depth_max", 0..=Tunnels::default().depth_max)
 }
 
 pub(super) fn flows_max<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -5,6 +5,7 @@
 
 mod checked;
 mod options;
+mod tunnels;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use mos_text::{Address, Size, Span};
 use serde::{Deserialize, Serialize};
 pub use toml::Spanned;
 
-pub use self::options::Options;
+pub use self::{options::Options, tunnels::Tunnels};
 pub use crate::{audit::OnFailure, log::LogFormat, net::tls::MinVersion};
 
 /// Bytes of a configuration file, at most.
@@ -48,6 +49,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Workers and packet memory.
     pub dataplane: Dataplane,
+    /// Which tunnels are opened.
+    pub tunnels: Tunnels,
     /// The embedded demo traffic, where `ports` has `demo`.
     pub demo: Demo,
     /// Bounds of each worker.
@@ -488,6 +491,7 @@ impl Config {
             verify_checksums: self.dataplane.verify_checksums,
             adopt_midstream: self.dataplane.adopt_midstream,
             vlan_in_key: self.dataplane.vlan_in_key,
+            tunnels: self.tunnels.opened(),
         })
     }
 }

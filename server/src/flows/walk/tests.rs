@@ -22,6 +22,7 @@ fn flow(core: WorkerId, slot: u32, started: u64) -> FlowSummary {
     };
     FlowSummary {
         id: FlowId::from_parts(core, slot, 1),
+        inner_vlan: None,
         tuple: mos_stack::FlowTuple {
             client: "10.0.0.1:1000".parse().unwrap(),
             server: "10.0.0.2:80".parse().unwrap(),

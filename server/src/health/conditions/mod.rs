@@ -1,5 +1,6 @@
 //! What is wrong with the process, in words: judges what the vitals observed.
 
+mod packets;
 mod transport;
 
 use std::{
@@ -117,6 +118,7 @@ impl Conditions {
             buffer_pool(workers, lately),
             port_losses(ports, losses, lately),
             checksums(workers),
+            packets::packets(workers),
             control_plane(&panics::fallen(), losses, lately),
             log(losses, lately),
             descriptors(standing.files),

@@ -14,21 +14,15 @@ use super::compression::Compression;
 pub struct LinkType(pub u32);
 
 /// The link types that are read, for messages.
-const READABLE: &str = "ETHERNET, LINUX_SLL, LINUX_SLL2, RAW, IPV4, IPV6, NULL and LOOP";
+const READABLE: &str = "ETHERNET, LINUX_SLL, LINUX_SLL2, RAW, IPV4, IPV6, NULL, LOOP, PPP, \
+                        PPP_HDLC, PPP_ETHER, C_HDLC, FRELAY, FDDI, ATM_RFC1483, IEEE802_11, \
+                        IEEE802_11_RADIOTAP, PPI, NFLOG and IPOIB";
 
 impl LinkType {
     /// What the frames begin with; `None` where they cannot be read.
     #[must_use]
     pub const fn link(self) -> Option<Link> {
-        match self.0 {
-            0 | 108 => Some(Link::Loopback),
-            1 => Some(Link::Ethernet),
-            // 12 and 14 are in files whose writers used their own system's number for raw IP.
-            12 | 14 | 101 | 228 | 229 => Some(Link::RawIp),
-            113 => Some(Link::LinuxSll),
-            276 => Some(Link::LinuxSll2),
-            _ => None,
-        }
+        Link::of_number(self.0)
     }
 }
 
@@ -43,12 +37,11 @@ impl fmt::Display for LinkType {
 }
 
 /// Names of link types that captures may have and that are not read.
-const NAMES: [(u32, &str); 21] = [
+const NAMES: [(u32, &str); 20] = [
     (6, "IEEE802_5"),
     (7, "ARCNET_BSD"),
     (8, "SLIP"),
     (119, "IEEE802_11_PRISM"),
-    (127, "IEEE802_11_RADIOTAP"),
     (138, "APPLE_IP_OVER_IEEE1394"),
     (143, "DOCSIS"),
     (147, "USER0"),

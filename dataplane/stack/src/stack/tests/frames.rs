@@ -19,6 +19,29 @@ fn vlans_tell_flows_apart_only_if_asked_to() {
     }
 }
 
+/// S-tag and C-tag in one order or the other, with priority tags between, and none at all.
+#[test]
+fn inner_tags_tell_flows_apart_too_where_vlans_do() {
+    let stacks = [&[][..], &[10], &[20], &[100, 10], &[100, 20], &[200, 10], &[10, 100]];
+    for (vlan_in_key, flows) in [(false, 1), (true, stacks.len())] {
+        let mut world =
+            World::with(Limits { vlan_in_key, pool_bytes: 1 << 20, ..Limits::default() });
+        let with_priority = |tags: &[u16]| tags.iter().flat_map(|id| [0, *id]).collect::<Vec<_>>();
+        for tags in stacks.iter().flat_map(|tags| [tags.to_vec(), with_priority(tags)]) {
+            let syn = FrameBuilder::between(world.client, world.server).flags("S");
+            world.send(&tags.iter().rev().fold(syn, |frame, id| frame.vlan(*id)));
+        }
+        assert_eq!(world.stack.gauges().flows, flows as u64);
+        let found = |vlan| world.stack.find(world.server, world.client, vlan);
+        assert_eq!(found(None).len(), flows);
+        if vlan_in_key {
+            let ids: Vec<_> = found(Some(100)).iter().map(|flow| flow.inner_vlan).collect();
+            assert_eq!(ids, [Some(10), Some(20)]);
+            assert_eq!(found(Some(10)).len(), 2);
+        }
+    }
+}
+
 /// Two networks with the same addresses: what one sends changes nothing in the other.
 #[test]
 fn vlans_keep_fragments_apart_where_they_tell_flows_apart() {

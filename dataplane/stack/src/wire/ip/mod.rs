@@ -14,7 +14,7 @@ mod tests;
 
 use core::net::IpAddr;
 
-use super::{ParseError, span::Span, tunnel};
+use super::{ParseError, span::Span, tunnel::Tunnels};
 
 pub(super) use v4::parse as parse_v4;
 pub(super) use v6::{Whole, parse as parse_v6};
@@ -72,14 +72,14 @@ pub(super) enum HeaderChecksum {
 }
 
 /// Whether the payload of a packet of this protocol is of interest.
-const fn is_followed(protocol: u8) -> bool {
-    protocol == TCP || tunnel::is_tunnel(protocol)
+fn is_followed(protocol: u8, tunnels: &Tunnels) -> bool {
+    protocol == TCP || tunnels.may_be(protocol)
 }
 
 /// Why a packet is longer than its frame: the frame of a tunnel was cut on its way, and every host
 /// drops such a packet of TCP.
-const fn too_long(protocol: u8, reason: ParseError) -> ParseError {
-    if tunnel::is_tunnel(protocol) { ParseError::Truncated } else { reason }
+fn too_long(protocol: u8, tunnels: &Tunnels, reason: ParseError) -> ParseError {
+    if tunnels.may_be(protocol) { ParseError::Truncated } else { reason }
 }
 
 /// The length of a packet that was captured where segmentation offload had yet to cut it: the rest

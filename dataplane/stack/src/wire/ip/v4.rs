@@ -3,7 +3,7 @@
 use core::{mem, net::IpAddr};
 
 use super::{
-    super::{ParseError, checksum::Sum, span::Span},
+    super::{ParseError, checksum::Sum, span::Span, tunnel::Tunnels},
     FragmentPart, HeaderChecksum, Packet, is_followed, length_before_cutting, too_long,
 };
 
@@ -19,7 +19,10 @@ mod option {
 }
 
 /// Parses a packet.
-pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError> {
+pub(in super::super) fn parse<'a>(
+    bytes: Span<'a>,
+    tunnels: &Tunnels,
+) -> Result<Packet<'a>, ParseError> {
     let header = bytes.captured.first_chunk::<20>().ok_or(ParseError::Truncated)?;
     let [version_length, service, l0, l1, i0, i1, f0, f1, _, protocol, _, _, addresses @ ..] =
         *header;
@@ -28,7 +31,7 @@ pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError>
     if version_length >> 4 != 4 || header_length < header.len() {
         return Err(ParseError::Malformed);
     }
-    if !is_followed(protocol) {
+    if !is_followed(protocol, tunnels) {
         return Err(ParseError::NotTcp);
     }
     let flags = u16::from_be_bytes([f0, f1]);
@@ -49,7 +52,7 @@ pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError>
     let header = bytes.captured.get(..header_length).ok_or(ParseError::Truncated)?;
     let mut payload = bytes;
     payload.skip(header_length)?;
-    let payload = payload.cut(length).map_err(|reason| too_long(protocol, reason))?;
+    let payload = payload.cut(length).map_err(|reason| too_long(protocol, tunnels, reason))?;
     check_options(header.get(20..).unwrap_or_default())?;
     let checksums = if is_offloaded {
         HeaderChecksum::Offloaded

@@ -6,7 +6,7 @@
 use core::net::{IpAddr, Ipv6Addr};
 
 use super::{
-    super::{ParseError, span::Span},
+    super::{ParseError, span::Span, tunnel::Tunnels},
     FragmentPart, HeaderChecksum, Packet, TCP, is_followed, length_before_cutting, too_long,
     v6_options::{self, Place},
 };
@@ -36,7 +36,10 @@ const HEADER: usize = 40;
 const TCP_HEADER_MIN: usize = 20;
 
 /// Parses a packet.
-pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError> {
+pub(in super::super) fn parse<'a>(
+    bytes: Span<'a>,
+    tunnels: &Tunnels,
+) -> Result<Packet<'a>, ParseError> {
     let mut behind = bytes;
     let header = behind.take::<HEADER>()?;
     let ([version, class, _, _, l0, l1, next, _], addresses) =
@@ -51,7 +54,7 @@ pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError>
         0 => (length_before_cutting(&bytes)?.saturating_sub(HEADER), HeaderChecksum::Offloaded),
         length => (usize::from(length), HeaderChecksum::Valid),
     };
-    let bytes = behind.cut(length).map_err(|reason| too_long(*next, reason))?;
+    let bytes = behind.cut(length).map_err(|reason| too_long(*next, tunnels, reason))?;
     let mut chain = Chain {
         next: *next,
         bytes,
@@ -63,7 +66,7 @@ pub(in super::super) fn parse(bytes: Span<'_>) -> Result<Packet<'_>, ParseError>
     if *next == next_header::HOP_BY_HOP {
         chain.take_hop_by_hop(payload_length)?;
     }
-    let mut fragment = chain.follow()?;
+    let mut fragment = chain.follow(tunnels)?;
     if let Some(part) = &mut fragment {
         if payload_length == 0 {
             return Err(ParseError::LengthZero);
@@ -100,10 +103,11 @@ impl<'a> Whole<'a> {
         (source, destination): (IpAddr, IpAddr),
         next: u8,
         payload: &'a [u8],
+        tunnels: &Tunnels,
     ) -> Result<Self, ParseError> {
         let bytes = Span::new(payload, payload.len());
         let mut chain = Chain { next, bytes, source, destination, home: None, has_fragment: true };
-        chain.follow()?;
+        chain.follow(tunnels)?;
         Ok(Self {
             source: chain.endpoint(),
             destination: chain.destination,
@@ -172,10 +176,10 @@ impl<'a> Chain<'a> {
     /// Follows the headers to TCP or a tunnel, or to a fragment of a packet.
     ///
     /// Every header takes 8 bytes of the packet at least, so the packet bounds the work.
-    fn follow(&mut self) -> Result<Option<FragmentPart>, ParseError> {
+    fn follow(&mut self, tunnels: &Tunnels) -> Result<Option<FragmentPart>, ParseError> {
         loop {
             match self.next {
-                next if is_followed(next) => return Ok(None),
+                next if is_followed(next, tunnels) => return Ok(None),
                 next_header::DESTINATION => self.take_destination_options()?,
                 next_header::ROUTING => self.take_routing()?,
                 next_header::FRAGMENT if !self.has_fragment => match self.take_fragment()? {

@@ -1,7 +1,7 @@
 //! GRE, RFC 2784 and RFC 2890, and the mirrors that use it: ERSPAN types I to III, as the drafts
 //! draft-foschiano-erspan describe them.
 
-use super::{Inside, Next, ParseError, Span};
+use super::{Inside, Next, ParseError, Span, TunnelKind, Tunnels, Vlans};
 
 /// Protocol types that no other layer has.
 mod protocol_type {
@@ -16,7 +16,7 @@ const SEQUENCE: u16 = 0x1000;
 const VERSION: u16 = 0x0007;
 
 /// What the payload of GRE version 0 is. Version 1 carries PPP.
-pub(super) fn open(mut bytes: Span<'_>) -> Result<Inside<'_>, ParseError> {
+pub(super) fn open<'a>(mut bytes: Span<'a>, tunnels: &Tunnels) -> Result<Inside<'a>, ParseError> {
     let [f0, f1, p0, p1] = *bytes.take::<4>()?;
     let flags = u16::from_be_bytes([f0, f1]);
     if flags & (VERSION | ROUTING) != 0 {
@@ -27,7 +27,15 @@ pub(super) fn open(mut bytes: Span<'_>) -> Result<Inside<'_>, ParseError> {
             bytes.take::<4>()?;
         }
     }
-    match u16::from_be_bytes([p0, p1]) {
+    let protocol_type = u16::from_be_bytes([p0, p1]);
+    let kind = match protocol_type {
+        protocol_type::ERSPAN_I_II | protocol_type::ERSPAN_III => TunnelKind::Erspan,
+        _ => TunnelKind::Gre,
+    };
+    if !tunnels.opens(kind) {
+        return Err(ParseError::NotTcp);
+    }
+    match protocol_type {
         protocol_type::ERSPAN_I_II if flags & SEQUENCE == 0 => {
             Ok(Inside::new(Next::Ethernet, bytes).mirrored())
         }
@@ -43,7 +51,7 @@ fn open_erspan_2(mut bytes: Span<'_>) -> Result<Inside<'_>, ParseError> {
     if v0 >> 4 != 1 {
         return Err(ParseError::NotTcp);
     }
-    let inside = Inside { vlan: vlan(v0, v1), ..Inside::new(Next::Ethernet, bytes) };
+    let inside = Inside { vlans: vlans(v0, v1), ..Inside::new(Next::Ethernet, bytes) };
     Ok(inside.mirrored())
 }
 
@@ -66,10 +74,10 @@ fn open_erspan_3(mut bytes: Span<'_>) -> Result<Inside<'_>, ParseError> {
         IP => Next::Ip,
         _ => return Err(ParseError::NotIp),
     };
-    Ok(Inside { vlan: vlan(v0, v1), ..Inside::new(next, bytes) }.mirrored())
+    Ok(Inside { vlans: vlans(v0, v1), ..Inside::new(next, bytes) }.mirrored())
 }
 
 /// The VLAN id in the first bytes of a header of ERSPAN; 0 is none.
-fn vlan(v0: u8, v1: u8) -> Option<u16> {
-    Some(u16::from_be_bytes([v0, v1]) & 0x0fff).filter(|vlan| *vlan != 0)
+const fn vlans(v0: u8, v1: u8) -> Vlans {
+    Vlans::one(u16::from_be_bytes([v0, v1]))
 }

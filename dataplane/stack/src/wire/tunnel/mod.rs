@@ -8,6 +8,7 @@ mod mpls;
 mod nsh;
 mod pppoe;
 mod udp;
+mod which;
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,10 @@ mod tests;
 pub(super) use mpls::open as open_mpls;
 pub(super) use nsh::open as open_nsh;
 pub(super) use pppoe::open as open_pppoe;
+pub use which::{TUNNEL_PORTS_MAX, TunnelKind, TunnelKinds, TunnelPorts, Tunnels};
 
-use super::{ParseError, link::ether_type, span::Span};
+use super::{ParseError, ether_type, span::Span};
+use crate::flow::Vlans;
 
 /// Most encapsulations of one frame: Zeek's bound, and enough for VXLAN behind a GENEVE gateway.
 pub(super) const DEPTH_MAX: u8 = 4;
@@ -36,7 +39,7 @@ pub(super) struct Inside<'a> {
     pub(super) next: Next,
     pub(super) bytes: Span<'a>,
     /// The VLAN id that the tunnel's header tells.
-    pub(super) vlan: Option<u16>,
+    pub(super) vlans: Vlans,
 }
 
 /// What bytes begin with.
@@ -54,7 +57,7 @@ pub(super) enum Next {
 
 impl<'a> Inside<'a> {
     const fn new(next: Next, bytes: Span<'a>) -> Self {
-        Self { next, bytes, vlan: None }
+        Self { next, bytes, vlans: Vlans::NONE }
     }
 
     /// The same where a mirror may have cut what is inside.
@@ -63,20 +66,18 @@ impl<'a> Inside<'a> {
     }
 }
 
-/// Whether packets of an IP protocol may carry others.
-pub(super) const fn is_tunnel(protocol: u8) -> bool {
-    use protocol::{GRE, IPV4, IPV6, MPLS, UDP};
-    matches!(protocol, IPV4 | UDP | IPV6 | GRE | MPLS)
-}
-
-/// What the payload of an IP packet carries.
-pub(super) fn open(protocol: u8, bytes: Span<'_>) -> Result<Inside<'_>, ParseError> {
+/// What the payload of an IP packet carries, of a protocol for which [`Tunnels::may_be`] holds.
+pub(super) fn open<'a>(
+    protocol: u8,
+    bytes: Span<'a>,
+    tunnels: &Tunnels,
+) -> Result<Inside<'a>, ParseError> {
     match protocol {
         protocol::IPV4 => Ok(Inside::new(Next::Type(ether_type::IPV4), bytes)),
         protocol::IPV6 => Ok(Inside::new(Next::Type(ether_type::IPV6), bytes)),
         protocol::MPLS => mpls::open(bytes),
-        protocol::GRE => gre::open(bytes),
-        protocol::UDP => udp::open(bytes),
+        protocol::GRE => gre::open(bytes, tunnels),
+        protocol::UDP => udp::open(bytes, tunnels),
         _ => Err(ParseError::NotTcp),
     }
 }

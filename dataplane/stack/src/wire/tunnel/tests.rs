@@ -152,6 +152,42 @@ impl Wrap {
     }
 }
 
+/// What is off is what it was before tunnels were opened.
+#[test]
+fn a_tunnel_that_is_off_is_not_opened() {
+    let frame = inner(ENDS[0]);
+    let opened = |bytes: &[u8], tunnels: &Tunnels| {
+        parse_any(&FrameBuilder::arriving(bytes, Instant::EPOCH), Verify::Software, tunnels).err()
+    };
+    let off = Tunnels::default();
+    let ports = Tunnels { vxlan: TunnelPorts::one(8472), geneve: TunnelPorts::NONE, ..off };
+    for (wrap, tunnels, reason) in [
+        (Wrap::InV4, off.without(TunnelKind::IpIp), ParseError::NotTcp),
+        (Wrap::InV6, off.without(TunnelKind::IpIp), ParseError::NotTcp),
+        (Wrap::Gre, off.without(TunnelKind::Gre), ParseError::NotTcp),
+        (Wrap::Erspan2, off.without(TunnelKind::Erspan), ParseError::NotTcp),
+        (Wrap::Vxlan, ports, ParseError::NotTcp),
+        (Wrap::Geneve, ports, ParseError::NotTcp),
+        (Wrap::Mpls, off.without(TunnelKind::Mpls), ParseError::NotIp),
+        (Wrap::MplsInIp, off.without(TunnelKind::Mpls), ParseError::NotTcp),
+        (Wrap::Pppoe, off.without(TunnelKind::Pppoe), ParseError::NotIp),
+        (Wrap::Nsh, off.without(TunnelKind::Nsh), ParseError::NotIp),
+    ] {
+        let bytes = wrap.around(&frame);
+        assert_eq!(opened(&bytes, &off), None, "{wrap:?}");
+        assert_eq!(opened(&bytes, &tunnels), Some(reason), "{wrap:?}");
+        assert_eq!(opened(&bytes, &Tunnels::NONE), Some(reason), "{wrap:?}");
+    }
+    let gre = Wrap::Gre.around(&frame);
+    assert_eq!(opened(&gre, &off.without(TunnelKind::Erspan)), None);
+    let mut vxlan = Wrap::Vxlan.around(&frame);
+    vxlan[ETHERNET + 22..ETHERNET + 24].copy_from_slice(&8472_u16.to_be_bytes());
+    assert_eq!(opened(&vxlan, &ports), None);
+    let twice = Wrap::Gre.around(&gre);
+    assert_eq!(opened(&twice, &Tunnels { depth_max: 1, ..off }), Some(ParseError::TooDeep));
+    assert_eq!(opened(&twice, &Tunnels { depth_max: 2, ..off }), None);
+}
+
 fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
     parse_frame(&FrameBuilder::arriving(bytes, Instant::EPOCH), Verify::Software)
 }
@@ -171,7 +207,7 @@ fn the_vlan_is_that_of_the_innermost_layer_which_has_one() {
     let mut erspan = Wrap::Erspan2.around(&plain);
     erspan[ETHERNET + 20 + 8 + 1] = 100;
     let of = |bytes: &[u8]| match parse(bytes) {
-        Ok(Parsed::Segment(segment)) => segment.vlan,
+        Ok(Parsed::Segment(segment)) => segment.vlans.outer(),
         other => panic!("{other:?}"),
     };
     assert_eq!(of(&Wrap::Vxlan.around(&tagged)), Some(5));

@@ -2,13 +2,7 @@
 //! GTP-U (3GPP TS 29.281). A host's own port may be one of theirs by chance: then their flags must
 //! fit, too.
 
-use super::{Inside, Next, ParseError, Span};
-
-mod port {
-    pub(super) const GTP_U: u16 = 2152;
-    pub(super) const VXLAN: u16 = 4789;
-    pub(super) const GENEVE: u16 = 6081;
-}
+use super::{Inside, Next, ParseError, Span, Tunnels};
 
 /// Bytes of the header of UDP.
 const HEADER: usize = 8;
@@ -16,12 +10,12 @@ const HEADER: usize = 8;
 /// Most extension headers of one GTP-U packet.
 const EXTENSIONS_MAX: usize = 8;
 
-pub(super) fn open(mut bytes: Span<'_>) -> Result<Inside<'_>, ParseError> {
+pub(super) fn open<'a>(mut bytes: Span<'a>, tunnels: &Tunnels) -> Result<Inside<'a>, ParseError> {
     let [_, _, d0, d1, l0, l1, _, _] = *bytes.take::<HEADER>()?;
     let open = match u16::from_be_bytes([d0, d1]) {
-        port::VXLAN => open_vxlan,
-        port::GENEVE => open_geneve,
-        port::GTP_U => open_gtp,
+        port if tunnels.vxlan.contains(port) => open_vxlan,
+        port if tunnels.geneve.contains(port) => open_geneve,
+        port if tunnels.gtpu.contains(port) => open_gtp,
         _ => return Err(ParseError::NotTcp),
     };
     let length = usize::from(u16::from_be_bytes([l0, l1]));

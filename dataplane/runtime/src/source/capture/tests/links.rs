@@ -21,6 +21,12 @@ fn link_headers(packet: &[u8]) -> Vec<(u16, Link, Vec<u8>)> {
     // The family in the order of the machine that captured, and in that of the network.
     let family = if is_v6 { 30 } else { 2 };
     let version = if is_v6 { 229 } else { 228 };
+    let ppp = if is_v6 { 0x57 } else { 0x21 };
+    let snap = [&[0xaa, 0xaa, 3, 0, 0, 0][..], &ether_type].concat();
+    let wireless = [&[0x08, 1][..], &[2; 20], &[0; 2], &snap].concat();
+    let length = u16::try_from(packet.len()).unwrap();
+    let pppoe = [&[0x11, 0, 0, 7][..], &(length + 2).to_be_bytes(), &[0, ppp]].concat();
+    let nflog = [&[2, 0, 0, 0][..], &(length + 4).to_le_bytes(), &[9, 0]].concat();
     vec![
         (0, Link::Loopback, vec![family, 0, 0, 0]),
         (0, Link::Loopback, vec![0, 0, 0, family]),
@@ -32,6 +38,19 @@ fn link_headers(packet: &[u8]) -> Vec<(u16, Link, Vec<u8>)> {
         (113, Link::LinuxSll, [vec![0; 14], ether_type.to_vec()].concat()),
         (version, Link::RawIp, vec![]),
         (276, Link::LinuxSll2, sll2),
+        (9, Link::Hdlc, vec![0xff, 3, 0, ppp]),
+        (50, Link::Hdlc, vec![0xff, 3, 0, ppp]),
+        (104, Link::Hdlc, [&[0x0f, 0][..], &ether_type].concat()),
+        (107, Link::FrameRelay, [&[0x18, 0x41][..], &ether_type].concat()),
+        (10, Link::Fddi, [&[0x50][..], &[2; 12], &snap].concat()),
+        (11, Link::Llc, snap.clone()),
+        (100, Link::Llc, snap.clone()),
+        (105, Link::Wireless, wireless.clone()),
+        (127, Link::Radiotap, [&[0, 0, 8, 0, 0, 0, 0, 0][..], &wireless].concat()),
+        (192, Link::Ppi, [&[0, 0, 8, 0, 105, 0, 0, 0][..], &wireless].concat()),
+        (242, Link::Infiniband, [&[0; 40][..], &ether_type, &[0; 2]].concat()),
+        (51, Link::PppOverEthernet, pppoe),
+        (239, Link::Nflog, nflog),
     ]
 }
 
