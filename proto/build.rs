@@ -12,13 +12,14 @@ use protox::{
     },
 };
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "mos/v1/access.proto",
     "mos/v1/event_service.proto",
     "mos/v1/flow.proto",
     "mos/v1/flow_service.proto",
     "mos/v1/policy_service.proto",
     "mos/v1/system_service.proto",
+    "mos/v1/watch.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -8,7 +8,9 @@
     reason = "an integration test is one test module, its helpers included"
 )]
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,6 +20,7 @@ use mos_tests::service::{Mosd, Setup, free_address, number};
 use mos_tests::tidy;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Time for one call, which includes the start of Python.
 const CALL_MAX: Duration = Duration::from_secs(60);
@@ -222,4 +225,64 @@ fn each_example_changes_an_option_and_reads_it_back() {
         assert_eq!(options["options"]["clientBufferBytes"], bytes, "{options}");
     }
     scene.end();
+}
+
+/// An orchestrator that runs, and what it has printed.
+struct Orchestrator {
+    program: Child,
+    folder: TempDir,
+}
+
+impl Orchestrator {
+    fn start(address: &str, bytes: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = File::create(folder.path().join("out")).expect("a file");
+        let err = File::create(folder.path().join("err")).expect("a file");
+        let example = tidy::root().join("examples/orchestrate.py");
+        let mut python = program::command(cached("venv/bin/python"), [example]);
+        let python = python.args([address, "22", bytes]).stdout(out).stderr(err);
+        Self { program: python.spawn().expect("it starts"), folder }
+    }
+
+    fn said(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(file)).expect("what it printed")
+    }
+
+    /// The names of the flows that it has changed.
+    fn changed(&self) -> Vec<String> {
+        self.said("out").lines().map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn the_orchestrator_changes_flows_as_they_come_and_survives_a_restart_of_mosd() {
+    let address = free_address();
+    let start = || Mosd::start(&Setup::demo().with(&["--listen", &address]));
+    let mosd = start();
+    let mut orchestrator = Orchestrator::start(&address, "32768");
+    let said = |orchestrator: &Orchestrator| (orchestrator.said("err"), mosd.log());
+    assert!(
+        program::within(CALL_MAX, || orchestrator.changed().len() > 1),
+        "{:?}",
+        said(&orchestrator)
+    );
+    mosd.stop(Signal::KILL);
+    let before = orchestrator.changed().len();
+    let mosd = start();
+    let has_gone_on = || orchestrator.changed().len() > before;
+    assert!(program::within(CALL_MAX, has_gone_on), "{}", orchestrator.said("err"));
+    // Flows end: one that it has changed and that lives has the option.
+    let has_option = || {
+        let options = |flow: &String| mosd.mosctl(&["getopt", flow, "-o", "json"]);
+        let found = orchestrator.changed()[before..]
+            .iter()
+            .rev()
+            .map(options)
+            .find(|found| found.status.success());
+        found.is_some_and(|found| found.text().contains("\"clientBufferBytes\": \"32768\""))
+    };
+    assert!(program::within(CALL_MAX, has_option), "{}", orchestrator.said("out"));
+    assert_eq!(orchestrator.program.try_wait().expect("a status"), None, "it goes on");
+    program::kill(&mut orchestrator.program);
+    mosd.stop(Signal::INT).in_order();
 }

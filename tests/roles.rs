@@ -144,7 +144,7 @@ impl Scene {
             let mut events = EventServiceClient::new(connect(from).await);
             // A type that never comes here.
             let types = vec![EventType::OptionsChanged.into()];
-            let request = WatchEventsRequest { types, filter: String::new() };
+            let request = WatchEventsRequest { types, ..WatchEventsRequest::default() };
             let mut stream = events.watch_events(request).await?.into_inner();
             stream.message().await?.expect("it begins with Subscribed");
             Ok(stream)

@@ -15,9 +15,10 @@ use mos_proto::v1::{
     PeekFlowRequest, PeekFlowResponse, RankFlowsRequest, RankFlowsResponse, ReadFlowRequest,
     ReadFlowResponse, ReplacePoliciesRequest, ReplacePoliciesResponse, RollbackPoliciesRequest,
     RollbackPoliciesResponse, SetSockOptRequest, SetSockOptResponse, UndoSockOptRequest,
-    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse,
-    event_service_client::EventServiceClient, flow_service_client::FlowServiceClient,
-    policy_service_client::PolicyServiceClient, system_service_client::SystemServiceClient,
+    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse, WatchFlowsRequest,
+    WatchFlowsResponse, event_service_client::EventServiceClient,
+    flow_service_client::FlowServiceClient, policy_service_client::PolicyServiceClient,
+    system_service_client::SystemServiceClient,
 };
 use mos_text::{Endpoint, Token};
 use tonic::{
@@ -319,6 +320,20 @@ impl Client {
         let mut flows = FlowServiceClient::new(self.channel());
         // No `grpc-timeout`: it would bound the whole stream.
         self.bounded("mos.v1.FlowService/ReadFlow", flows.read_flow(Request::new(m))).await
+    }
+
+    /// The flows that are there, and their changes. Opening the stream is bounded in time, the
+    /// stream itself is not.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the server refuses or does not answer in time.
+    pub async fn watch_flows(
+        &self,
+        m: WatchFlowsRequest,
+    ) -> Result<Streaming<WatchFlowsResponse>, CallError> {
+        let mut flows = FlowServiceClient::new(self.channel());
+        self.bounded("mos.v1.FlowService/WatchFlows", flows.watch_flows(Request::new(m))).await
     }
 
     /// Events from now on. Opening the stream is bounded in time, the stream itself is not.

@@ -386,6 +386,9 @@ fn next_step(reason: Option<Reason>, code: Code) -> Option<&'static str> {
         Reason::PageTokenInvalid | Reason::MatchTokenInvalid => {
             "mosd was restarted meanwhile: begin again"
         }
+        Reason::ResumeTokenInvalid | Reason::ResumeTokenExpired => {
+            "begin without the token: what happened meanwhile is not known"
+        }
         Reason::TooManyMatches => "narrow the filter, or allow that many with --max-flows N",
         Reason::UndoUnknown => "`mosctl setopt` sets options anew",
         Reason::RequestIdReused => "every request needs an id of its own",

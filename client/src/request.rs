@@ -4,7 +4,7 @@ use mos_proto::v1::{
     ApplySockOptRequest, CountFlowsRequest, ExportFlowsRequest, FlowOptions, FlowView,
     GetFlowRequest, GetSockOptRequest, ListFlowsRequest, PeekFlowRequest, RankFlowsRequest,
     RawSockOpt, ReadFlowRequest, SetSockOptRequest, Side, TcpState, WatchEventsRequest,
-    set_sock_opt_request::Change,
+    WatchFlowsRequest, set_sock_opt_request::Change,
 };
 use mos_text::{
     FlowName,
@@ -14,7 +14,7 @@ use mos_text::{
 use crate::{
     args::{
         self, AddressMatch, Condition, CountArgs, EventsArgs, ExportArgs, Format, ListArgs,
-        OptionFlags, RawTarget, Selector, SetoptArgs, Term, TopArgs,
+        OptionFlags, RawTarget, Selector, SetoptArgs, Term, TopArgs, WatchArgs,
     },
     error::Failure,
     raw_option,
@@ -69,6 +69,18 @@ pub fn watch_events(args: &EventsArgs) -> WatchEventsRequest {
     WatchEventsRequest {
         types: args.types.iter().map(|one| (*one).into()).collect(),
         filter: filter(&args.selector),
+        ..WatchEventsRequest::default()
+    }
+}
+
+/// The flows that are there and their changes, or the changes since a bookmark.
+#[must_use]
+pub fn watch_flows(args: &WatchArgs, resume_token: String) -> WatchFlowsRequest {
+    WatchFlowsRequest {
+        filter: filter(&args.selector),
+        resume_token,
+        updates_only: args.updates_only,
+        slow_policy: args.slow.policy().into(),
     }
 }
 

@@ -30,7 +30,7 @@ mod words;
 mod workers;
 
 pub use api::{
-    rejection::{ManyFlows, Rejection, Unserved},
+    rejection::{ManyFlows, Rejection, ResumeError, Unserved},
     service::Service,
     state::{Control, Settings},
     status::ErrorRow,

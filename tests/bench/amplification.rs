@@ -63,6 +63,10 @@ fn requests(flow: &str) -> Vec<(&'static str, Vec<u8>)> {
     let dry_run = [&name[..], &[0x12, 3, 0x08, 0x80, 0x40]].concat();
     vec![
         ("mos.v1.FlowService/ListFlows", number(1, 1000)),
+        ("mos.v1.FlowService/CountFlows", text(2, "client_state")),
+        ("mos.v1.FlowService/RankFlows", number(3, 1000)),
+        ("mos.v1.FlowService/ExportFlows", number(2, 2)),
+        ("mos.v1.FlowService/WatchFlows", Vec::new()),
         ("mos.v1.FlowService/GetFlow", name.clone()),
         ("mos.v1.FlowService/GetSockOpt", name),
         ("mos.v1.FlowService/SetSockOpt", dry_run),

@@ -76,6 +76,7 @@ impl Watch {
                 self.losses.push(lost);
                 Ok(None)
             }
+            Message::Bookmark(_) => Ok(None),
             Message::Subscribed(again) => panic!("subscribed twice: {again:?}"),
         }
     }
@@ -143,7 +144,7 @@ async fn subscribe(
     types: &[EventType],
 ) -> Streaming<WatchEventsResponse> {
     let types = types.iter().copied().map(i32::from).collect();
-    let request = WatchEventsRequest { types, filter: String::new() };
+    let request = WatchEventsRequest { types, ..WatchEventsRequest::default() };
     let mut client = EventServiceClient::new(connect(service, window).await);
     let mut stream = client.watch_events(request).await.expect("a stream").into_inner();
     let first = stream.message().await.expect("a first message").and_then(|m| m.message);

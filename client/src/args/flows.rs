@@ -1,6 +1,9 @@
 //! The command lines of `flows`: what is done with many flows at once.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mos_proto::v1::SlowPolicy;
 
 use super::Selector;
 
@@ -58,4 +61,52 @@ pub struct ExportArgs {
     /// Names, addresses, states and options alone, without counters.
     #[arg(long)]
     pub basic: bool,
+}
+
+/// `flows watch`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
+pub struct WatchArgs {
+    /// Which flows: by addresses, ports, VLAN and core.
+    #[command(flatten)]
+    pub selector: Selector,
+    /// Only changes, not the flows that are there.
+    #[arg(long)]
+    pub updates_only: bool,
+    /// Goes on where the last watch with this file has ended, as far as mosd knows what happened
+    /// since; else begins with the flows that are there. The file has the last bookmark.
+    #[arg(long, value_name = "FILE", conflicts_with = "updates_only")]
+    pub resume: Option<PathBuf>,
+    /// What mosd does when this reads too slowly.
+    #[arg(long, value_name = "POLICY", default_value = "coalesce")]
+    pub slow: Slow,
+    /// Ends after this many lines.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Ends with exit code 12 as soon as changes are lost.
+    #[arg(long)]
+    pub fail_on_loss: bool,
+}
+
+/// What becomes of a slow reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Slow {
+    /// Of each flow, only the newest change that waits is kept.
+    Coalesce,
+    /// What finds no room is lost, and counted.
+    Drop,
+    /// The stream ends.
+    Disconnect,
+}
+
+impl Slow {
+    /// As the API has it.
+    #[must_use]
+    pub const fn policy(self) -> SlowPolicy {
+        match self {
+            Self::Coalesce => SlowPolicy::Coalesce,
+            Self::Drop => SlowPolicy::Drop,
+            Self::Disconnect => SlowPolicy::Disconnect,
+        }
+    }
 }

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use mos_text::{FlowName, Size, Span, TextError, mos};
 
 pub(crate) use self::events::type_name;
-pub use self::flows::{CountArgs, ExportArgs, ListArgs, TopArgs};
+pub use self::flows::{CountArgs, ExportArgs, ListArgs, Slow, TopArgs, WatchArgs};
 pub use self::options::{OptionFlags, Overlap, Stop};
 pub use self::policy::{ApplyArgs, CreatePolicyArgs, PolicyVerb};
 pub use self::selector::{AddressMatch, Condition, Selector, Term};
@@ -130,6 +130,8 @@ pub enum Verb {
     Flows(FlowsVerb),
     /// Lists flows; the same as `flows list`.
     List(ListArgs),
+    /// Shows flows as they change; the same as `flows watch`.
+    Watch(WatchArgs),
     /// Reads the options of a flow.
     Getopt(GetoptArgs),
     /// Changes options of flows while they run.
@@ -192,6 +194,8 @@ pub enum FlowsVerb {
     Top(TopArgs),
     /// Writes every flow in one stream; for machines with `-o jsonl`.
     Export(ExportArgs),
+    /// Shows the flows that are there, then every change, until Ctrl-C.
+    Watch(WatchArgs),
 }
 
 /// `flows get`.

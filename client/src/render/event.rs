@@ -92,6 +92,10 @@ pub(crate) fn lost_text(lost: &Lost) -> String {
         Reason::Unspecified => "for a reason that this version does not know",
         Reason::SlowConsumer => "they were not read fast enough",
         Reason::CoreRingOverflow => "mosd did not keep up with that core",
+        Reason::HistoryExpired => {
+            return "what happened since the bookmark is no longer known: all flows follow anew"
+                .to_owned();
+        }
     };
     let between = match (&lost.first_time, &lost.last_time) {
         (Some(first), Some(last)) => {

@@ -12,6 +12,7 @@ mod policy;
 mod progress;
 mod system;
 mod table;
+mod update;
 
 use std::{
     env,
@@ -34,6 +35,7 @@ pub(crate) use self::{
     progress::Progress,
     system::{caller_text, info_text, status_text},
     table::{Align, Table, Titles, pairs},
+    update::{update_columns, update_row},
 };
 use crate::{
     args::{Color, Format, Global},

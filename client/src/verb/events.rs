@@ -47,7 +47,7 @@ async fn follow(
     let mut table = Table::new(event_columns(format), session.output.titles());
     let mut remaining = args.limit.unwrap_or(u64::MAX);
     while remaining > 0 {
-        let Some(response) = next(session, stream).await? else {
+        let Some(response) = next(session, stream, METHOD).await? else {
             return Err(Failure::Contract("the server ended the stream without a word".to_owned()));
         };
         match response.message {
@@ -66,18 +66,19 @@ async fn follow(
                 }
             }
             // A newer server may send kinds of messages that this client does not know.
-            None => {}
+            Some(Message::Bookmark(_)) | None => {}
         }
     }
     Ok(Exit::Done)
 }
 
 /// The next message. Flushes the output before it waits.
-async fn next(
+pub(super) async fn next<T>(
     session: &mut Session,
-    stream: &mut Streaming<WatchEventsResponse>,
-) -> Result<Option<WatchEventsResponse>, Failure> {
-    let failed = |status: Status| CallError::new(METHOD, status, Duration::default());
+    stream: &mut Streaming<T>,
+    method: &str,
+) -> Result<Option<T>, Failure> {
+    let failed = |status: Status| CallError::new(method, status, Duration::default());
     let mut coming = pin!(stream.message());
     let ready = poll_fn(|context| {
         Poll::Ready(match coming.as_mut().poll(context) {

@@ -18,6 +18,7 @@ mod read;
 mod sockopt;
 mod system;
 mod token;
+mod watch;
 
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub(crate) fn without_server(cli: &Cli, output: &mut Output) -> Option<Result<Ex
         Verb::Help { topic } => Some(help::help(topic, output)),
         Verb::Flows(_)
         | Verb::List(_)
+        | Verb::Watch(_)
         | Verb::Getopt(_)
         | Verb::Setopt(_)
         | Verb::Undo(_)
@@ -89,6 +91,9 @@ pub(crate) async fn with_server(cli: Cli, mut output: Output) -> Exit {
         Verb::Flows(FlowsVerb::Count(args)) => count::count(&mut session, args).await,
         Verb::Flows(FlowsVerb::Top(args)) => export::top(&mut session, args).await,
         Verb::Flows(FlowsVerb::Export(args)) => export::export(&mut session, args).await,
+        Verb::Flows(FlowsVerb::Watch(args)) | Verb::Watch(args) => {
+            watch::watch(&mut session, args, cli.global.timeout).await
+        }
         Verb::Getopt(args) => sockopt::getopt(&mut session, args).await,
         Verb::Setopt(args) => sockopt::setopt(&mut session, args).await,
         Verb::Undo(args) => apply::undo(&mut session, args).await,
@@ -143,6 +148,7 @@ async fn prepare(verb: &Verb, output: &mut Output) -> Result<(), Failure> {
         }
         Verb::Setopt(args) => return sockopt::consent(args, output).await,
         Verb::Flows(FlowsVerb::Count(_)) => "count",
+        Verb::Flows(FlowsVerb::Watch(_)) | Verb::Watch(_) => "watch",
         Verb::Flows(
             FlowsVerb::List(_) | FlowsVerb::Get(_) | FlowsVerb::Top(_) | FlowsVerb::Export(_),
         )

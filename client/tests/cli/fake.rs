@@ -23,7 +23,8 @@ use mos_proto::v1::{
     OverlapPolicy, PeekFlowRequest, PeekFlowResponse, PortStatus, RankFlowsRequest,
     RankFlowsResponse, RawSockOpt, ReadFlowRequest, ReadFlowResponse, Role, SetSockOptRequest,
     SetSockOptResponse, Side, SideStats, Subscribed, TcpState, UndoSockOptRequest,
-    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse,
+    UndoSockOptResponse, WatchEventsRequest, WatchEventsResponse, WatchFlowsRequest,
+    WatchFlowsResponse,
     event_service_server::{EventService, EventServiceServer},
     flow_service_server::{FlowService, FlowServiceServer},
     lost::Reason,
@@ -223,6 +224,17 @@ fn find(name: &str) -> Result<&'static str, Status> {
 
 #[tonic::async_trait]
 impl FlowService for Answers {
+    type WatchFlowsStream = tonic::codegen::BoxStream<WatchFlowsResponse>;
+
+    async fn watch_flows(
+        &self,
+        request: Request<WatchFlowsRequest>,
+    ) -> Result<Response<Self::WatchFlowsStream>, Status> {
+        self.seen();
+        let messages = tokio_stream::iter(many::watch(&request.into_inner()));
+        Ok(Response::new(Box::pin(messages.chain(tokio_stream::pending()))))
+    }
+
     async fn list_flows(
         &self,
         request: Request<ListFlowsRequest>,
@@ -533,7 +545,7 @@ impl EventService for Answers {
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         use watch_events_response::Message;
         self.seen();
-        let WatchEventsRequest { types, filter } = request.into_inner();
+        let WatchEventsRequest { types, filter, .. } = request.into_inner();
         let one = types.first().and_then(|number| EventType::try_from(*number).ok());
         let event =
             |sequence| Message::Event(event(sequence, one.unwrap_or(EventType::FlowStarted)));

@@ -17,3 +17,4 @@ mod payload;
 mod read;
 mod run;
 mod system;
+mod watch;

@@ -2,20 +2,25 @@
 
 use mos_proto::v1::{
     ApplyFailure, ApplySockOptRequest, ApplySockOptResponse, BatchSetSockOptRequest,
-    BatchSetSockOptResponse, CountFlowsRequest, CountFlowsResponse, ExportFlowsResponse,
-    ExportSummary, FlowGroup, FlowOptions, RankFlowsRequest, RankFlowsResponse, SetSockOptResponse,
-    SetSockOptResult, UndoSockOptRequest, UndoSockOptResponse,
+    BatchSetSockOptResponse, Bookmark, CountFlowsRequest, CountFlowsResponse, ExportFlowsResponse,
+    ExportSummary, FlowGroup, FlowOptions, FlowUpdate, Lost, RankFlowsRequest, RankFlowsResponse,
+    SetSockOptResponse, SetSockOptResult, Subscribed, UndoSockOptRequest, UndoSockOptResponse,
+    WatchFlowsRequest, WatchFlowsResponse, flow_update::Kind, lost::Reason,
+    watch_flows_response::Message,
 };
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::fake::{FLOW, MANY, error, numbered, status};
+use crate::fake::{FLOW, MANY, error, flow, numbered, status};
 
 /// Flows that are counted.
 pub(crate) const COUNTED: i64 = 812_440;
 
 /// The token of the change that can be undone.
 pub(crate) const UNDO: &str = "6d1fa7c0-3d1c-4b57-8d5b-0c1b8a4d2f10";
+
+/// The bookmark of a watch.
+pub(crate) const RESUME: &str = "CkQ";
 
 const MATCH_TOKEN: &str = "counted";
 
@@ -54,6 +59,39 @@ pub(crate) fn export(filter: &str) -> Vec<Result<ExportFlowsResponse, Status>> {
     let summary = Some(ExportSummary { flow_count, unreachable });
     let last = (filter != "breaks").then(|| ExportFlowsResponse { flows: vec![], summary });
     all.chunks(100).map(chunk).chain(last).map(Ok).collect()
+}
+
+/// One flow that is there, unless changes alone are wanted; a change, a loss, its end, a bookmark.
+/// Without history for a token: also that.
+pub(crate) fn watch(request: &WatchFlowsRequest) -> Vec<Result<WatchFlowsResponse, Status>> {
+    let update = |kind: Kind, cause: &str| {
+        let (flow, cause) = (Some(flow()), cause.to_owned());
+        Message::Update(FlowUpdate { kind: kind.into(), flow, cause, ..FlowUpdate::default() })
+    };
+    let lost = |reason: Reason, dropped_count| {
+        Message::Lost(Lost { reason: reason.into(), dropped_count, ..Lost::default() })
+    };
+    let bookmark = |resume_token: &str, snapshot_complete| {
+        let resume_token = resume_token.to_owned();
+        Message::Bookmark(Bookmark { resume_token, snapshot_complete })
+    };
+    let subscribed = Subscribed { boot_id: "6d1f".to_owned(), subscription: "s/7".to_owned() };
+    let is_known = request.resume_token == RESUME;
+    let is_expired = !request.resume_token.is_empty() && !is_known;
+    let has_snapshot = !is_known && !request.updates_only;
+    let messages = [
+        Some(Message::Subscribed(subscribed)),
+        is_expired.then(|| lost(Reason::HistoryExpired, 0)),
+        has_snapshot.then(|| update(Kind::Existing, "")),
+        Some(bookmark("", true)),
+        Some(update(Kind::Changed, "")),
+        Some(lost(Reason::SlowConsumer, 1500)),
+        Some(update(Kind::Ended, "fin")),
+        Some(bookmark(RESUME, false)),
+        Some(update(Kind::Added, "")),
+    ];
+    let response = |message| Ok(WatchFlowsResponse { message: Some(message) });
+    messages.into_iter().flatten().map(response).collect()
 }
 
 fn silent_core(filter: &str) -> Vec<String> {

@@ -186,6 +186,15 @@ impl EventKinds {
     /// Every kind of [`EventKind::ALL`].
     pub const ALL: Self = Self((1 << EventKind::ALL.len()) - 1);
 
+    /// How many kinds there are.
+    pub const COUNT: usize = EventKind::ALL.len() + 1;
+
+    /// Whether the set holds the kind in this place, from 0 on.
+    #[must_use]
+    pub const fn has_place(self, place: usize) -> bool {
+        place < Self::COUNT && self.0 >> place & 1 == 1
+    }
+
     /// The set with one kind more.
     #[must_use]
     pub const fn with(self, kind: EventKind) -> Self {
@@ -213,7 +222,7 @@ impl EventKinds {
     /// The set with these bits; unknown ones are dropped.
     #[must_use]
     pub const fn from_bits(bits: u16) -> Self {
-        Self(bits & Self::ALL.with(EventKind::FlowStatus).0)
+        Self(bits & ((1 << Self::COUNT) - 1))
     }
 }
 

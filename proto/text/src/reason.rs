@@ -99,6 +99,10 @@ reasons! {
     FilterFieldUnavailable => "FILTER_FIELD_UNAVAILABLE";
     /// The page token is not one of this process, or of another request.
     PageTokenInvalid => "PAGE_TOKEN_INVALID";
+    /// The resume token is not one of this request.
+    ResumeTokenInvalid => "RESUME_TOKEN_INVALID";
+    /// What happened since the bookmark is no longer kept, or the process has restarted.
+    ResumeTokenExpired => "RESUME_TOKEN_EXPIRED";
     /// More flows match than the request allows.
     TooManyMatches => "TOO_MANY_MATCHES";
     /// The change cannot be undone, and the request does not allow that.

@@ -132,6 +132,9 @@ pub enum Rejection {
     /// The page token cannot be used.
     #[error("page_token: {0}")]
     PageToken(#[from] PageTokenError),
+    /// A stream cannot go on where the resume token says.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// It is not proven who calls.
     #[error(transparent)]
     Unproven(#[from] Unproven),
@@ -201,6 +204,17 @@ pub enum Rejection {
     /// The request made us panic: our own error. The log has the id.
     #[error("internal error: the log of mosd says more of {0}")]
     Panicked(Uuid),
+}
+
+/// Why a stream cannot go on where its resume token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeError {
+    /// It is no token of this request.
+    #[error("resume_token is not one of this filter and these types")]
+    Token(PageTokenError),
+    /// What came after it is no longer kept.
+    #[error("what happened since resume_token is no longer kept: begin without it")]
+    Expired,
 }
 
 /// Why a request about many flows is not carried out.

@@ -118,6 +118,19 @@ impl FlowService for Service {
         .await
     }
 
+    type WatchFlowsStream = rpc::WatchFlowsStream;
+
+    async fn watch_flows(
+        &self,
+        request: Request<v1::WatchFlowsRequest>,
+    ) -> Result<Response<Self::WatchFlowsStream>, Status> {
+        let control = Arc::clone(&self.0);
+        self.answer("mos.v1.FlowService/WatchFlows", request, async |_, call, request| {
+            rpc::watch_flows(control, call, request).await
+        })
+        .await
+    }
+
     async fn get_sock_opt(
         &self,
         request: Request<v1::GetSockOptRequest>,
@@ -182,7 +195,8 @@ impl EventService for Service {
         &self,
         request: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        self.answer("mos.v1.EventService/WatchEvents", request, async |control, call, request| {
+        let control = Arc::clone(&self.0);
+        self.answer("mos.v1.EventService/WatchEvents", request, async |_, call, request| {
             rpc::watch_events(control, call, request).await
         })
         .await

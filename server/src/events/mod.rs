@@ -6,8 +6,10 @@
 //! ```
 //!
 //! One task for each worker owns its tap. While nobody watches, the worker builds no events and
-//! the task sleeps. A slow subscriber fills its own queue and nobody else's.
+//! the task sleeps. A slow subscriber fills its own queue and nobody else's. Who comes back soon is
+//! given what happened meanwhile, out of the [`history`].
 
+mod history;
 mod queue;
 mod task;
 
@@ -31,9 +33,12 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-pub(crate) use self::queue::{CoreEvent, Item, Loss, LossReason};
-use self::queue::{Popped, Queue};
-use crate::{budgets::Share, filter::Filter};
+pub(crate) use self::queue::{CoreEvent, Item, Keep, Loss, LossReason};
+use self::{
+    history::last_number,
+    queue::{Popped, Queue},
+};
+use crate::{budgets::Share, filter::Filter, words::bounds::BOOKMARK_EVERY};
 
 /// Subscribers that may wait to be admitted at once.
 const JOINS: usize = 16;
@@ -70,7 +75,69 @@ struct Counts {
 #[derive(Debug)]
 struct Join {
     subscription: Arc<Subscription>,
-    admitted: oneshot::Sender<()>,
+    /// Number of the last event that it has seen; `None`: it begins now.
+    from: Option<u64>,
+    /// Whether it can be given all that came after.
+    admitted: oneshot::Sender<Result<(), Expired>>,
+}
+
+/// Something that a subscriber is to be given is no longer kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Expired;
+
+/// What somebody asks for.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// Which events.
+    pub(crate) kinds: EventKinds,
+    /// Of which flows.
+    pub(crate) filter: Filter,
+    /// What waits beyond what is reserved for each is taken from here.
+    pub(crate) room: Share,
+    /// What is kept while it waits.
+    pub(crate) keep: Keep,
+    /// Where to go on; `None`: with what happens from now on.
+    pub(crate) from: Option<Position>,
+}
+
+/// A point in the events of all workers: of each, in their order, the number of the last event that
+/// was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Position(pub(crate) Vec<u64>);
+
+/// What a subscriber is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// An event.
+    Event(CoreEvent),
+    /// Something is missing.
+    Lost(Loss),
+    /// All up to here was given.
+    Bookmark(Position),
+}
+
+impl From<Item> for Told {
+    fn from(item: Item) -> Self {
+        match item {
+            Item::Value(event) => Self::Event(event),
+            Item::Lost(loss) => Self::Lost(loss),
+        }
+    }
+}
+
+/// Why nothing more is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubscribeError {
+    /// The task of a worker has ended.
+    Refused(Refusal),
+    /// What came after the position is no longer kept.
+    Expired,
+}
+
+impl From<Refusal> for SubscribeError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// What somebody watches, as the tasks see it.
@@ -79,6 +146,8 @@ struct Subscription {
     kinds: EventKinds,
     filter: Filter,
     is_over: AtomicBool,
+    /// It was given a bookmark: whoever it is may come back.
+    may_come_back: AtomicBool,
     inbox: Mutex<Inbox>,
 }
 
@@ -86,8 +155,10 @@ struct Subscription {
 struct Inbox {
     queue: Queue,
     reader: Option<Waker>,
-    /// The worker whose task has ended: nothing more of it will come.
-    cut: Option<WorkerId>,
+    /// Why nothing more of a worker will come.
+    cut: Option<SubscribeError>,
+    /// Of each worker, the number of the last event that was taken or passed over.
+    seen: Vec<(WorkerId, u64)>,
 }
 
 /// What a task has taken from its ring.
@@ -119,6 +190,8 @@ pub(crate) struct Subscriber {
     subscription: Arc<Subscription>,
     registry: Arc<Registry>,
     timer: Pin<Box<Sleep>>,
+    /// When the next bookmark is due.
+    bookmark_at: Instant,
 }
 
 impl FanOut {
@@ -138,38 +211,44 @@ impl FanOut {
         Self { taps, registry: Arc::default(), last_id: AtomicU64::new(0) }
     }
 
-    /// Watches events of these kinds that match the filter; what waits for the subscriber beyond
-    /// what is reserved for each is taken from `room`. Everything that happens after the
-    /// return is given to the subscriber: as an event, or counted in a loss.
+    /// Watches events. Everything that happens after the return, or after the position, is given to
+    /// the subscriber: as an event, or counted in a loss.
     ///
     /// # Errors
     ///
-    /// [`Refusal::WorkerNotRunning`] when a task has ended.
-    pub(crate) async fn subscribe(
-        &self,
-        kinds: EventKinds,
-        filter: Filter,
-        room: Share,
-    ) -> Result<Subscriber, Refusal> {
+    /// A task has ended, or not everything since the position is kept.
+    pub(crate) async fn subscribe(&self, wish: Wish) -> Result<Subscriber, SubscribeError> {
+        let Wish { kinds, filter, room, keep, from } = wish;
         let id = self.last_id.fetch_add(1, Relaxed) + 1;
-        let queue = Queue::new(self.taps.iter().map(|tap| tap.core), room);
-        let inbox = Mutex::new(Inbox { queue, reader: None, cut: None });
-        let subscription =
-            Arc::new(Subscription { kinds, filter, is_over: AtomicBool::new(false), inbox });
+        let queue = Queue::new(self.taps.iter().map(|tap| tap.core), room, keep);
+        let seen = self.taps.iter().map(|tap| (tap.core, 0)).collect();
+        let inbox = Mutex::new(Inbox { queue, reader: None, cut: None, seen });
+        let (is_over, may_come_back) = (AtomicBool::new(false), AtomicBool::new(false));
+        let subscription = Subscription { kinds, filter, is_over, may_come_back, inbox };
+        let subscription = Arc::new(subscription);
         self.registry.insert(id, Arc::clone(&subscription));
         // From here on it ends with this value, also where the caller goes away meanwhile.
+        let now = Instant::now();
         let subscriber = Subscriber {
             id,
             subscription: Arc::clone(&subscription),
             registry: Arc::clone(&self.registry),
-            timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+            timer: Box::pin(tokio::time::sleep_until(now)),
+            bookmark_at: now + BOOKMARK_EVERY,
         };
-        for tap in &self.taps {
+        for (place, tap) in self.taps.iter().enumerate() {
             let (admitted, is_admitted) = oneshot::channel();
-            let join = Join { subscription: Arc::clone(&subscription), admitted };
+            let from = match &from {
+                Some(Position(numbers)) => {
+                    Some(*numbers.get(place).ok_or(SubscribeError::Expired)?)
+                }
+                None => None,
+            };
+            let join = Join { subscription: Arc::clone(&subscription), from, admitted };
             let ended = Refusal::WorkerNotRunning(tap.core);
             tap.joins.send(join).await.map_err(|_ended| ended)?;
-            is_admitted.await.map_err(|_ended| ended)?;
+            let outcome = is_admitted.await.map_err(|_ended| ended)?;
+            outcome.map_err(|Expired| SubscribeError::Expired)?;
         }
         Ok(subscriber)
     }
@@ -222,6 +301,9 @@ impl Subscription {
                 }
             }
         }
+        if let Some(last) = batch.last() {
+            inbox.see(core, last_number(last));
+        }
         let is_crowded = inbox.queue.is_crowded(core);
         let reader = inbox.reader.take();
         drop(inbox);
@@ -231,10 +313,10 @@ impl Subscription {
         Taken { dropped, is_crowded }
     }
 
-    /// The task of this worker ends: its events will be missing, untold.
-    fn cut(&self, core: WorkerId) {
+    /// Nothing more of a worker will come, for this reason.
+    fn cut(&self, why: SubscribeError) {
         let mut inbox = self.inbox();
-        inbox.cut = Some(core);
+        inbox.cut = Some(why);
         let reader = inbox.reader.take();
         drop(inbox);
         if let Some(reader) = reader {
@@ -248,6 +330,14 @@ impl Subscription {
     }
 }
 
+impl Inbox {
+    fn see(&mut self, core: WorkerId, number: u64) {
+        if let Some((_, seen)) = self.seen.iter_mut().find(|(of, _)| *of == core) {
+            *seen = number.max(*seen);
+        }
+    }
+}
+
 impl Subscriber {
     /// Names the subscription.
     #[must_use]
@@ -255,26 +345,62 @@ impl Subscriber {
         self.id
     }
 
-    /// The next event or loss. Every event that matches is given once, or counted in one loss.
+    /// Number of the last event of a worker that was given, or passed over.
+    pub(crate) fn seen(&self, core: WorkerId) -> u64 {
+        let inbox = self.subscription.inbox();
+        inbox.seen.iter().find(|(of, _)| *of == core).map_or(0, |(_, seen)| *seen)
+    }
+
+    /// As [`Self::poll_next`].
+    pub(crate) async fn next(&mut self) -> Result<Told, SubscribeError> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The next event or loss, if one waits.
     ///
     /// # Errors
     ///
-    /// [`Refusal::WorkerNotRunning`] when a task has ended, after what it had brought.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Item, Refusal>> {
-        let Self { subscription, timer, .. } = self;
+    /// As [`Self::poll_next`].
+    pub(crate) fn next_waiting(&self) -> Result<Option<Told>, SubscribeError> {
+        let mut inbox = self.subscription.inbox();
+        match inbox.queue.pop(Instant::now()) {
+            Popped::Item(item) => Ok(Some(item.into())),
+            Popped::Until(_) | Popped::Nothing => inbox.cut.map_or(Ok(None), Err),
+        }
+    }
+
+    /// The next event, loss or bookmark. Every event that matches is given once, or counted in one
+    /// loss; a bookmark comes every [`BOOKMARK_EVERY`], once nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing more is given, after what had come before.
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Told, SubscribeError>> {
+        let Self { subscription, timer, bookmark_at, .. } = self;
         loop {
+            let now = Instant::now();
             let mut inbox = subscription.inbox();
-            let popped = inbox.queue.pop(Instant::now());
-            if let Popped::Item(item) = popped {
-                return Poll::Ready(Ok(item));
+            let popped = inbox.queue.pop(now);
+            let until = match popped {
+                Popped::Item(item) => return Poll::Ready(Ok(item.into())),
+                Popped::Until(due) => due,
+                Popped::Nothing => *bookmark_at,
+            };
+            if let Some(why) = inbox.cut {
+                return Poll::Ready(Err(why));
             }
-            if let Some(core) = inbox.cut {
-                return Poll::Ready(Err(Refusal::WorkerNotRunning(core)));
+            if popped == Popped::Nothing && *bookmark_at <= now {
+                *bookmark_at = now + BOOKMARK_EVERY;
+                subscription.may_come_back.store(true, Relaxed);
+                let seen = inbox.seen.iter().map(|(_, seen)| *seen).collect();
+                return Poll::Ready(Ok(Told::Bookmark(Position(seen))));
             }
             inbox.reader = Some(context.waker().clone());
             drop(inbox);
-            let Popped::Until(due) = popped else { return Poll::Pending };
-            timer.as_mut().reset(due);
+            timer.as_mut().reset(until);
             if timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }

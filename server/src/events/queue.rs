@@ -7,14 +7,17 @@
 //!                         └─ gate of the core: shut until Lost can be told
 //! ```
 //!
-//! Each core has a gate. A loss shuts it, and what comes from that core is counted instead of
-//! queued, until a `Lost` may be told: not sooner than [`LOST_EVERY`] after the previous one, and
-//! after an overflow not before half the queue is read. Then the `Lost` goes first.
+//! Each core has a gate. A loss shuts it, and what comes from that core is counted until a `Lost`
+//! may be told: [`LOST_EVERY`] after the previous one, and after an overflow once half the queue is
+//! read. Who wants only the latest of flows has one status of each waiting, its beginning and end.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use mos_control::{Delivery, NumberedEvent};
-use mos_stack::{Instant as EventTime, WorkerId};
+use mos_stack::{Fact, FlowId, Instant as EventTime, StatusChange, WorkerId};
 use tokio::time::Instant;
 
 use crate::{
@@ -42,6 +45,17 @@ pub(crate) struct CoreEvent {
     pub(crate) core: WorkerId,
     /// What happened, with its number.
     pub(crate) event: NumberedEvent,
+    /// Earlier statuses of the flow that this one has replaced before anybody saw them.
+    pub(crate) replaced: u32,
+}
+
+/// What a queue keeps of the statuses of one flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Every one.
+    All,
+    /// The latest, and that it has begun and ended.
+    Latest,
 }
 
 /// What is missing.
@@ -93,6 +107,11 @@ pub(super) struct Queue {
     gates: Vec<Gate>,
     /// Something found no room since the queue was last read empty.
     is_behind: bool,
+    /// Where the last status of each flow waits, counted from the first item ever; `None`: each is
+    /// kept.
+    latest: Option<HashMap<FlowId, u64>>,
+    /// Items that were ever read.
+    read: u64,
 }
 
 /// What of one core's events was lost and not told yet. Open as long as that is nothing.
@@ -116,7 +135,11 @@ struct Tally {
 
 impl Queue {
     /// An empty queue for the events of these workers, which grows into `room`.
-    pub(super) fn new(workers: impl IntoIterator<Item = WorkerId>, room: Share) -> Self {
+    pub(super) fn new(
+        workers: impl IntoIterator<Item = WorkerId>,
+        room: Share,
+        keep: Keep,
+    ) -> Self {
         Self {
             items: VecDeque::with_capacity(CAPACITY_MIN),
             capacity: CAPACITY_MIN,
@@ -124,6 +147,8 @@ impl Queue {
             room,
             gates: workers.into_iter().map(Gate::new).collect(),
             is_behind: false,
+            latest: (keep == Keep::Latest).then(HashMap::new),
+            read: 0,
         }
     }
 
@@ -177,13 +202,19 @@ impl Queue {
 
     /// Takes an event. Returns whether it found room.
     pub(super) fn offer(&mut self, core: WorkerId, event: &NumberedEvent, now: Instant) -> bool {
+        if self.replace(core, event) {
+            return true;
+        }
         let (has_room, is_half_read) = (self.has_room(), self.is_half_read());
-        let Self { items, gates, is_behind, .. } = self;
+        let Self { items, gates, is_behind, latest, read, .. } = self;
         let Some(gate) = gates.iter_mut().find(|gate| gate.core == core) else { return false };
         let is_read = is_half_read || gate.slow.loss.is_none();
         if has_room && is_read && gate.may_open(now) {
             items.extend(gate.open().into_iter().flatten().map(Item::Lost));
-            items.push_back(Item::Value(CoreEvent { core, event: *event }));
+            if let (Some(latest), Some(flow)) = (latest, event.value.flow) {
+                latest.insert(flow, *read + items.len() as u64);
+            }
+            items.push_back(Item::Value(CoreEvent { core, event: *event, replaced: 0 }));
             return true;
         }
         let only_ring = has_room && gate.slow.loss.is_none();
@@ -192,6 +223,30 @@ impl Queue {
         let time = Some(event.value.time);
         gate.shut(Loss { core, reason, count: 1, first: time, last: time });
         false
+    }
+
+    /// Puts a status in the place of the one before of its flow, if that waits and only the latest
+    /// is wanted. A flow that begins stays one that begins: its beginning and its end are told.
+    fn replace(&mut self, core: WorkerId, event: &NumberedEvent) -> bool {
+        let Self { items, gates, latest, read, .. } = self;
+        let is_open = gates.iter().any(|gate| gate.core == core && gate.is_open());
+        let at = event.value.flow.and_then(|flow| latest.as_ref()?.get(&flow)?.checked_sub(*read));
+        let waiting = at.and_then(|at| items.get_mut(usize::try_from(at).ok()?));
+        let Some(Item::Value(waiting)) = waiting.filter(|_| is_open) else { return false };
+        let (Fact::FlowStatus { change: before, .. }, Fact::FlowStatus { change, status }) =
+            (waiting.event.value.fact, event.value.fact)
+        else {
+            return false;
+        };
+        let change = match (before, change) {
+            (StatusChange::Began, StatusChange::Ended(_)) => return false,
+            (StatusChange::Began, _) => StatusChange::Began,
+            (StatusChange::Changed | StatusChange::Ended(_), _) => change,
+        };
+        waiting.event = *event;
+        waiting.event.value.fact = Fact::FlowStatus { change, status };
+        waiting.replaced = waiting.replaced.saturating_add(1);
+        true
     }
 
     /// Takes note of events that nobody has seen.
@@ -210,6 +265,13 @@ impl Queue {
             self.shrink();
             return self.pop_loss(now);
         };
+        if let (Some(latest), Item::Value(CoreEvent { event, .. })) = (&mut self.latest, &item)
+            && let Some(flow) = event.value.flow
+            && latest.get(&flow) == Some(&self.read)
+        {
+            latest.remove(&flow);
+        }
+        self.read += 1;
         if let Item::Lost(Loss { core, reason, .. }) = item
             && let Some(gate) = self.gates.iter_mut().find(|gate| gate.core == core)
         {
@@ -284,7 +346,9 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use mos_stack::{Event, Fact, FlowTuple};
+    use mos_stack::{
+        EndCause, Event, FlowStatus, FlowTuple, OptionsOrigin, Sides, SockOpts, TcpState,
+    };
 
     use super::*;
     use crate::budgets::Budget;
@@ -298,7 +362,7 @@ mod tests {
 
     /// A queue with all the room that there can be.
     fn queue(workers: impl IntoIterator<Item = WorkerId>) -> Queue {
-        Queue::new(workers, Budget::new(QUEUE_BYTES, QUEUE_BYTES).begin(None))
+        Queue::new(workers, Budget::new(QUEUE_BYTES, QUEUE_BYTES).begin(None), Keep::All)
     }
 
     fn event(sequence: u64) -> NumberedEvent {
@@ -400,6 +464,50 @@ mod tests {
         assert_eq!(read(&mut queue, later), [Err((LossReason::RingOverflow, 1)), Ok(2)]);
         let end = later + LOST_EVERY;
         assert_eq!(read(&mut queue, end), [Err((LossReason::RingOverflow, 2))]);
+    }
+
+    /// A status of a flow, with this number.
+    fn status(flow: u32, sequence: u64, change: StatusChange) -> NumberedEvent {
+        let id = FlowId::from_parts(core(), flow, 1);
+        let status = FlowStatus {
+            states: Sides::both(TcpState::Established),
+            is_one_sided: false,
+            options: SockOpts::default(),
+            origin: OptionsOrigin::Default,
+            revision: u32::try_from(sequence).unwrap(),
+            started: EventTime::EPOCH,
+            last_packet: EventTime::EPOCH,
+            inner_vlan: None,
+        };
+        let mut numbered = event(sequence);
+        numbered.value.flow = Some(id);
+        numbered.value.fact = Fact::FlowStatus { change, status };
+        numbered
+    }
+
+    #[test]
+    fn what_waits_of_a_flow_gives_way_to_what_is_newer_but_not_its_beginning() {
+        use StatusChange::{Began, Changed, Ended};
+        let room = Budget::new(QUEUE_BYTES, QUEUE_BYTES).begin(None);
+        let (mut queue, now) = (Queue::new([core()], room, Keep::Latest), Instant::now());
+        let end = Ended(Some(EndCause::Fin));
+        let told =
+            [(1, Began), (2, Began), (1, Changed), (3, Changed), (3, Changed), (1, end), (3, end)];
+        for (number, (flow, change)) in told.into_iter().enumerate() {
+            assert!(queue.offer(core(), &status(flow, number as u64 + 1, change), now));
+        }
+        for (flow, change, number, replaced) in
+            [(1, Began, 3, 1), (2, Began, 2, 0), (3, end, 7, 2), (1, end, 6, 0)]
+        {
+            // The newest state, and what was told of it first.
+            let event = status(flow, number, change);
+            let item = Item::Value(CoreEvent { core: core(), event, replaced });
+            assert_eq!(queue.pop(now), Popped::Item(item));
+        }
+        assert!(queue.offer(core(), &status(2, 8, Changed), now), "what was read stays read");
+        let (popped, rest) = (queue.pop(now), queue.pop(now));
+        assert!(matches!(popped, Popped::Item(Item::Value(CoreEvent { replaced: 0, .. }))));
+        assert_eq!((rest, queue.latest.map(|latest| latest.len())), (Popped::Nothing, Some(0)));
     }
 
     #[test]

@@ -9,20 +9,26 @@ use tokio::time::timeout;
 use super::*;
 use crate::{
     budgets::Budget,
-    words::bounds::{QUEUE_BYTES, QUEUE_BYTES_MIN},
+    words::bounds::{EVENTS_KEPT, HISTORY_KEPT, QUEUE_BYTES, QUEUE_BYTES_MIN},
 };
 
 /// Longer than any pause of a task.
 const SETTLE: Duration = Duration::from_millis(50);
 
 impl Subscriber {
-    /// As [`Self::poll_next`].
-    async fn next(&mut self) -> Item {
+    /// The next event or loss, bookmarks apart.
+    async fn item(&mut self) -> Item {
         self.item_or_end().await.unwrap()
     }
 
-    async fn item_or_end(&mut self) -> Result<Item, Refusal> {
-        std::future::poll_fn(|context| self.poll_next(context)).await
+    async fn item_or_end(&mut self) -> Result<Item, SubscribeError> {
+        loop {
+            match self.next().await? {
+                Told::Event(event) => return Ok(Item::Value(event)),
+                Told::Lost(loss) => return Ok(Item::Lost(loss)),
+                Told::Bookmark(_) => {}
+            }
+        }
     }
 }
 
@@ -53,7 +59,8 @@ async fn watch(fan_out: &FanOut, kinds: EventKinds) -> Subscriber {
 /// The same for a subscriber whose queue grows within a budget.
 async fn watch_within(fan_out: &FanOut, kinds: EventKinds, room: &Arc<Budget>) -> Subscriber {
     let filter = Filter::parse_for_events("").unwrap();
-    fan_out.subscribe(kinds, filter, room.begin(None)).await.unwrap()
+    let room = room.begin(None);
+    fan_out.subscribe(Wish { kinds, filter, room, keep: Keep::All, from: None }).await.unwrap()
 }
 
 /// Tells events if they are wanted, as a stack does. Returns how many were told.
@@ -103,7 +110,7 @@ impl Given {
     async fn read(subscriber: &mut Subscriber, happened: u64) -> Self {
         let mut given = Self::default();
         while given.total() < happened {
-            let item = timeout(Duration::from_secs(60), subscriber.next()).await;
+            let item = timeout(Duration::from_secs(60), subscriber.item()).await;
             given.take(item.unwrap_or_else(|_| panic!("{} of {happened}", given.total())));
         }
         given
@@ -122,7 +129,7 @@ async fn a_stalled_subscriber_loses_exactly_what_found_no_room_and_a_fast_one_no
         tell(&mut feed, EACH);
         let happened = given.total() + EACH;
         while given.total() < happened {
-            given.take(timeout(SETTLE, fast.next()).await.unwrap());
+            given.take(timeout(SETTLE, fast.item()).await.unwrap());
         }
     }
     assert_eq!((given.numbers.len() as u64, given.losses), (ROUNDS * EACH, 0));
@@ -151,7 +158,7 @@ async fn stalled_subscribers_of_one_principal_share_what_may_wait_and_give_it_ba
     for subscriber in &mut stalled {
         let given = Given::read(subscriber, EACH).await;
         assert_eq!(given.numbers.len() as u64 + given.slow, EACH);
-        timeout(SETTLE, subscriber.next()).await.unwrap_err();
+        timeout(SETTLE, subscriber.item()).await.unwrap_err();
     }
     assert_eq!(room.held(), 0);
 }
@@ -175,11 +182,11 @@ async fn who_watches_is_told_when_the_way_of_events_has_ended() {
     let (fan_out, mut feed) = one_worker(64);
     let mut subscriber = watch(&fan_out, EventKinds::ALL).await;
     assert_eq!(tell(&mut feed, 1), 1);
-    assert!(matches!(subscriber.next().await, Item::Value(_)));
+    assert!(matches!(subscriber.item().await, Item::Value(_)));
     // Its task ends then, as it would by a panic.
     drop(fan_out);
     let end = timeout(SETTLE, subscriber.item_or_end()).await.unwrap();
-    assert_eq!(end, Err(Refusal::WorkerNotRunning(core(0))));
+    assert_eq!(end, Err(Refusal::WorkerNotRunning(core(0)).into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,12 +198,12 @@ async fn losses_of_a_ring_that_overflows_again_and_again_are_told_once_a_second(
     let mut given = Given::default();
     for _ in 0..ROUNDS {
         tell(&mut feed, 100);
-        while let Ok(item) = timeout(2 * SETTLE, subscriber.next()).await {
+        while let Ok(item) = timeout(2 * SETTLE, subscriber.item()).await {
             given.take(item);
         }
     }
     while given.total() < ROUNDS * 100 {
-        given.take(subscriber.next().await);
+        given.take(subscriber.item().await);
     }
     let seconds = begin.elapsed().as_secs();
     assert!(seconds >= 4, "{seconds}");
@@ -228,16 +235,18 @@ async fn a_subscriber_is_given_only_its_types_and_what_its_filter_matches() {
     let (fan_out, mut feed) = one_worker(64);
     let filter = Filter::parse_for_events("client.port = 7 AND core = 0").unwrap();
     let kinds = EventKinds::NONE.with(EventKind::FlowStarted);
-    let mut chosen = fan_out.subscribe(kinds, filter, Budget::new(0, 0).begin(None)).await.unwrap();
+    let room = Budget::new(0, 0).begin(None);
+    let wish = Wish { kinds, filter, room, keep: Keep::All, from: None };
+    let mut chosen = fan_out.subscribe(wish).await.unwrap();
     let mut all = watch(&fan_out, EventKinds::ALL).await;
     for (port, fact) in [(7, new_data()), (8, Fact::FlowStarted), (7, Fact::FlowStarted)] {
         feed.on_event(&event(port, fact));
     }
-    let Item::Value(CoreEvent { event: numbered, .. }) = chosen.next().await else {
+    let Item::Value(CoreEvent { event: numbered, .. }) = chosen.item().await else {
         panic!("a loss")
     };
     assert_eq!((numbered.sequence, numbered.value.tuple.client.port()), (3, 7));
-    timeout(SETTLE, chosen.next()).await.unwrap_err();
+    timeout(SETTLE, chosen.item()).await.unwrap_err();
     assert_eq!(Given::read(&mut all, 3).await.numbers, [1, 2, 3]);
 }
 
@@ -250,7 +259,7 @@ async fn one_who_comes_later_is_given_what_happens_from_then_on() {
     let given = Given::read(&mut first, 70).await;
     assert_eq!((given.numbers.len(), given.ring), (64, 6));
     tell(&mut feed, 1);
-    let Item::Value(CoreEvent { event, .. }) = second.next().await else {
+    let Item::Value(CoreEvent { event, .. }) = second.item().await else {
         panic!("the loss was before its time");
     };
     assert_eq!(event.sequence, 71);
@@ -266,7 +275,7 @@ async fn events_left_by_earlier_watchers_are_nobodys() {
     assert_eq!(tell(&mut feed, 10), 0, "nobody watches");
     let mut second = watch(&fan_out, EventKinds::ALL).await;
     tell(&mut feed, 1);
-    let Item::Value(CoreEvent { event, .. }) = second.next().await else { panic!("a loss") };
+    let Item::Value(CoreEvent { event, .. }) = second.item().await else { panic!("a loss") };
     assert_eq!(event.sequence, 11);
 }
 
@@ -287,7 +296,7 @@ async fn several_workers_meet_in_one_stream_each_in_its_order() {
     }
     let mut last = [0; 3];
     for _ in 0..300 {
-        let Item::Value(CoreEvent { core, event }) = subscriber.next().await else {
+        let Item::Value(CoreEvent { core, event, .. }) = subscriber.item().await else {
             panic!("a loss")
         };
         let last = &mut last[usize::from(core.index())];
@@ -316,7 +325,7 @@ async fn delivered_and_lost_are_what_happened_while_a_worker_goes_on() {
     let slow = tokio::spawn(async move {
         let mut given = Given::default();
         while given.total() < EVENTS {
-            given.take(slow.next().await);
+            given.take(slow.item().await);
             tokio::time::sleep(pause_after(given.numbers.len())).await;
         }
         given
@@ -325,4 +334,92 @@ async fn delivered_and_lost_are_what_happened_while_a_worker_goes_on() {
     assert_eq!((fast.total(), slow.total()), (EVENTS, EVENTS));
     assert!(slow.losses > 0);
     drop(worker.join().unwrap());
+}
+
+/// The next bookmark; what comes before it is no loss.
+async fn bookmark(subscriber: &mut Subscriber) -> (Vec<u64>, Position) {
+    let mut numbers = Vec::new();
+    loop {
+        match subscriber.next().await.unwrap() {
+            Told::Event(CoreEvent { event, .. }) => numbers.push(event.sequence),
+            Told::Lost(loss) => panic!("{loss:?}"),
+            Told::Bookmark(position) => return (numbers, position),
+        }
+    }
+}
+
+/// Comes back for events of these kinds.
+async fn come_back(
+    fan_out: &FanOut,
+    kinds: EventKinds,
+    position: &Position,
+) -> Result<Subscriber, SubscribeError> {
+    let filter = Filter::parse_for_events("").unwrap();
+    let room = Budget::new(usize::MAX, usize::MAX).begin(None);
+    let wish = Wish { kinds, filter, room, keep: Keep::All, from: Some(position.clone()) };
+    fan_out.subscribe(wish).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_comes_back_is_given_what_happened_meanwhile() {
+    let (fan_out, mut feed) = one_worker(1 << 14);
+    let mut first = watch(&fan_out, EventKinds::ALL).await;
+    tell(&mut feed, 3);
+    let (numbers, position) = bookmark(&mut first).await;
+    assert_eq!((numbers, &position), (vec![1, 2, 3], &Position(vec![3])));
+    tell(&mut feed, 1);
+    drop(first);
+    tokio::time::sleep(HISTORY_KEPT / 2).await;
+    // More than its queue takes at once.
+    assert_eq!(tell(&mut feed, 12_000), 12_000, "it may come back");
+    let mut second = come_back(&fan_out, EventKinds::ALL, &position).await.unwrap();
+    tell(&mut feed, 2);
+    let mut given = Vec::new();
+    while given.len() < 12_003 {
+        let Item::Value(CoreEvent { event, .. }) = second.item().await else { panic!("a loss") };
+        given.push(event.sequence);
+    }
+    assert!(given.into_iter().eq(4..=12_006), "all of it, once and in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_stays_away_too_long_is_told_so() {
+    let (fan_out, mut feed) = one_worker(64);
+    let mut first = watch(&fan_out, EventKinds::ALL).await;
+    let (_, position) = bookmark(&mut first).await;
+    drop(first);
+    tokio::time::sleep(HISTORY_KEPT + SETTLE).await;
+    assert_eq!(tell(&mut feed, 1), 0, "nobody is waited for any more");
+    let late = come_back(&fan_out, EventKinds::ALL, &position).await;
+    assert_eq!(late.unwrap_err(), SubscribeError::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_wants_what_was_not_told_meanwhile_is_told_so() {
+    let (fan_out, mut feed) = one_worker(64);
+    let gaps = EventKinds::NONE.with(EventKind::Gap);
+    let mut first = watch(&fan_out, gaps).await;
+    let (_, position) = bookmark(&mut first).await;
+    let orphans = EventKinds::NONE.with(EventKind::OrphanPacket);
+    let _other = watch(&fan_out, orphans).await;
+    tell(&mut feed, 1);
+    let both = come_back(&fan_out, gaps.union(orphans), &Position(vec![0])).await;
+    assert!(both.is_ok(), "nothing was told before the second came");
+    drop(first);
+    let future = come_back(&fan_out, gaps, &Position(vec![9])).await;
+    assert_eq!(future.unwrap_err(), SubscribeError::Expired, "nothing has this number yet");
+    drop(come_back(&fan_out, gaps, &position).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_newest_events_are_kept() {
+    let (fan_out, mut feed) = one_worker(1 << 17);
+    let mut first = watch(&fan_out, EventKinds::ALL).await;
+    let (_, position) = bookmark(&mut first).await;
+    drop(first);
+    tell(&mut feed, EVENTS_KEPT as u64 + 1);
+    tokio::time::sleep(HISTORY_KEPT / 2).await;
+    let late = come_back(&fan_out, EventKinds::ALL, &position).await;
+    assert_eq!(late.unwrap_err(), SubscribeError::Expired);
+    drop(come_back(&fan_out, EventKinds::ALL, &Position(vec![1])).await.unwrap());
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod before;
 pub(crate) mod change;
+pub(crate) mod joined;
 pub(crate) mod matches;
 pub(crate) mod page_token;
 pub(crate) mod ranking;

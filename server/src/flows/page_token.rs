@@ -1,8 +1,9 @@
 //! Page tokens of `ListFlows`: where a walk over the flow tables goes on. Match tokens of
-//! `ApplySockOpt` are the same: where one has begun.
+//! `ApplySockOpt` are the same: where one has begun. Resume tokens of streams have numbers instead.
 //!
 //! ```text
 //! boot id (16) | request digest (8) | list start (8) | core (2) | slot (4) | HMAC-SHA-256 (32)
+//! boot id (16) | request digest (8) | number of an event (8) of each core  | HMAC-SHA-256 (32)
 //! ```
 //!
 //! base64url. The server keeps nothing; a token carries no authority, but a forged or altered one
@@ -15,10 +16,12 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::walk::Position;
-use crate::words::bounds::PAGE_TOKEN_MAX;
+use crate::words::bounds::{PAGE_TOKEN_MAX, RESUME_TOKEN_MAX};
 
-const BODY: usize = 38;
-const TOKEN: usize = BODY + 32;
+/// Bytes before what a token says, of what a page token says, and behind it.
+const HEAD: usize = 24;
+const PAGE: usize = 14;
+const TAG: usize = 32;
 
 /// Why a token cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -100,15 +103,11 @@ impl PageTokens {
     /// The token for a position.
     #[must_use]
     pub(crate) fn seal(&self, position: Position, request: RequestDigest) -> String {
-        let mut bytes = Vec::with_capacity(TOKEN);
-        bytes.extend_from_slice(self.boot.as_bytes());
-        bytes.extend_from_slice(&request.0);
-        bytes.extend_from_slice(&position.start.as_nanos().to_be_bytes());
-        bytes.extend_from_slice(&position.core.index().to_be_bytes());
-        bytes.extend_from_slice(&position.slot.to_be_bytes());
-        let tag = self.mac.clone().chain_update(&bytes).finalize().into_bytes();
-        bytes.extend_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let mut said = Vec::with_capacity(PAGE);
+        said.extend_from_slice(&position.start.as_nanos().to_be_bytes());
+        said.extend_from_slice(&position.core.index().to_be_bytes());
+        said.extend_from_slice(&position.slot.to_be_bytes());
+        self.seal_bytes(&said, request)
     }
 
     /// The position that a token stands for.
@@ -121,12 +120,57 @@ impl PageTokens {
         text: &str,
         request: RequestDigest,
     ) -> Result<Position, PageTokenError> {
-        let short = (text.len() <= PAGE_TOKEN_MAX).then_some(text);
-        let bytes: [u8; TOKEN] = short
+        let bytes = self.open_bytes(text, request, PAGE_TOKEN_MAX)?;
+        let said: [u8; PAGE] = bytes.try_into().map_err(|_other| PageTokenError::Malformed)?;
+        let mut fields = Fields(&said);
+        let start = Instant::from_nanos(u64::from_be_bytes(fields.take()));
+        let core = WorkerId::new(u16::from_be_bytes(fields.take()));
+        let slot = u32::from_be_bytes(fields.take());
+        Ok(Position { start, core: core.ok_or(PageTokenError::Malformed)?, slot })
+    }
+
+    /// The token for the numbers of events, one of each core.
+    #[must_use]
+    pub(crate) fn seal_numbers(&self, numbers: &[u64], request: RequestDigest) -> String {
+        let said: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        self.seal_bytes(&said, request)
+    }
+
+    /// The numbers that a token stands for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(crate) fn open_numbers(
+        &self,
+        text: &str,
+        request: RequestDigest,
+    ) -> Result<Vec<u64>, PageTokenError> {
+        let bytes = self.open_bytes(text, request, RESUME_TOKEN_MAX)?;
+        let (numbers, rest) = bytes.as_chunks();
+        let numbers = numbers.iter().copied().map(u64::from_be_bytes).collect();
+        rest.is_empty().then_some(numbers).ok_or(PageTokenError::Malformed)
+    }
+
+    fn seal_bytes(&self, said: &[u8], RequestDigest(request): RequestDigest) -> String {
+        let mut bytes = [self.boot.as_bytes(), &request[..], said].concat();
+        let tag = self.mac.clone().chain_update(&bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn open_bytes(
+        &self,
+        text: &str,
+        RequestDigest(request): RequestDigest,
+        length_max: usize,
+    ) -> Result<Vec<u8>, PageTokenError> {
+        let short = (text.len() <= length_max).then_some(text);
+        let bytes = short
             .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-            .and_then(|bytes| bytes.try_into().ok())
+            .filter(|bytes| bytes.len() > HEAD + TAG)
             .ok_or(PageTokenError::Malformed)?;
-        let (body, tag) = bytes.split_at(BODY);
+        let (body, tag) = bytes.split_at(bytes.len() - TAG);
         let mut fields = Fields(body);
         if fields.take::<16>() != *self.boot.as_bytes() {
             return Err(PageTokenError::Restarted);
@@ -136,13 +180,10 @@ impl PageTokens {
             .chain_update(body)
             .verify_slice(tag)
             .map_err(|_mismatch| PageTokenError::Forged)?;
-        if fields.take::<8>() != request.0 {
+        if fields.take::<8>() != request {
             return Err(PageTokenError::RequestChanged);
         }
-        let start = Instant::from_nanos(u64::from_be_bytes(fields.take()));
-        let core = WorkerId::new(u16::from_be_bytes(fields.take()));
-        let slot = u32::from_be_bytes(fields.take());
-        Ok(Position { start, core: core.ok_or(PageTokenError::Malformed)?, slot })
+        Ok(fields.0.to_vec())
     }
 }
 
@@ -187,6 +228,17 @@ mod tests {
         for other in [RequestDigest::new("core = 2", &[2]), RequestDigest::new("core = 1", &[1])] {
             assert_eq!(tokens.open(&text, other), Err(PageTokenError::RequestChanged));
         }
+    }
+
+    #[test]
+    fn numbers_of_events_come_back_and_are_no_position() {
+        let tokens = PageTokens::new(Uuid::new_v4());
+        let request = RequestDigest::new("core = 1", &[]);
+        let text = tokens.seal_numbers(&[7, u64::MAX], request);
+        assert_eq!(tokens.open_numbers(&text, request), Ok(vec![7, u64::MAX]));
+        assert_eq!(tokens.open(&text, request), Err(PageTokenError::Malformed));
+        let page = tokens.seal(position(), request);
+        assert_eq!(tokens.open_numbers(&page, request), Err(PageTokenError::Malformed));
     }
 
     #[test]

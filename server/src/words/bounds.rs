@@ -67,6 +67,10 @@ pub(crate) const ANSWER_TAKEN_MAX: Duration = Duration::from_secs(60);
 pub(crate) const ETAG_MAX: usize = 128;
 pub(crate) const PAGE_TOKEN_MAX: usize = 128;
 
+/// Bytes of the text of a resume token: it has a number of 8 bytes for each worker.
+pub(crate) const RESUME_TOKEN_MAX: usize = 6 * 1024;
+const _: () = assert!((56 + 8 * WORKERS_MAX as usize) * 4 / 3 < RESUME_TOKEN_MAX);
+
 /// Flows on a page, by default and at most.
 pub(crate) const PAGE_DEFAULT: usize = 100;
 pub(crate) const PAGE_MAX: usize = 1000;
@@ -148,6 +152,18 @@ pub(crate) const QUEUE_BYTES: usize = 1024 * 1024;
 /// of all.
 pub(crate) const QUEUED_BYTES_PER_PRINCIPAL: usize = 8 * 1024 * 1024;
 pub(crate) const QUEUED_BYTES: usize = 32 * 1024 * 1024;
+
+/// Messages that wait for one who watches flows.
+pub(crate) const WATCH_MESSAGES: usize = 64;
+
+/// How often a stream of events is given a bookmark.
+pub(crate) const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
+
+/// For how long what a worker tells is kept for one who has gone with a bookmark.
+pub(crate) const HISTORY_KEPT: Duration = Duration::from_secs(60);
+
+/// Events of one worker that are kept for those who come back.
+pub(crate) const EVENTS_KEPT: usize = EVENT_RING;
 
 /// Messages with payload that wait for one reader, and the bytes that it has of them in all: one
 /// more is on its way there, and one on its way from the worker.
@@ -338,6 +354,10 @@ fn answers() -> Vec<Limit> {
             "events that wait beyond what is reserved; what finds no room is counted as lost"),
         bytes("watch.queue_bytes.max", QUEUED_BYTES, Server,
             "events that wait beyond what is reserved"),
+        count("watch.messages.max", WATCH_MESSAGES, Call,
+            "messages that wait for one who watches flows"),
+        time("watch.bookmark_ms", BOOKMARK_EVERY, Call,
+            "from one bookmark to the next, once nothing waits"),
         bytes("read.waiting_bytes", READ_BYTES, Call,
             "payload on its way to a reader"),
     ]
@@ -374,6 +394,8 @@ fn requests() -> Vec<Limit> {
             "the name of a flow"),
         bytes("etag.text_bytes.max", ETAG_MAX, Call,
             "an etag"),
+        bytes("resume_token.text_bytes.max", RESUME_TOKEN_MAX, Call,
+            "a resume token"),
         bytes("page_token.text_bytes.max", PAGE_TOKEN_MAX, Call,
             "a page token"),
         bytes("filter.text_bytes.max", FILTER_TEXT_MAX, Call,
@@ -440,6 +462,10 @@ fn flows(stack: &Limits, cores: usize) -> Vec<Limit> {
             "commands that wait for a core"),
         count("core.events.max", EVENT_RING, Core,
             "events that wait for the control plane"),
+        count("core.history.max", EVENTS_KEPT, Core,
+            "events kept for watchers that come back with a bookmark, the newest"),
+        time("core.history_ms", HISTORY_KEPT, Core,
+            "for which events are told and kept after such a watcher has gone"),
     ]
 }
 

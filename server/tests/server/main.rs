@@ -24,3 +24,4 @@ mod status_table;
 mod support;
 mod transport;
 mod watch_events;
+mod watch_flows;

@@ -12,8 +12,8 @@ use mos_stack::{
 };
 use mos_text::{FlowNameError, Reason};
 use mosd::{
-    Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, PolicyError, Rejection, Roles, StoreError,
-    StoreFailure, Unavailable, Unproven, Unserved,
+    Cutoff, ErrorRow, Filter, ManyFlows, PageTokenError, PolicyError, Rejection, ResumeError,
+    Roles, StoreError, StoreFailure, Unavailable, Unproven, Unserved,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -116,7 +116,7 @@ fn rates() -> [(&'static str, Rejection); 1] {
 fn arguments() -> Vec<(&'static str, Rejection)> {
     let text = || "x".to_owned();
     let filter = |text: &str| Rejection::Filter(Filter::parse(text).unwrap_err());
-    let mut rows = vec![
+    vec![
         ("EINVAL InvalidArgument OPTION_VALUE_INVALID", Rejection::NoChange("options")),
         (
             "EINVAL InvalidArgument OPTION_VALUE_INVALID",
@@ -176,10 +176,16 @@ fn arguments() -> Vec<(&'static str, Rejection)> {
         ("- Internal INTERNAL", Unserved::Unexplained(15).into()),
         ("- Internal INTERNAL", Rejection::UnexpectedReply(worker_id(3))),
         ("- Internal INTERNAL", Rejection::Panicked(uuid::Uuid::nil())),
-    ];
-    rows.extend(
-        PageTokenError::ALL.map(|error| ("- InvalidArgument PAGE_TOKEN_INVALID", error.into())),
-    );
+    ]
+}
+
+fn places() -> Vec<(&'static str, Rejection)> {
+    let page = |error: PageTokenError| ("- InvalidArgument PAGE_TOKEN_INVALID", error.into());
+    let resume =
+        |error| ("- InvalidArgument RESUME_TOKEN_INVALID", ResumeError::Token(error).into());
+    let mut rows = vec![("- OutOfRange RESUME_TOKEN_EXPIRED", ResumeError::Expired.into())];
+    rows.extend(PageTokenError::ALL.map(page));
+    rows.extend(PageTokenError::ALL.map(resume));
     rows
 }
 
@@ -240,7 +246,8 @@ fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
     let peeked = peeks()
         .into_iter()
         .map(move |(row, error)| (row, Rejection::Peek { error, resource: resource() }));
-    refused.chain(peeked).chain(names()).chain(arguments()).chain(policies()).chain(rates())
+    let values = arguments().into_iter().chain(places());
+    refused.chain(peeked).chain(names()).chain(values).chain(policies()).chain(rates())
 }
 
 #[test]

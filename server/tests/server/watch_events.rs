@@ -45,6 +45,7 @@ impl Watched {
         let request = WatchEventsRequest {
             types: types.iter().map(|one| (*one).into()).collect(),
             filter: filter.to_owned(),
+            ..WatchEventsRequest::default()
         };
         let mut stream = self.client.watch_events(request).await.unwrap().into_inner();
         let Message::Subscribed(subscribed) = next(&mut stream).await else {
@@ -81,7 +82,9 @@ async fn next(stream: &mut Streaming<WatchEventsResponse>) -> Message {
 async fn next_event(stream: &mut Streaming<WatchEventsResponse>) -> Event {
     match next(stream).await {
         Message::Event(event) => event,
-        other @ (Message::Subscribed(_) | Message::Lost(_)) => panic!("{other:?}"),
+        other @ (Message::Subscribed(_) | Message::Bookmark(_) | Message::Lost(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -244,7 +247,8 @@ fn bad_requests_are_refused_before_anything_is_watched() {
             (vec![], "age > 1s", "FILTER_FIELD_UNAVAILABLE", "filter"),
             (vec![], "core = ", "FILTER_INVALID", "filter"),
         ] {
-            let request = WatchEventsRequest { types, filter: filter.to_owned() };
+            let filter = filter.to_owned();
+            let request = WatchEventsRequest { types, filter, ..WatchEventsRequest::default() };
             let refused = watched.client.watch_events(request).await.unwrap_err();
             let (code, found, _) = row(&refused);
             assert_eq!((code, found.as_str()), (Code::InvalidArgument, reason));

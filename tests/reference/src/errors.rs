@@ -72,11 +72,13 @@ const fn keys(reason: Reason) -> &'static [&'static str] {
         | Reason::ArgumentInvalid
         | Reason::IrreversibleNotAllowed
         | Reason::UndoUnknown
+        | Reason::ResumeTokenExpired
         | Reason::RequestIdReused      => &[],
         Reason::FilterInvalid
         | Reason::FilterAmbiguous
         | Reason::FilterFieldUnavailable => &["column"],
         Reason::PageTokenInvalid
+        | Reason::ResumeTokenInvalid
         | Reason::MatchTokenInvalid    => &["cause"],
         Reason::TooManyMatches         => &["matched", "maxFlowCount"],
         Reason::PolicyGenerationNotFound

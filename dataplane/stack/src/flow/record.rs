@@ -517,7 +517,7 @@ impl Flow {
     }
 
     /// What changes with states and options, for a flow in this slot.
-    pub(crate) fn status(&self, slot: u32, ledger: &Ledger) -> FlowStatus {
+    pub(crate) fn status(&self, key: &FlowKey, slot: u32, ledger: &Ledger) -> FlowStatus {
         let revision = self.revision(slot, ledger);
         FlowStatus {
             states: self.states(),
@@ -527,6 +527,7 @@ impl Flow {
             revision,
             started: self.started,
             last_packet: self.last_packet,
+            inner_vlan: key.vlans().inner(),
         }
     }
 

@@ -157,9 +157,26 @@ pub struct FlowStatus {
     pub started: Instant,
     /// Time of the last packet.
     pub last_packet: Instant,
+    /// As [`FlowSummary::inner_vlan`].
+    pub inner_vlan: Option<u16>,
 }
 
 impl FlowSummary {
+    /// What of it changes with states and options.
+    #[must_use]
+    pub fn status(&self) -> FlowStatus {
+        FlowStatus {
+            states: self.sides.map(|side| side.state),
+            is_one_sided: self.is_one_sided,
+            options: self.options,
+            origin: self.origin,
+            revision: self.revision,
+            started: self.started,
+            last_packet: self.last_packet,
+            inner_vlan: self.inner_vlan,
+        }
+    }
+
     /// Bytes of both streams that were captured in order, or given up, but not yet acknowledged.
     /// `None` while it is not known what was acknowledged.
     #[must_use]

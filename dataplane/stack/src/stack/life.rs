@@ -251,7 +251,7 @@ impl Stack {
             return;
         }
         let Some((key, flow)) = self.table.get(slot) else { return };
-        let status = flow.status(slot, &self.ledger);
+        let status = flow.status(&key, slot, &self.ledger);
         let (tuple, flow) = (|| flow.tuple(&key), Some(self.table.id(slot)));
         Emitter { time: now, flow, tuple, sink }.emit(Fact::FlowStatus { change, status });
     }

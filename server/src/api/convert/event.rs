@@ -1,16 +1,16 @@
 //! Events as clients see them, and the types that they ask for.
 
 use mos_control::NumberedEvent;
-use mos_proto::v1;
-use mos_stack::{Event, EventKind, EventKinds, Side, WorkerId};
+use mos_proto::v1::{self, flow_update::Kind};
+use mos_stack::{Event, EventKind, EventKinds, Fact, Side, StatusChange, WorkerId};
 
 use super::{
-    flow::{flow_name, flow_tuple},
+    flow::{flow_name, flow_of_status, flow_tuple},
     scalars::{saturating_i64, timestamp},
 };
 use crate::{
-    api::rejection::Rejection,
-    events::{Loss, LossReason},
+    api::{etag::Etags, rejection::Rejection},
+    events::{CoreEvent, Loss, LossReason},
     words::facts::{Payload, Value, facts},
 };
 
@@ -56,6 +56,32 @@ const fn event_type(kind: EventKind) -> v1::EventType {
     }
 }
 
+/// A change of a flow as those see it who follow flows; `None`: the event is of another kind.
+#[must_use]
+pub(crate) fn flow_update(event: &CoreEvent, etags: &Etags) -> Option<v1::FlowUpdate> {
+    let NumberedEvent { sequence, value: Event { flow: Some(id), tuple, fact, .. } } = event.event
+    else {
+        return None;
+    };
+    let Fact::FlowStatus { change, status } = fact else { return None };
+    let kind = match change {
+        StatusChange::Began => Kind::Added,
+        StatusChange::Changed => Kind::Changed,
+        StatusChange::Ended(_) => Kind::Ended,
+    };
+    let cause = match change {
+        StatusChange::Ended(Some(cause)) => cause.as_str().to_owned(),
+        StatusChange::Ended(None) | StatusChange::Began | StatusChange::Changed => String::new(),
+    };
+    Some(v1::FlowUpdate {
+        kind: kind.into(),
+        flow: Some(flow_of_status(id, &tuple, &status, etags)),
+        core_sequence: saturating_i64(sequence),
+        coalesced_count: i32::try_from(event.replaced).unwrap_or(i32::MAX),
+        cause,
+    })
+}
+
 /// An event as clients see it.
 #[must_use]
 pub(crate) fn event(core: WorkerId, numbered: &NumberedEvent, payload: Payload) -> v1::Event {
@@ -97,6 +123,13 @@ pub(crate) fn lost(loss: &Loss) -> v1::Lost {
         first_time: first.map(timestamp),
         last_time: last.map(timestamp),
     }
+}
+
+/// That nobody knows any more what happened since a bookmark.
+#[must_use]
+pub(crate) fn history_expired() -> v1::Lost {
+    let reason = v1::lost::Reason::HistoryExpired.into();
+    v1::Lost { reason, ..v1::Lost::default() }
 }
 
 #[cfg(test)]

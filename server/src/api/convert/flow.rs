@@ -2,8 +2,8 @@
 
 use mos_proto::v1;
 use mos_stack::{
-    BufferPositions, FlowDetails, FlowId, FlowSummary, FlowTuple, Side, SideDetails, SideSummary,
-    Sides, TcpState,
+    BufferPositions, FlowDetails, FlowId, FlowStatus, FlowSummary, FlowTuple, Side, SideDetails,
+    SideSummary, Sides, TcpState,
 };
 use mos_text::FlowName;
 
@@ -68,26 +68,41 @@ pub(crate) fn flow_name(id: FlowId) -> String {
 #[must_use]
 pub(crate) fn flow(summary: &FlowSummary, view: View, etags: &Etags) -> v1::Flow {
     let is_full = view == View::Full;
-    let FlowSummary { id, tuple, sides, is_one_sided, options, origin, .. } = summary;
-    let FlowSummary { revision, started, last_packet, inner_vlan, .. } = summary;
+    let FlowSummary { id, tuple, sides, .. } = summary;
     v1::Flow {
-        name: flow_name(*id),
+        client_stats: is_full.then(|| side_stats(sides, Side::Client)),
+        server_stats: is_full.then(|| side_stats(sides, Side::Server)),
+        ..flow_of_status(*id, tuple, &summary.status(), etags)
+    }
+}
+
+/// A flow as clients see it, by its status.
+#[must_use]
+pub(super) fn flow_of_status(
+    id: FlowId,
+    tuple: &FlowTuple,
+    status: &FlowStatus,
+    etags: &Etags,
+) -> v1::Flow {
+    let FlowStatus { states, is_one_sided, options, origin, .. } = status;
+    let FlowStatus { revision, started, last_packet, inner_vlan, .. } = status;
+    v1::Flow {
+        name: flow_name(id),
         tuple: Some(v1::FlowTuple {
             inner_vlan_id: inner_vlan.map(i32::from),
             ..flow_tuple(tuple)
         }),
         core: id.worker().index().into(),
-        client_state: tcp_state(sides.client.state).into(),
-        server_state: tcp_state(sides.server.state).into(),
+        client_state: tcp_state(states.client).into(),
+        server_state: tcp_state(states.server).into(),
         options: Some(flow_options(options)),
         options_origin: options_origin(*origin).into(),
-        etag: etags.etag(*id, *revision),
-        client_stats: is_full.then(|| side_stats(sides, Side::Client)),
-        server_stats: is_full.then(|| side_stats(sides, Side::Server)),
+        etag: etags.etag(id, *revision),
         start_time: Some(timestamp(*started)),
         last_packet_time: Some(timestamp(*last_packet)),
         community_id: community_id(tuple),
         one_sided: *is_one_sided,
+        ..v1::Flow::default()
     }
 }
 

@@ -18,7 +18,7 @@ use mos_stack::SockOptChange;
 
 pub(crate) use self::{
     audit::audit_entry,
-    event::{event, event_kinds, lost},
+    event::{event, event_kinds, flow_update, history_expired, lost},
     flow::{View, detailed_flow, detailed_stats, flow, flow_name, side, tcp_state, view},
     limit::limit,
     options::{flow_options, options_origin},

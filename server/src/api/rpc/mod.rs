@@ -20,6 +20,8 @@ mod set_sock_opt;
 mod undo_sock_opt;
 mod walks;
 mod watch_events;
+mod watch_flows;
+mod watches;
 
 pub(crate) use apply_sock_opt::apply_sock_opt;
 pub(crate) use batch_set_sock_opt::batch_set_sock_opt;
@@ -42,3 +44,4 @@ pub(crate) use read_flow::{ReadFlowStream, read_flow};
 pub(crate) use set_sock_opt::set_sock_opt;
 pub(crate) use undo_sock_opt::undo_sock_opt;
 pub(crate) use watch_events::watch_events;
+pub(crate) use watch_flows::{WatchFlowsStream, watch_flows};

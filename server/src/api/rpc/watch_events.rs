@@ -2,49 +2,52 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use mos_control::Refusal;
 use mos_proto::v1::{self, watch_events_response::Message};
 use tokio_stream::Stream;
 use tonic::{Status, codegen::BoxStream};
 
+use super::watches::{self, Slow};
 use crate::{
     api::{convert, rejection::Rejection, state::Control},
     auth::Role,
-    events::{CoreEvent, Item, Subscriber},
+    events::{CoreEvent, Subscriber, Told},
     filter::Filter,
+    flows::page_token::RequestDigest,
     net::call::Call,
     words::facts::Payload,
 };
 
 /// Opens a stream of events.
 pub(crate) async fn watch_events(
-    control: &Control,
+    control: Arc<Control>,
     call: &Call,
     request: v1::WatchEventsRequest,
 ) -> Result<BoxStream<v1::WatchEventsResponse>, Rejection> {
     let kinds = convert::event_kinds(&request.types)?;
     let filter = Filter::parse_for_events(&request.filter).map_err(Rejection::Filter)?;
+    let slow = Slow::of(request.slow_policy, Slow::Loses)?;
+    if slow == Slow::Coalesces {
+        return Err(watches::refused("COALESCE is for WatchFlows alone".to_owned()));
+    }
+    let digest = RequestDigest::new(&request.filter, &kinds.bits().to_be_bytes());
+    let from = watches::position(&control, &request.resume_token, digest)?;
     let mut admission = control.streams.admit(call.principal.clone())?;
-    let room = control.streams.room(call.principal.clone());
-    let subscriber = control.events.subscribe(kinds, filter, room).await.map_err(refused)?;
-    let subscribed = v1::Subscribed {
-        boot_id: control.boot.to_string(),
-        subscription: format!("subscriptions/{}", subscriber.id()),
-    };
+    let subscriber = watches::subscribe(&control, call, kinds, filter, (slow.keep(), from)).await;
+    let subscriber = subscriber.map_err(watches::ended)?;
     let shows_payload = control.settings.payload && call.roles.have(Role::Payload);
     Ok(Box::pin(Watch {
-        subscribed: Some(subscribed),
+        subscribed: Some(watches::subscribed(&control, &subscriber)),
         subscriber,
+        slow,
+        digest,
+        control,
         payload: if shows_payload { Payload::Shown } else { Payload::Hidden },
         stopped: Some(Box::pin(async move { admission.stopped().await })),
     }))
-}
-
-fn refused(refusal: Refusal) -> Rejection {
-    Rejection::Refused { refusal, resource: "events".to_owned() }
 }
 
 /// The body of the stream.
@@ -52,10 +55,31 @@ struct Watch {
     /// The first message, until it is sent.
     subscribed: Option<v1::Subscribed>,
     subscriber: Subscriber,
+    slow: Slow,
+    /// What its bookmarks are for.
+    digest: RequestDigest,
+    control: Arc<Control>,
     payload: Payload,
     /// Ready when the service stops; `None` once the stream has told why it ends. It holds the
     /// right to be open.
     stopped: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Watch {
+    fn message(&self, told: Told) -> Result<Message, Rejection> {
+        Ok(match told {
+            Told::Event(CoreEvent { core, event, replaced: _ }) => {
+                Message::Event(convert::event(core, &event, self.payload))
+            }
+            Told::Lost(loss) => {
+                self.slow.check(&loss)?;
+                Message::Lost(convert::lost(&loss))
+            }
+            Told::Bookmark(position) => {
+                Message::Bookmark(watches::bookmark(&self.control, &position, self.digest))
+            }
+        })
+    }
 }
 
 impl Stream for Watch {
@@ -68,20 +92,21 @@ impl Stream for Watch {
             return said(Message::Subscribed(subscribed));
         }
         let Some(stopped) = &mut self.stopped else { return Poll::Ready(None) };
-        if stopped.as_mut().poll(context).is_ready() {
-            self.stopped = None;
-            return Poll::Ready(Some(Err(Rejection::Stopping.into())));
-        }
-        match self.subscriber.poll_next(context) {
-            Poll::Ready(Ok(Item::Value(CoreEvent { core, event }))) => {
-                said(Message::Event(convert::event(core, &event, self.payload)))
+        let outcome = if stopped.as_mut().poll(context).is_ready() {
+            Err(Rejection::Stopping)
+        } else {
+            match self.subscriber.poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(told)) => self.message(told),
+                Poll::Ready(Err(error)) => Err(watches::ended(error)),
             }
-            Poll::Ready(Ok(Item::Lost(loss))) => said(Message::Lost(convert::lost(&loss))),
-            Poll::Ready(Err(refusal)) => {
+        };
+        match outcome {
+            Ok(message) => said(message),
+            Err(rejection) => {
                 self.stopped = None;
-                Poll::Ready(Some(Err(refused(refusal).into())))
+                Poll::Ready(Some(Err(rejection.into())))
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 }

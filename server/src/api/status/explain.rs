@@ -9,10 +9,11 @@ use mos_text::{Echo, FlowNameError, Reason};
 use crate::{
     api::{
         convert::flow_name,
-        rejection::{ManyFlows, Rejection, Unserved},
+        rejection::{ManyFlows, Rejection, ResumeError, Unserved},
     },
     auth::Unproven,
     filter::FilterErrorKind,
+    flows::page_token::PageTokenError,
     net::Cutoff,
     policies::{PolicyError, StoreFailure},
     words::bounds::MESSAGE_IN_MAX,
@@ -102,9 +103,8 @@ impl Rejection {
             Self::Filter(error) => {
                 explain(filter_reason(error.kind), field("filter"), &[("column", &error.column)])
             }
-            Self::PageToken(error) => {
-                explain(Reason::PageTokenInvalid, field("page_token"), &[("cause", &error.cause())])
-            }
+            Self::PageToken(error) => page_token(*error),
+            Self::Resume(error) => resume(*error),
             Self::Unproven(why) => explain(unproven(why), About::Nothing, &[]),
             Self::RoleRequired { needed, caller, .. } => role_required(needed, caller),
             Self::Unaudited(_) => explain(Reason::AuditUnavailable, state("audit"), &[]),
@@ -327,6 +327,20 @@ fn peek(error: PeekError, resource: &str) -> Explanation {
         PeekError::NotYetReceived { oldest, newest } => {
             at(Reason::DataNotYetReceived, oldest.0, newest.0)
         }
+    }
+}
+
+fn page_token(error: PageTokenError) -> Explanation {
+    explain(Reason::PageTokenInvalid, field("page_token"), &[("cause", &error.cause())])
+}
+
+fn resume(error: ResumeError) -> Explanation {
+    match error {
+        ResumeError::Token(error) => {
+            let cause: Metadata<'_> = &[("cause", &error.cause())];
+            explain(Reason::ResumeTokenInvalid, field("resume_token"), cause)
+        }
+        ResumeError::Expired => explain(Reason::ResumeTokenExpired, field("resume_token"), &[]),
     }
 }
 

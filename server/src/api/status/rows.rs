@@ -70,6 +70,8 @@ impl ErrorRow {
             Reason::FilterAmbiguous        => (Code::InvalidArgument,    None,              None),
             Reason::FilterFieldUnavailable => (Code::InvalidArgument,    None,              None),
             Reason::PageTokenInvalid       => (Code::InvalidArgument,    None,              None),
+            Reason::ResumeTokenInvalid     => (Code::InvalidArgument,    None,              None),
+            Reason::ResumeTokenExpired     => (Code::OutOfRange,         None,              None),
             Reason::TooManyMatches         => (Code::FailedPrecondition, None,              None),
             Reason::IrreversibleNotAllowed => (Code::FailedPrecondition, None,              None),
             Reason::MatchTokenInvalid      => (Code::InvalidArgument,    None,              None),
