@@ -132,7 +132,7 @@ fn grpcurl_at(scene: Scene, flags: &[&str], address: &str) {
         assert!(services.contains(service), "{services}");
     }
     let described = call(&[address, "describe", "mos.v1.FlowService"]).succeeded().text();
-    for role in ["ROLE_VIEWER", "ROLE_OPERATOR", "ROLE_PAYLOAD"] {
+    for role in ["ROLE_VIEWER", "ROLE_OPERATOR audited:true", "ROLE_PAYLOAD audited:true"] {
         let option = format!("mos.v1.access) = {{ role:{role} }};");
         assert!(described.contains(&option), "{described}");
     }

@@ -144,13 +144,16 @@ fn replay(capture: &Path, words: &[&str]) -> Finished {
     let mut replay = command(ours("mosd"), ["replay"]);
     let finished = run(replay.args(words).arg(capture), LIMIT);
     let name = capture.file_name().expect("a name").to_string_lossy();
+    // What is noted of the times of a capture costs nothing.
+    let noted = |line: &&str| line.starts_with("note: ") && line.contains("time");
+    let told: Vec<_> = finished.stderr.lines().filter(|line| !noted(line)).collect();
     let Some((_, said)) = LEFT_OUT.iter().find(|(known, _)| *known == name) else {
-        assert_eq!(finished.stderr, "", "{name}");
+        assert!(told.is_empty(), "{name}: {told:?}");
         return finished.succeeded();
     };
-    let told = finished.stderr.strip_prefix("warning: ");
+    let told = told.as_array().and_then(|[line]| line.strip_prefix("warning: "));
     assert!(told.is_some_and(|told| told.starts_with(said)), "{name}: {}", finished.stderr);
-    assert_eq!((finished.code(), finished.stderr.lines().count()), (Some(1), 1), "{name}");
+    assert_eq!(finished.code(), Some(1), "{name}");
     finished
 }
 
