@@ -160,7 +160,7 @@ fn a_capture_that_is_none_or_is_cut_off() {
     let cases: [(&str, &[u8], i32); 4] = [
         ("empty.pcap", &[], USER),
         ("text.pcap", b"this is no capture, just some text of sufficient length\n", USER),
-        ("wifi.pcap", &pcap_header(105), USER),
+        ("bluetooth.pcap", &pcap_header(201), USER),
         ("cut.pcap", &cut, 1),
     ];
     for (name, bytes, code) in cases {

@@ -118,6 +118,7 @@ impl Chronicle {
             while let Ok(Some(response)) = runtime.block_on(stream.message()) {
                 match response.message {
                     Some(Message::Event(event)) => tell.send(event).unwrap_or_default(),
+                    Some(Message::Bookmark(_)) => {}
                     other => panic!("not everything was told: {other:?}"),
                 }
             }
