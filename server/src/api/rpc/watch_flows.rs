@@ -42,6 +42,9 @@ pub(crate) type WatchFlowsStream = ReceiverStream<Result<v1::WatchFlowsResponse,
 /// before, so that a slow client keeps no place among the walks, and takes none.
 const STRETCH_FLOWS: usize = 512;
 
+/// Changes between two stretches, at most: however many there are, the walk comes to its end.
+const CHANGES_BETWEEN: usize = 8 * STRETCH_FLOWS;
+
 /// Begins to watch: whatever forbids that is answered at once.
 pub(crate) async fn watch_flows(
     control: Arc<Control>,
@@ -161,9 +164,7 @@ impl Watch {
                 let update = v1::FlowUpdate { kind, flow, ..v1::FlowUpdate::default() };
                 self.send(Message::Update(update)).await;
             }
-            while let Some(told) = self.subscriber.next_waiting().map_err(watches::ended)? {
-                self.tell(told).await?;
-            }
+            self.tell_waiting().await?;
             from = stretch.next;
             if from.is_none() {
                 break;
@@ -172,6 +173,16 @@ impl Watch {
         if !unreachable.is_empty() {
             let cores = core_names(&unreachable);
             self.send(Message::Unreachable(v1::UnreachableCores { cores })).await;
+        }
+        Ok(())
+    }
+
+    /// Sends the changes that wait, so many at once.
+    async fn tell_waiting(&mut self) -> Result<(), Rejection> {
+        for _ in 0..CHANGES_BETWEEN {
+            let waiting = self.subscriber.next_waiting().map_err(watches::ended)?;
+            let Some(told) = waiting else { break };
+            self.tell(told).await?;
         }
         Ok(())
     }
