@@ -107,6 +107,17 @@ pub struct Chronicle {
     reader: thread::JoinHandle<()>,
 }
 
+/// The event of a message; a bookmark has none.
+fn event_of(response: WatchEventsResponse) -> Option<Event> {
+    match response.message {
+        Some(Message::Event(event)) => Some(event),
+        Some(Message::Bookmark(_)) => None,
+        other @ (Some(Message::Subscribed(_) | Message::Lost(_)) | None) => {
+            panic!("not everything was told: {other:?}")
+        }
+    }
+}
+
 impl Chronicle {
     /// Subscribes.
     #[track_caller]
@@ -116,11 +127,9 @@ impl Chronicle {
         let (tell, told) = mpsc::channel();
         let reader = thread::spawn(move || {
             while let Ok(Some(response)) = runtime.block_on(stream.message()) {
-                match response.message {
-                    Some(Message::Event(event)) => tell.send(event).unwrap_or_default(),
-                    Some(Message::Bookmark(_)) => {}
-                    other => panic!("not everything was told: {other:?}"),
-                }
+                event_of(response)
+                    .into_iter()
+                    .for_each(|event| tell.send(event).unwrap_or_default());
             }
         });
         Self { told, reader }
