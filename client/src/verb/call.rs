@@ -5,7 +5,7 @@ use std::{fs, io, time::Duration};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use tonic::{Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 
-use super::Session;
+use super::{Session, stream::within};
 use crate::{
     args::CallArgs,
     client::{CallError, Client},
@@ -39,14 +39,7 @@ pub(super) async fn call(
     let streams = method.is_server_streaming() || method.is_client_streaming();
     let limit = timeout.or_else(|| (!streams).then(|| session.client.timeout()));
     let answers = answers(session, &path, method.output(), requests, limit);
-    match limit {
-        None => answers.await?,
-        Some(after) => {
-            tokio::time::timeout(after, answers)
-                .await
-                .map_err(|_elapsed| CallError::TimedOut { method: path.clone(), after })??;
-        }
-    }
+    within(limit, &path, answers).await?;
     Ok(Exit::Done)
 }
 

@@ -2,15 +2,17 @@
 //!
 //! Events go to standard output, losses to standard error.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::time::Duration;
 
 use mos_proto::v1::{Event, WatchEventsResponse, watch_events_response::Message};
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
-use super::Session;
+use super::{
+    Session,
+    stream::{next, note_subscribed, within},
+};
 use crate::{
     args::{EventsArgs, Format},
-    client::CallError,
     error::{Exit, Failure},
     render::{Table, event_columns, event_row, lost_text},
     request,
@@ -27,13 +29,7 @@ pub(super) async fn events(
     let request = request::watch_events(args);
     session.output.request(METHOD, "WatchEventsRequest", &request);
     let mut stream = session.client.watch_events(request).await?;
-    let follow = follow(session, args, &mut stream);
-    match timeout {
-        None => follow.await,
-        Some(after) => tokio::time::timeout(after, follow)
-            .await
-            .map_err(|_elapsed| CallError::TimedOut { method: METHOD.to_owned(), after })?,
-    }
+    within(timeout, METHOD, follow(session, args, &mut stream)).await
 }
 
 /// Writes events up to the limit, to the first loss with `--fail-on-loss`, or to the end of the
@@ -47,14 +43,8 @@ async fn follow(
     let mut table = Table::new(event_columns(format), session.output.titles());
     let mut remaining = args.limit.unwrap_or(u64::MAX);
     while remaining > 0 {
-        let Some(response) = next(session, stream, METHOD).await? else {
-            return Err(Failure::Contract("the server ended the stream without a word".to_owned()));
-        };
-        match response.message {
-            Some(Message::Subscribed(subscribed)) => {
-                let (subscription, boot) = (subscribed.subscription, subscribed.boot_id);
-                session.output.note(&format!("watching: {subscription}, boot {boot}"));
-            }
+        match next(session, stream, METHOD).await?.message {
+            Some(Message::Subscribed(subscribed)) => note_subscribed(session, &subscribed),
             Some(Message::Event(event)) => {
                 write(session, &mut table, &event)?;
                 remaining -= 1;
@@ -70,31 +60,6 @@ async fn follow(
         }
     }
     Ok(Exit::Done)
-}
-
-/// The next message. Flushes the output before it waits.
-pub(super) async fn next<T>(
-    session: &mut Session,
-    stream: &mut Streaming<T>,
-    method: &str,
-) -> Result<Option<T>, Failure> {
-    let failed = |status: Status| CallError::new(method, status, Duration::default());
-    let mut coming = pin!(stream.message());
-    let ready = poll_fn(|context| {
-        Poll::Ready(match coming.as_mut().poll(context) {
-            Poll::Ready(message) => Some(message),
-            Poll::Pending => None,
-        })
-    })
-    .await;
-    let message = match ready {
-        Some(message) => message,
-        None => {
-            session.output.flush()?;
-            coming.await
-        }
-    };
-    Ok(message.map_err(failed)?)
 }
 
 fn write(session: &mut Session, table: &mut Table, event: &Event) -> Result<(), Failure> {

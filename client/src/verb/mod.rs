@@ -16,6 +16,7 @@ mod peek;
 mod policy;
 mod read;
 mod sockopt;
+mod stream;
 mod system;
 mod token;
 mod watch;

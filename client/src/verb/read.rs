@@ -12,7 +12,7 @@ use std::{
 use mos_proto::v1::{FlowEnd, FlowGap, ReadFlowResponse, read_flow_response::Message};
 use tonic::Streaming;
 
-use super::Session;
+use super::{Session, stream::within};
 use crate::{
     args::{Format, ReadArgs},
     client::CallError,
@@ -65,12 +65,7 @@ pub(super) async fn read(
     let progress =
         if is_apart { session.output.progress(args.max_bytes) } else { Progress::hidden() };
     let follow = follow(session, &mut stream, &mut target, &progress);
-    let (tally, end) = match timeout {
-        None => follow.await?,
-        Some(after) => tokio::time::timeout(after, follow)
-            .await
-            .map_err(|_elapsed| CallError::TimedOut { method: METHOD.to_owned(), after })??,
-    };
+    let (tally, end) = within(timeout, METHOD, follow).await?;
     progress.finish();
     session.output.note(&format!(
         "{} ({} bytes) up to offset {}; ended: {}",

@@ -12,10 +12,12 @@ use std::{
 use mos_proto::v1::{Bookmark, FlowUpdate, WatchFlowsResponse, watch_flows_response::Message};
 use tonic::Streaming;
 
-use super::{Session, events::next};
+use super::{
+    Session,
+    stream::{next, note_subscribed, within},
+};
 use crate::{
     args::{Format, WatchArgs},
-    client::CallError,
     error::{Exit, Failure},
     render::{Table, lost_text, update_columns, update_row},
     request,
@@ -33,13 +35,7 @@ pub(super) async fn watch(
     let request = request::watch_flows(args, place.token()?);
     session.output.request(METHOD, "WatchFlowsRequest", &request);
     let mut stream = session.client.watch_flows(request).await?;
-    let follow = follow(session, args, &place, &mut stream);
-    match timeout {
-        None => follow.await,
-        Some(after) => tokio::time::timeout(after, follow)
-            .await
-            .map_err(|_elapsed| CallError::TimedOut { method: METHOD.to_owned(), after })?,
-    }
+    within(timeout, METHOD, follow(session, args, &place, &mut stream)).await
 }
 
 /// Writes changes up to the limit, to the first loss with `--fail-on-loss`, or to the end of the
@@ -54,14 +50,8 @@ async fn follow(
     let mut table = Table::new(&columns, session.output.titles());
     let mut remaining = args.limit.unwrap_or(u64::MAX);
     while remaining > 0 {
-        let Some(response) = next(session, stream, METHOD).await? else {
-            return Err(Failure::Contract("the server ended the stream without a word".to_owned()));
-        };
-        match response.message {
-            Some(Message::Subscribed(subscribed)) => {
-                let (subscription, boot) = (subscribed.subscription, subscribed.boot_id);
-                session.output.note(&format!("watching: {subscription}, boot {boot}"));
-            }
+        match next(session, stream, METHOD).await?.message {
+            Some(Message::Subscribed(subscribed)) => note_subscribed(session, &subscribed),
             Some(Message::Update(update)) => {
                 write(session, &mut table, &update)?;
                 remaining -= 1;
