@@ -483,12 +483,14 @@ impl Flow {
     ) -> FlowSummary {
         let irregularities =
             if self.has_entry() { ledger.get(id.slot()) } else { Sides::default() };
-        let revision = self.revision(id.slot(), ledger);
+        let status = self.status(key, id.slot(), ledger);
+        let FlowStatus { states, is_one_sided, options, origin, revision, .. } = status;
+        let FlowStatus { started, last_packet, inner_vlan, .. } = status;
         let side = |side: Side| {
             let tcp = &self.connection.sides[side];
             let Unsynced { packets, bytes } = self.connection.unsynced(&self.prediction, side);
             SideSummary {
-                state: tcp.frozen.unwrap_or(tcp.state),
+                state: states[side],
                 packets: tcp.packets + packets,
                 payload_bytes: tcp.payload_bytes + bytes,
                 acknowledged: self.connection.acknowledged(&self.prediction, side),
@@ -500,14 +502,14 @@ impl Flow {
         FlowSummary {
             id,
             tuple: self.tuple(key),
-            inner_vlan: key.vlans().inner(),
+            inner_vlan,
             sides: Sides { client: side(Side::Client), server: side(Side::Server) },
-            is_one_sided: self.connection.is_one_sided(),
-            options: self.options(),
-            origin: self.origin(revision),
+            is_one_sided,
+            options,
+            origin,
             revision,
-            started: self.started,
-            last_packet: self.last_packet,
+            started,
+            last_packet,
         }
     }
 
